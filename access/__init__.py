@@ -1,0 +1,1 @@
+"""Who may: principals, their keys and their roles."""

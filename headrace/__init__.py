@@ -1,0 +1,1 @@
+"""The door: what users import to define features, and the command line."""

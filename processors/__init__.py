@@ -1,0 +1,1 @@
+"""Writes: turns source records into rows, and rows into online state and the offline log."""
