@@ -1,0 +1,145 @@
+"""An HTTP server inside the running event loop.
+
+Invariant: the requests in work are bounded; one too many is answered 503 with ``Retry-After`` at once. The operators'
+paths (`infra.operations`) are always let through, so that an overloaded process still counts as alive.
+
+What the application needs is opened and closed by whoever starts the server: ASGI lifespan events are not sent.
+"""
+
+import asyncio
+import socket
+from typing import Final
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from infra.operations import OPERATIONS_PATHS, RETRY_AFTER_SECONDS
+from schemas.errors import SettingsError
+
+CONNECTIONS_PER_REQUEST: Final = 4
+"""Connections allowed for each request in work; idle ones are kept open for their next request."""
+
+BACKLOG: Final = 1024
+"""Connections that the kernel keeps waiting."""
+
+DRAIN_SECONDS: Final = 3.0
+"""How long a stop waits for requests in work before it cancels them."""
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long an idle connection is kept: longer than usual load balancers do, so that they close first."""
+
+
+class HttpServer:
+    """Serves one ASGI application on one address.
+
+    Args:
+        app: the application.
+        host: address to listen on.
+        port: port to listen on; 0 picks a free one.
+        limit_concurrency: most requests in work at a time.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, limit_concurrency: int) -> None:
+        self.host = host
+        self.port = port
+        config = uvicorn.Config(
+            RequestLimit(app, limit_concurrency),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            limit_concurrency=CONNECTIONS_PER_REQUEST * limit_concurrency,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(DRAIN_SECONDS),
+        )
+        config.load()
+        self._server = uvicorn.Server(config)
+        self._server.lifespan = config.lifespan_class(config)
+        self._sockets: list[socket.socket] = []
+        self._loop: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address with the port that was bound, e.g. ``http://127.0.0.1:8181``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    async def start(self) -> None:
+        """Bind the address and begin to serve.
+
+        Raises:
+            SettingsError: the address cannot be bound.
+        """
+        self._sockets = [bind(self.host, self.port)]
+        self.port = self._sockets[0].getsockname()[1]
+        await self._server.startup(sockets=self._sockets)
+        self._loop = asyncio.create_task(self._server.main_loop(), name="http server")
+
+    async def stop(self) -> None:
+        """Stop accepting, give requests in work `DRAIN_SECONDS` to end, close; a second call does nothing."""
+        if self._loop is None:
+            return
+        loop, self._loop = self._loop, None
+        self._server.should_exit = True
+        await loop
+        await self._server.shutdown(sockets=self._sockets)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a TCP socket bound to an address, with port 0 on any free port.
+
+    Raises:
+        SettingsError: the address is taken, not ours, or not resolvable.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        message = (
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses the port, choose another, or give port 0"
+        )
+        raise SettingsError(message) from error
+    return bound
+
+
+class RequestLimit:
+    """ASGI middleware that answers 503 while the limit of requests in work is reached."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+        self.in_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in OPERATIONS_PATHS:
+            await self.app(scope, receive, send)
+        elif self.in_work >= self.limit:
+            await self._refuse(send)
+        else:
+            self.in_work += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self.in_work -= 1
+
+    async def _refuse(self, send: Send) -> None:
+        message = f"{self.limit} requests are in work, which is the limit; retry after {RETRY_AFTER_SECONDS} s"
+        body = msgspec.json.encode({"code": "RESOURCE_EXHAUSTED", "message": message})
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"retry-after", str(RETRY_AFTER_SECONDS).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,104 @@
+"""Logs as JSON lines on stderr, for our own loggers and for every library that uses `logging`.
+
+Each line has ``ts`` (UTC), ``level``, ``event``, ``role``, ``logger``, and ``request_id`` where one is bound in
+``structlog.contextvars``.
+
+Invariant: no secret leaves through a log: values whose name says that they are secret are replaced, and so is whatever
+follows an authorization scheme or looks like one of our keys, in any text.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Final, cast
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+REDACTED: Final = "[redacted]"
+
+SECRET_WORDS: Final = frozenset({"authorization", "key", "token", "secret", "password"})
+"""A field is secret if the last word of its name is one of these: ``api_key`` is, ``key_id`` is not."""
+
+SECRET_TEXT: Final = re.compile(
+    r"""
+    (?P<scheme> \b (?: tecton-key | bearer | basic ) \s+ | \b token \s* = \s* "? ) [\w.~+/=-]+
+    | \b hr_[\w-]{20,}
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Credentials inside a text: after the schemes we accept, or one of our own keys (prefix ``hr_``) by itself."""
+
+QUIET: Final[Mapping[str, int]] = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.WARNING}
+"""Libraries whose ordinary lines would drown ours."""
+
+
+def configure_logs(role: str, level: str) -> None:
+    """Send all logs of this process to stderr as JSON lines.
+
+    Args:
+        role: the process's role, e.g. ``ingest-api``; a field of every line.
+        level: least level that is logged: debug, info, warning or error.
+    """
+
+    def add_role(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["role"] = role
+        return event
+
+    least = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        add_role,
+    ]
+    last: list[Processor] = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=least, force=True)
+    for name, floor in QUIET.items():
+        logging.getLogger(name).setLevel(max(floor, least))
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Return the logger of a module; it follows `configure_logs` even if that is called later."""
+    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace secrets in a log event; the last step before it is written."""
+    return {name: _without_secrets(name, value) for name, value in event.items()}
+
+
+def _without_secrets(name: str, value: object) -> object:
+    if re.split(r"[^a-z]+", name.lower())[-1] in SECRET_WORDS:
+        return REDACTED
+    return _clean(value)
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return SECRET_TEXT.sub(lambda match: (match["scheme"] or "") + REDACTED, value)
+    if isinstance(value, Mapping):
+        return {str(name): _without_secrets(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _clean(str(value))
+
+
+def _to_json(event: EventDict, **_options: object) -> str:
+    return msgspec.json.encode(event).decode()

@@ -1,0 +1,43 @@
+"""The routes that operators' tools call on every role: alive, ready, metrics.
+
+Invariant: none of them waits for anything outside the process, so they answer while everything else is down.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+OPERATIONS_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+RETRY_AFTER_SECONDS: Final = 1
+
+
+def operations_routes(readiness: Callable[[], Mapping[str, str]]) -> list[Route]:
+    """Return the routes ``/healthz``, ``/readyz`` and ``/metrics``; none of them needs a key.
+
+    Args:
+        readiness: returns what keeps the process from being ready, as a text by name; empty means ready. It must
+            answer at once, from what the process already knows.
+    """
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        reasons = readiness()
+        if not reasons:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse(
+            {"status": "not ready", "reasons": dict(reasons)},
+            status_code=503,
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

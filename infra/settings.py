@@ -1,0 +1,221 @@
+"""The one table of settings, and where their values come from.
+
+A setting is a field of `Settings`: its name, type, default and help stand there and nowhere else. Sources, strongest
+first: the flag ``--kebab-name``, the environment variable ``HEADRACE_UPPER_NAME``, ``headrace.toml`` in the working
+directory (or ``--config FILE``), the default.
+
+Invariant: a `Settings` made by `load_settings` is valid as a whole, and a name that nothing reads is an error.
+"""
+
+import difflib
+import functools
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeVar, cast
+
+import click
+import msgspec
+
+from schemas.errors import SettingsError
+
+CONFIG_FILE: Final = "headrace.toml"
+ENVIRONMENT_PREFIX: Final = "HEADRACE_"
+
+ENVIRONMENT_ONLY: Final = frozenset({"HEADRACE_CACHE", "HEADRACE_TEST_BOOTSTRAP"})
+"""Variables that are no settings: where downloaded jars are kept, and the broker that the tests use."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values a setting takes: a type with its bounds for msgspec, and the same in words for messages."""
+
+    type: Any
+    expected: str
+
+
+FOLDER = Kind(Annotated[str, msgspec.Meta(min_length=1)], "a path")
+PORT = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "a port from 0 to 65535, where 0 picks a free one")
+COUNT = Kind(Annotated[int, msgspec.Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
+SECONDS = Kind(Annotated[float, msgspec.Meta(gt=0, le=86_400)], "a number of seconds above 0, at most 86400")
+HOST = Kind(Annotated[str, msgspec.Meta(pattern=r"^[^\s/]+$")], "a host name or address")
+BROKERS = Kind(
+    Annotated[str, msgspec.Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,[^\s,/]+:[0-9]{1,5})*$")],
+    "HOST:PORT, or several joined by commas",
+)
+NAME = Kind(
+    Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,100}$")], "1 to 100 letters, digits, hyphens or underscores"
+)
+LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
+
+
+def _about(kind: Kind, text: str) -> dict[str, object]:
+    return {"kind": kind, "help": text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting of every role; each process reads those that concern it."""
+
+    data: Path = field(
+        default=Path(".headrace"), metadata=_about(FOLDER, "Folder of all state: keys, databases, logs, local Kafka.")
+    )
+    host: str = field(
+        default="127.0.0.1", metadata=_about(HOST, "Address that HTTP servers and the local Kafka listen on.")
+    )
+    bootstrap: str = field(default="127.0.0.1:9092", metadata=_about(BROKERS, "Kafka brokers to connect to."))
+    workspace: str = field(default="prod", metadata=_about(NAME, "Workspace to work in."))
+    kafka_port: int = field(default=9092, metadata=_about(PORT, "Port of the local Kafka."))
+    ingest_port: int = field(default=8181, metadata=_about(PORT, "Port of the ingest API and the schema registry."))
+    serving_port: int = field(default=8080, metadata=_about(PORT, "Port of the serving API."))
+    processor_port: int = field(default=0, metadata=_about(PORT, "Port of a processor's health and metrics."))
+    processors: int = field(default=1, metadata=_about(COUNT, "Processor processes that `up` starts."))
+    partitions: int = field(
+        default=4, metadata=_about(COUNT, "Partitions of a workspace's updates topic; fixed once the topic exists.")
+    )
+    source_partitions: int = field(default=4, metadata=_about(COUNT, "Partitions of a new source topic."))
+    replication: int = field(default=1, metadata=_about(COUNT, "Copies of each topic, at most the number of brokers."))
+    ack_deadline_seconds: float = field(
+        default=10.0, metadata=_about(SECONDS, "How long an ingest call waits for its records' results.")
+    )
+    watchdog_seconds: float = field(
+        default=60.0,
+        metadata=_about(
+            SECONDS, "How long a partition may stand still while its lag grows before its processor stops."
+        ),
+    )
+    log_level: str = field(default="info", metadata=_about(LEVEL, "Least level that is logged."))
+
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Names of the settings that some source gave; the others have their defaults."""
+
+
+TABLE: Final[Mapping[str, "Field[Any]"]] = {each.name: each for each in fields(Settings) if "kind" in each.metadata}
+
+
+def flag_name(name: str) -> str:
+    """Return the flag of a setting: ``ingest_port`` is ``--ingest-port``."""
+    return "--" + name.replace("_", "-")
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable of a setting: ``ingest_port`` is ``HEADRACE_INGEST_PORT``."""
+    return ENVIRONMENT_PREFIX + name.upper()
+
+
+def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], config_file: Path | None) -> Settings:
+    """Merge all sources into one valid `Settings`.
+
+    Args:
+        flags: values by setting name; None means that the flag was not given.
+        environ: the process environment.
+        config_file: the file of ``--config``, which must exist; None reads ``headrace.toml`` if there is one.
+
+    Raises:
+        SettingsError: a value of the wrong kind, an unknown name, or a file that cannot be read.
+    """
+    values: dict[str, Any] = {}
+    file, table = _read_config(config_file)
+    for name, value in table.items():
+        _known(name, TABLE, f"{file}: unknown setting {name!r}")
+        values[name] = _convert(name, value, f"{name} in {file}", strict=True)
+    variables = {environment_name(name): name for name in TABLE}
+    for variable, text in environ.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in ENVIRONMENT_ONLY:
+            _known(variable, variables, f"unknown environment variable {variable}")
+            name = variables[variable]
+            values[name] = _convert(name, text, f"environment variable {variable}", strict=False)
+    for name, value in flags.items():
+        _known(name, TABLE, f"unknown setting {name!r}")
+        if value is not None:
+            values[name] = _convert(name, value, f"flag {flag_name(name)}", strict=False)
+    return Settings(**values, given=frozenset(values))
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child process exactly these settings, unless its flags say otherwise."""
+    return {environment_name(name): str(getattr(settings, name)) for name in TABLE}
+
+
+def settings_options(*names: str) -> Callable[[Callable[Concatenate[Settings, P], R]], Callable[P, R]]:
+    """Add the flags of the named settings, and ``--config``, to a click command.
+
+    The command gets one `Settings` as its first argument instead of the single values. Errors end the command as
+    wrong usage does (exit code 2).
+    """
+
+    def decorate(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def with_settings(*args: P.args, **kwargs: P.kwargs) -> R:
+            config_file = cast("Path | None", kwargs.pop("config"))
+            flags = {name: kwargs.pop(name) for name in names}
+            try:
+                settings = load_settings(flags, os.environ, config_file)
+            except SettingsError as error:
+                raise click.UsageError(error.message) from error
+            return command(settings, *args, **kwargs)
+
+        decorated: Callable[P, R] = with_settings
+        for option in [_config_option(), *map(_option, reversed(names))]:
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _option(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    setting = TABLE[name]
+    return click.option(
+        flag_name(name),
+        name,
+        metavar="VALUE",
+        help=f"{setting.metadata['help']} [{environment_name(name)}; default: {setting.default}]",
+    )
+
+
+def _config_option() -> Callable[[Callable[P, R]], Callable[P, R]]:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"Settings file. [default: {CONFIG_FILE} in the working directory, if there is one]",
+    )
+
+
+def _read_config(config_file: Path | None) -> tuple[Path, dict[str, object]]:
+    path = config_file or Path(CONFIG_FILE)
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if config_file is None:
+            return path, {}
+        message = f"settings file {path} does not exist; create it or leave out --config"
+        raise SettingsError(message) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"settings file {path} cannot be read as TOML: {error}"
+        raise SettingsError(message) from error
+
+
+def _known(name: str, known: Iterable[str], complaint: str) -> None:
+    names = sorted(known)
+    if name in names:
+        return
+    close = difflib.get_close_matches(name, names, n=1)
+    advice = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names)}"
+    message = f"{complaint}; {advice}"
+    raise SettingsError(message)
+
+
+def _convert(name: str, value: object, source: str, *, strict: bool) -> object:
+    kind: Kind = TABLE[name].metadata["kind"]
+    try:
+        converted: object = msgspec.convert(str(value) if isinstance(value, Path) else value, kind.type, strict=strict)
+    except msgspec.ValidationError as error:
+        message = f"setting {name} ({source}): expected {kind.expected}, got {value!r}"
+        raise SettingsError(message) from error
+    return Path(cast("str", converted)) if kind is FOLDER else converted
