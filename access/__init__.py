@@ -1,1 +1,1 @@
-"""Who may: principals, their keys and their roles."""
+"""Who may: service accounts, keys, roles and the check of a caller's credential."""

@@ -1,0 +1,106 @@
+"""From the ``Authorization`` header of a request to the principal behind it.
+
+Accepted are ``Tecton-key KEY`` (Tecton HTTP API), ``Snowflake Token="KEY"`` (Snowflake ingest and query API), and
+Basic with the key as user name or as password (schema registry clients).
+
+Invariant: a key counts for at most `CACHE_SECONDS` after it was revoked, and the key itself is not kept.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+from access.keys import KEY_PREFIX
+from access.roles import Principal
+from access.store import AccessStore
+from schemas.errors import UnauthenticatedError
+
+__all__ = ["Authenticator", "Principal", "credentials"]
+
+CACHE_SECONDS: Final = 1.0
+CACHE_ENTRIES: Final = 1024
+
+LONGEST_HEADER: Final = 1024
+"""Characters; a longer header is refused unread."""
+
+SNOWFLAKE_TOKEN: Final = re.compile(r'\s*token\s*=\s*"([^"]*)"\s*', re.IGNORECASE)
+
+ACCEPTED: Final = 'send `Authorization: Tecton-key KEY` or `Authorization: Snowflake Token="KEY"`'
+
+
+class Authenticator:
+    """Checks credentials against the store; for use by one event loop.
+
+    Args:
+        store: the access store.
+        clock: seconds that never run backwards.
+    """
+
+    def __init__(self, store: AccessStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._cache: dict[bytes, tuple[float, Principal]] = {}
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Return the principal of an ``Authorization`` header.
+
+        Raises:
+            UnauthenticatedError: no header, a scheme that is not accepted, or a key that is unknown or revoked.
+        """
+        if not authorization:
+            message = f"the Authorization header is missing; {ACCEPTED}"
+            raise UnauthenticatedError(message)
+        if len(authorization) > LONGEST_HEADER:
+            message = f"the Authorization header has more than {LONGEST_HEADER} characters; {ACCEPTED}"
+            raise UnauthenticatedError(message)
+        digest = hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
+        now = self._clock()
+        cached = self._cache.get(digest)
+        if cached is not None and now < cached[0]:
+            return cached[1]
+        principal = self._look_up(credentials(authorization))
+        self._cache.pop(digest, None)
+        while len(self._cache) >= CACHE_ENTRIES:
+            del self._cache[next(iter(self._cache))]
+        self._cache[digest] = (now + CACHE_SECONDS, principal)
+        return principal
+
+    def _look_up(self, keys: tuple[str, ...]) -> Principal:
+        for key in keys:
+            principal = self._store.find(key) if key.startswith(KEY_PREFIX) else None
+            if principal is not None:
+                return principal
+        message = "the key in the Authorization header is unknown or was revoked; `headrace key list` shows valid ones"
+        raise UnauthenticatedError(message)
+
+
+def credentials(authorization: str) -> tuple[str, ...]:
+    """Return what may be a key in an ``Authorization`` header.
+
+    Raises:
+        UnauthenticatedError: the scheme is not accepted, or the header is not of its form.
+    """
+    scheme, _, rest = authorization.strip().partition(" ")
+    match scheme.lower():
+        case "tecton-key":
+            return (rest.strip(),)
+        case "snowflake":
+            token = SNOWFLAKE_TOKEN.fullmatch(rest)
+            if token is None:
+                message = 'the Authorization header is malformed: expected Snowflake Token="KEY", with the quotes'
+                raise UnauthenticatedError(message)
+            return (token[1],)
+        case "basic":
+            try:
+                user, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+            except (binascii.Error, UnicodeDecodeError) as error:
+                message = "the Authorization header is malformed: expected Basic and base64 of USER:KEY or KEY:"
+                raise UnauthenticatedError(message) from error
+            return (password, user)
+        case _:
+            message = f"the scheme of the Authorization header is not accepted; {ACCEPTED}"
+            raise UnauthenticatedError(message)
