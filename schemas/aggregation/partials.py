@@ -1,0 +1,147 @@
+"""The kinds of partials that tiles hold: what rows add to, and what windows merge.
+
+Invariant: for every kind, ``add`` and ``merge`` are associative and commutative over rows with distinct event times,
+so a tile's content depends on the set of its rows alone.
+
+A partial is made of what MessagePack holds; ``None`` stands for "no row at all". Columns may be null; a null counts as
+a row but adds nothing (`reference/tecton-http-api.md` §5: nulls excluded).
+
+| kind       | partial                                                      |
+|------------|--------------------------------------------------------------|
+| count      | number of non-null values                                    |
+| int_sum    | exact sum; beyond 64 bits as decimal text                    |
+| float_sum  | ``schemas.aggregation.exact_sum``; [] also where all are null|
+| min, max   | [value]; [] where all are null                               |
+| last       | [time, value, time, value, ...], the n newest, oldest first  |
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import copysign, isnan
+from typing import Any, Protocol
+
+from schemas.aggregation import exact_sum
+
+INT64 = range(-(2**63), 2**63)
+
+
+class PartialKind(Protocol):
+    """How one kind of partial grows and merges."""
+
+    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:
+        """Returns the partial with rows added.
+
+        Args:
+            partial: what there is; None for nothing.
+            times: event times in µs since the epoch, one per value.
+            values: the column's values; null where the row has none.
+        """
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """Returns the partial of all rows behind the given ones; none of them is None, at least one is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Counts values that are not null."""
+
+    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+        """See ``PartialKind``."""
+        return (partial or 0) + len(values) - values.count(None)
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """See ``PartialKind``."""
+        return sum(partials)
+
+
+@dataclass(frozen=True, slots=True)
+class IntSum:
+    """Adds integers exactly."""
+
+    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+        """See ``PartialKind``."""
+        return self.merge([partial or 0, sum(value for value in values if value is not None)])
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """See ``PartialKind``."""
+        try:
+            total = sum(partials)
+        except TypeError:
+            total = sum(map(int, partials))
+        return total if total in INT64 else str(total)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatSum:
+    """Adds floats exactly."""
+
+    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+        """See ``PartialKind``."""
+        lifted = exact_sum.lift([value for value in values if value is not None])
+        return exact_sum.merge((partial, lifted)) if partial else lifted
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """See ``PartialKind``."""
+        return partials[0] if len(partials) == 1 else exact_sum.merge(partials)
+
+
+def _rank(value: Any) -> Any:
+    """Orders floats so that NaN is greatest, as SQL engines do; -0.0 sorts before 0.0."""
+    if isinstance(value, float):
+        return (isnan(value), 0.0 if isnan(value) else value, copysign(1.0, value))
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """Keeps the least or the greatest value; ``choose`` is ``min`` or ``max``."""
+
+    choose: Callable[..., Any]
+    floats: bool
+
+    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+        """See ``PartialKind``."""
+        present = [value for value in values if value is not None]
+        if partial:
+            present += partial
+        return self._best(present)
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """See ``PartialKind``."""
+        return self._best([partial[0] for partial in partials if partial])
+
+    def _best(self, present: list[Any]) -> list[Any]:
+        if len(present) < 2:  # noqa: PLR2004 - nothing to choose from
+            return present
+        return [self.choose(present, key=_rank) if self.floats else self.choose(present)]
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Keeps the values of the ``n`` newest rows whose value is not null."""
+
+    n: int
+
+    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:
+        """See ``PartialKind``."""
+        pairs = [(time, value) for time, value in zip(times, values, strict=True) if value is not None]
+        return self._newest(pairs + _pairs(partial or ()))
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """See ``PartialKind``."""
+        if len(partials) == 1:
+            return partials[0]
+        return self._newest([pair for partial in partials for pair in _pairs(partial)])
+
+    def _newest(self, pairs: list[tuple[int, Any]]) -> list[Any]:
+        if len(pairs) > 1:
+            pairs.sort(key=_time)
+        return [part for pair in pairs[-self.n :] for part in pair]
+
+
+def _time(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def _pairs(flat: Sequence[Any]) -> list[tuple[int, Any]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))

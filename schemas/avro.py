@@ -1,0 +1,140 @@
+"""Avro record schemas as fields, and the Confluent wire format.
+
+Invariant: ``fields_of_avro_record`` and ``schemas.types.avro_record`` are inverses for every schema Headrace makes.
+"""
+
+import io
+import json
+import struct
+from typing import Any
+
+import fastavro
+from fastavro.types import AvroMessage
+
+from schemas.errors import CodecError
+from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp, avro_record
+
+MAGIC = b"\x00"
+PREFIX_BYTES = 5  # magic byte, then the schema id as a big-endian unsigned 32-bit integer
+
+_SCALARS: dict[str, DataType] = {
+    "int": Int64,
+    "long": Int64,
+    "float": Float64,
+    "double": Float64,
+    "string": String,
+    "boolean": Bool,
+}
+_NULLABLE_BRANCHES = 2
+
+ParsedSchema = Any  # fastavro's own document
+
+
+def fields_of_avro_record(document: Any) -> tuple[Field, ...]:
+    """Returns the fields of an Avro record schema.
+
+    Args:
+        document: a decoded Avro schema.
+
+    Raises:
+        CodecError: it is not a record, or uses a type that no field can have; names the field.
+    """
+    if not isinstance(document, dict) or document.get("type") != "record":
+        raise CodecError("expected an Avro record schema")
+    return tuple(_field(item) for item in document["fields"])
+
+
+def _field(item: dict[str, Any]) -> Field:
+    kind = item["type"]
+    if isinstance(kind, list):
+        branches = [branch for branch in kind if branch != "null"]
+        if len(branches) != 1 or len(kind) != _NULLABLE_BRANCHES:
+            message = f"field {item['name']!r}: a union must be of null and one type, got {json.dumps(kind)}"
+            raise CodecError(message)
+        return Field(item["name"], _data_type(item["name"], branches[0]), required=False)
+    return Field(item["name"], _data_type(item["name"], kind))
+
+
+def _data_type(name: str, kind: Any) -> DataType:
+    if isinstance(kind, list):
+        inner = [branch for branch in kind if branch != "null"]
+        if len(inner) == 1:
+            return _data_type(name, inner[0])
+    if isinstance(kind, str) and kind in _SCALARS:
+        return _SCALARS[kind]
+    if isinstance(kind, dict):
+        base = kind["type"]
+        if kind.get("logicalType") in ("timestamp-micros", "timestamp-millis") and base == "long":
+            return Timestamp
+        if base == "array":
+            return Array(_data_type(name, kind["items"]))
+        if base == "map":
+            return Map(_data_type(name, kind["values"]))
+        if base == "record":
+            return Struct(fields_of_avro_record(kind))
+        if "logicalType" not in kind:
+            return _data_type(name, base)
+    message = (
+        f"field {name!r}: Avro type {json.dumps(kind)} is not supported; expected long, double, string, boolean, "
+        "timestamp-micros, array, map or record"
+    )
+    raise CodecError(message)
+
+
+def source_schema(name: str, fields: tuple[Field, ...]) -> str:
+    """Returns the Avro schema text under which a source's records are registered."""
+    return json.dumps(avro_record(name, fields), sort_keys=True, separators=(",", ":"))
+
+
+def parse(text: str) -> ParsedSchema:
+    """Returns a schema ready for decoding.
+
+    Raises:
+        CodecError: the text is not an Avro schema.
+    """
+    try:
+        return fastavro.parse_schema(json.loads(text))
+    except (ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+        raise CodecError(f"not an Avro schema: {error}") from error
+
+
+def frame(schema_id: int, schema: ParsedSchema, record: dict[str, Any]) -> bytes:
+    """Returns a record in the Confluent wire format."""
+    buffer = io.BytesIO()
+    buffer.write(MAGIC + struct.pack(">I", schema_id))
+    fastavro.schemaless_writer(buffer, schema, record)
+    return buffer.getvalue()
+
+
+def schema_id_of(value: bytes | None) -> int:
+    """Returns the schema id in the prefix of a framed record.
+
+    Raises:
+        CodecError: there is no prefix.
+    """
+    if value is None or len(value) < PREFIX_BYTES or value[:1] != MAGIC:
+        got = "nothing" if not value else f"{len(value)} bytes starting with {value[:PREFIX_BYTES].hex()}"
+        raise CodecError(f"expected the Confluent wire format (0x00, schema id, Avro body), got {got}")
+    return int.from_bytes(value[1:PREFIX_BYTES], "big")
+
+
+def unframe(value: bytes, writer: ParsedSchema, reader: ParsedSchema | None) -> AvroMessage:
+    """Returns the record in a framed value; timestamps become aware datetimes in UTC.
+
+    Args:
+        value: the framed record.
+        writer: the schema that its prefix names.
+        reader: the schema it is wanted in; None where it equals the writer's.
+
+    Raises:
+        CodecError: the body does not decode, does not fit the reader's schema, or has bytes left over.
+    """
+    buffer = io.BytesIO(value)
+    buffer.seek(PREFIX_BYTES)
+    try:
+        record = fastavro.schemaless_reader(buffer, writer, reader)
+    except Exception as error:  # noqa: BLE001 - fastavro raises whatever its C code meets: EOFError, IndexError, …
+        raise CodecError(f"the Avro body does not decode: {type(error).__name__}: {error}") from error
+    if buffer.tell() != len(value):
+        raise CodecError(f"the Avro body has {len(value) - buffer.tell()} bytes left over")
+    return record

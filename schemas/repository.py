@@ -1,0 +1,148 @@
+"""A feature repository loaded from its texts: at ``apply`` from a folder, in processors from the plan.
+
+Invariant: loading reads nothing but the texts it is given. Modules of two plans never meet: each loading has modules of
+its own, outside ``sys.modules``, and their imports of each other are answered from the same texts.
+"""
+
+import builtins
+import hashlib
+import linecache
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import ModuleType
+from typing import Any
+
+from schemas.definitions import Entity, FeatureService, StreamFeatureView, StreamSource
+from schemas.errors import DefinitionError
+
+Definition = StreamSource | Entity | StreamFeatureView | FeatureService
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What a repository defines; views by (name, version), the rest by name."""
+
+    sources: dict[str, StreamSource]
+    entities: dict[str, Entity]
+    views: dict[tuple[str, str], StreamFeatureView]
+    services: dict[str, FeatureService]
+    files: dict[str, str]
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """Returns the SHA-256 of a repository's texts, in hexadecimal."""
+    hasher = hashlib.sha256()
+    for path in sorted(files):
+        for part in (path, files[path]):
+            data = part.encode()
+            hasher.update(len(data).to_bytes(8, "big") + data)
+    return hasher.hexdigest()
+
+
+def load_repository(files: Mapping[str, str], label: str) -> Repository:
+    """Runs a repository's modules and collects what they define.
+
+    Args:
+        files: texts of ``.py`` and ``.avsc`` files by path relative to the repository, with ``/``.
+        label: what file names in errors begin with, e.g. the folder's path.
+
+    Raises:
+        DefinitionError: a module fails, or two different objects have one name; names file and line.
+    """
+    loader = _Loader(files, label)
+    found: dict[int, Definition] = {}
+    for name in sorted(loader.paths):
+        for value in vars(loader.load(name)).values():
+            if isinstance(value, Definition):
+                found.setdefault(id(value), value)
+    definitions = list(found.values())
+    return Repository(
+        sources=_by_name(definitions, StreamSource, lambda item: item.name),
+        entities=_by_name(definitions, Entity, lambda item: item.name),
+        views=_by_name(definitions, StreamFeatureView, lambda item: (item.name, item.version)),
+        services=_by_name(definitions, FeatureService, lambda item: item.name),
+        files=dict(files),
+    )
+
+
+def _by_name[D: Definition, K](definitions: list[Definition], kind: type[D], key: Callable[[D], K]) -> dict[K, D]:
+    named: dict[K, D] = {}
+    for item in definitions:
+        if isinstance(item, kind):
+            other = named.setdefault(key(item), item)
+            if other is not item:
+                problem = f"already defined at {other.origin}; rename one of them"
+                raise DefinitionError(f"{item.origin}: {kind.__name__} {item.name!r}: {problem}")
+    return named
+
+
+class _Loader:
+    def __init__(self, files: Mapping[str, str], label: str) -> None:
+        self._files = files
+        self._label = label
+        self._modules: dict[str, ModuleType] = {}
+        self.paths = {_module_name(path): path for path in files if path.endswith(".py")}
+        self._builtins = {**vars(builtins), "__import__": self._import}
+
+    def load(self, name: str) -> ModuleType:
+        if name in self._modules:
+            return self._modules[name]
+        parent, _, child = name.rpartition(".")
+        module = ModuleType(name)
+        path = self.paths.get(name)
+        is_package = path is None or path.endswith("__init__.py")
+        module.__dict__["__builtins__"] = self._builtins
+        module.__dict__["__package__"] = name if is_package else parent
+        self._modules[name] = module
+        if parent:
+            setattr(self.load(parent), child, module)
+        if path is not None:
+            self._run(module, path)
+        return module
+
+    def _run(self, module: ModuleType, path: str) -> None:
+        file = f"{self._label}/{path}"
+        text = self._files[path]
+        module.__dict__["__file__"] = file
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        try:
+            exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 - running it is what a repository is for
+        except DefinitionError:
+            raise
+        except SyntaxError as error:
+            raise DefinitionError(f"{file}:{error.lineno}: {error.msg}; correct the line") from error
+        except Exception as error:
+            frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+            line = frames[-1].lineno if frames else 1
+            problem = f"{type(error).__name__}: {error}; the module must load without errors"
+            raise DefinitionError(f"{file}:{line}: {problem}") from error
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002 - the signature of __import__
+        locals: Mapping[str, Any] | None = None,  # noqa: A002 - the signature of __import__
+        fromlist: tuple[str, ...] = (),
+        level: int = 0,
+    ) -> ModuleType:
+        absolute = name
+        if level and globals is not None:
+            base = str(globals["__package__"]).split(".")
+            absolute = ".".join(part for part in [*base[: len(base) - level + 1], name] if part)
+        if not self._is_ours(absolute):
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        module = self.load(absolute)
+        for item in fromlist or ():
+            if not hasattr(module, item) and self._is_ours(f"{absolute}.{item}"):
+                self.load(f"{absolute}.{item}")
+        return module if fromlist else self.load(absolute.partition(".")[0])
+
+    def _is_ours(self, name: str) -> bool:
+        return name in self.paths or any(path.startswith(name + ".") for path in self.paths)
+
+
+def _module_name(path: str) -> str:
+    parts = PurePosixPath(path).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)

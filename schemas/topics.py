@@ -1,0 +1,38 @@
+"""The names of Headrace's Kafka topics, and of the schema registry's subjects.
+
+Invariant: a name says its workspace first, and since neither workspaces nor sources may contain a dot, no two
+workspaces or sources ever share a topic.
+"""
+
+from typing import Final
+
+DEFINITIONS_TOPIC: Final = "headrace.definitions"
+"""One partition, compacted: every applied plan of every workspace."""
+
+SCHEMAS_TOPIC: Final = "headrace.schemas"
+"""One partition: every registration of a schema, in the order that decides ids and versions."""
+
+
+def source_topic(workspace: str, source: str) -> str:
+    """Return the topic that holds a stream source's records, as producers sent them."""
+    return f"{workspace}.source.{source}"
+
+
+def dead_letter_topic(workspace: str, source: str) -> str:
+    """Return the topic that keeps the records of a source that could not be processed, raw, with the reasons."""
+    return f"{workspace}.dead-letter.{source}"
+
+
+def updates_topic(workspace: str) -> str:
+    """Return the topic that carries the rows of all views of a workspace, partitioned by their keys."""
+    return f"{workspace}.updates"
+
+
+def acks_topic(workspace: str) -> str:
+    """Return the topic on which processors tell waiting ingest processes what became of their records."""
+    return f"{workspace}.acks"
+
+
+def value_subject(topic: str) -> str:
+    """Return the registry subject of a topic's values, named as stock serializers do by default."""
+    return f"{topic}-value"

@@ -1,0 +1,176 @@
+"""The messages between the stages: rows on their way to state, and answers on their way back.
+
+Invariant: an update carries all that state and log need; neither ever asks where a row came from.
+
+All are MessagePack arrays (measured: 0.1 µs a row to write, 0.3 µs to read; Avro 4.5 and 3.9 µs). The first element is
+the format version.
+"""
+
+import struct
+
+import msgspec
+
+from schemas.errors import CodecError
+
+MESSAGE_FORMAT = 1
+
+REPLY_HEADER = "headrace-reply"
+PLAN_HEADER = "headrace-plan"
+
+Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+
+_REPLY = struct.Struct(">IH")  # reply partition, record index; the request id follows
+_U64 = struct.Struct(">Q")
+_VERSION = struct.Struct(">QIQI")
+VERSION_BYTES = _VERSION.size
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who waits for the answer to one source record."""
+
+    partition: int
+    request: bytes
+    index: int
+
+    def header(self) -> bytes:
+        """Returns the value of the record's header."""
+        return _REPLY.pack(self.partition, self.index) + self.request
+
+    @classmethod
+    def of_header(cls, data: bytes) -> "Reply":
+        """Returns the reply in a header.
+
+        Raises:
+            CodecError: the header is too short.
+        """
+        if len(data) <= _REPLY.size:
+            raise CodecError(f"header {REPLY_HEADER} has {len(data)} bytes, expected more than {_REPLY.size}")
+        partition, index = _REPLY.unpack_from(data)
+        return cls(partition, data[_REPLY.size :], index)
+
+
+def plan_header(number: int) -> bytes:
+    """Returns the value of the header that names the plan which made a message."""
+    return _U64.pack(number)
+
+
+def plan_of_header(data: bytes) -> int:
+    """Returns the plan number in a header.
+
+    Raises:
+        CodecError: the header has the wrong length.
+    """
+    if len(data) != _U64.size:
+        raise CodecError(f"header {PLAN_HEADER} has {len(data)} bytes, expected {_U64.size}")
+    return int(_U64.unpack(data)[0])
+
+
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """One row of a view.
+
+    ``key``: encoded join keys. ``event_time``: µs since the epoch. ``append_time``: ms since the epoch, when Kafka took
+    the source record; ``offset``: that record's; ``index``: which of the rows that the view made of it. ``values``: in
+    the order of the view's columns; timestamps in µs.
+    """
+
+    key: bytes
+    event_time: int
+    append_time: int
+    offset: int
+    index: int
+    values: list[Value]
+
+
+class Waiting(msgspec.Struct, array_like=True, gc=False):
+    """A record that someone waits for, and how many of an update's rows come from it."""
+
+    reply: Reply
+    rows: int
+
+
+class Update(msgspec.Struct, array_like=True):
+    """Rows of one view for one updates partition, made of one source partition by one plan."""
+
+    format: int
+    plan: int
+    view: int
+    source_partition: int
+    rows: list[Row]
+    waiting: list[Waiting]
+
+
+def version_bytes(append_time: int, partition: int, offset: int, index: int) -> bytes:
+    """Returns a row's version (design §1, idea 2) as bytes that sort as versions do."""
+    return _VERSION.pack(append_time, partition, offset, index)
+
+
+class Transformed(msgspec.Struct, frozen=True, array_like=True, tag="transformed"):
+    """What transform made of one record: per view, how many rows, or why none.
+
+    ``views``: (view id, rows) in which -1 rows says that the function failed; ``failures`` has the texts.
+    ``partitions``: (view id, updates partition, rows) of the rows that are on their way.
+    """
+
+    request: bytes
+    index: int
+    partitions: list[tuple[int, int, int]]
+    failures: list[tuple[int, str]]
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
+    """What became of one record's rows of one view in one updates partition.
+
+    ``store``: which store failed, ``online`` or ``offline``; empty where both hold the rows.
+    """
+
+    request: bytes
+    index: int
+    view: int
+    partition: int
+    rows: int
+    store: str = ""
+    message: str = ""
+
+
+Ack = Transformed | Written
+
+_ENCODER = msgspec.msgpack.Encoder()
+_UPDATE = msgspec.msgpack.Decoder(Update)
+_ACKS = msgspec.msgpack.Decoder(tuple[int, list[Ack]])
+
+encode_update = _ENCODER.encode
+
+
+def decode_update(data: bytes) -> Update:
+    """Returns the update in a message.
+
+    Raises:
+        CodecError: the message is not an update of a known format.
+    """
+    try:
+        update = _UPDATE.decode(data)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not an update: {error}") from error
+    if update.format != MESSAGE_FORMAT:
+        raise CodecError(f"update has format {update.format}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+    return update
+
+
+def encode_acks(acks: list[Ack]) -> bytes:
+    """Returns a message of answers for one reply partition."""
+    return _ENCODER.encode((MESSAGE_FORMAT, acks))
+
+
+def decode_acks(data: bytes) -> list[Ack]:
+    """Returns the answers in a message.
+
+    Raises:
+        CodecError: the message is not a list of answers of a known format.
+    """
+    try:
+        version, acks = _ACKS.decode(data)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not a list of answers: {error}") from error
+    if version != MESSAGE_FORMAT:
+        raise CodecError(f"answers have format {version}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+    return acks
