@@ -29,6 +29,9 @@ DRAIN_SECONDS: Final = 3.0
 KEEP_ALIVE_SECONDS: Final = 75
 """How long an idle connection is kept: longer than usual load balancers do, so that they close first."""
 
+LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, never listened on by itself
+"""Addresses that mean every interface, and one of those interfaces."""
+
 
 class HttpServer:
     """Serves one ASGI application on one address.
@@ -66,8 +69,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """The address with the port that was bound, e.g. ``http://127.0.0.1:8181``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{reachable_host(self.host)}:{self.port}"
 
     async def start(self) -> None:
         """Bind the address and begin to serve.
@@ -88,6 +90,12 @@ class HttpServer:
         self._server.should_exit = True
         await loop
         await self._server.shutdown(sockets=self._sockets)
+
+
+def reachable_host(host: str) -> str:
+    """Return the host part of the URL at which this machine reaches an address that it listens on."""
+    host = LOOPBACK_OF.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -122,6 +130,7 @@ class RequestLimit:
         self.in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
         if scope["path"] in OPERATIONS_PATHS:
             await self.app(scope, receive, send)
         elif self.in_work >= self.limit:

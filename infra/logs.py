@@ -31,6 +31,9 @@ SECRET_TEXT: Final = re.compile(
 )
 """Credentials inside a text: after the schemes we accept, or one of our own keys (prefix ``hr_``) by itself."""
 
+LOGGER_NAME: Final = "logger_name"
+"""Carries the logger's name until it is written as ``logger``, a name that structlog keeps for itself."""
+
 QUIET: Final[Mapping[str, int]] = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries whose ordinary lines would drown ours."""
 
@@ -43,8 +46,10 @@ def configure_logs(role: str, level: str) -> None:
         level: least level that is logged: debug, info, warning or error.
     """
 
-    def add_role(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def add_origin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["role"] = role
+        if LOGGER_NAME in event:
+            event["logger"] = event.pop(LOGGER_NAME)
         return event
 
     least = logging.getLevelNamesMapping()[level.upper()]
@@ -52,7 +57,7 @@ def configure_logs(role: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        add_role,
+        add_origin,
     ]
     last: list[Processor] = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
     structlog.configure(
@@ -63,7 +68,7 @@ def configure_logs(role: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -74,7 +79,7 @@ def configure_logs(role: str, level: str) -> None:
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """Return the logger of a module; it follows `configure_logs` even if that is called later."""
-    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+    return cast("FilteringBoundLogger", structlog.get_logger(**{LOGGER_NAME: name}))
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

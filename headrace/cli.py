@@ -1,0 +1,53 @@
+"""The command line: ``headrace COMMAND``.
+
+Each module of `headrace.commands` is one command, named as the module (``ingest_api`` is ``ingest-api``), and holds it
+as ``command``. Only the module of the command that runs is imported, so that a role does not pay for the others.
+
+Invariant: an error that Headrace raises on purpose ends as one line on stderr and the exit code of its kind
+(`infra.exit_codes`), never as a traceback.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import click
+
+from headrace import commands
+from infra.exit_codes import exit_code_of
+from schemas.errors import HeadraceError
+
+
+class Commands(click.Group):
+    """The commands, found by their modules."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; None if there is none of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn our errors into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except HeadraceError as error:
+            failure = click.ClickException(error.message)
+            failure.exit_code = exit_code_of(error)
+            raise failure from error
+
+
+@click.command(cls=Commands)
+def main() -> None:
+    """Headrace, a self-hosted streaming feature platform on Kafka.
+
+    Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a process cannot start, 4 already running, 5 apply failed,
+    6 storage cannot be used, 7 something needed is away.
+    """

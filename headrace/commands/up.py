@@ -1,0 +1,218 @@
+"""``headrace up``: the whole system on one machine, supervised.
+
+1. Lock the data folder; a second ``up`` on it is refused.
+2. Choose the ports that were given as 0, and check that the others are free.
+3. Make sure of the operator's key.
+4. Start, in this order: local Kafka (unless brokers are given), processors, the ingest API, serving.
+5. Print the addresses and the file of the key; apply the feature repository, if one is given.
+6. Print one line that starts with ``ready``; run until asked to stop.
+
+Invariant: whatever ends it, nothing it started is left running.
+"""
+
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+import setproctitle
+
+from access.admin_key import AdminKey, ensure_admin_key
+from access.store import AccessStore
+from infra.exit_codes import ExitCode
+from infra.file_lock import FileLock
+from infra.http_server import bind, reachable_host
+from infra.logs import configure_logs
+from infra.parent_death import tied_to_parent
+from infra.ports import LOOPBACK, free_port
+from infra.settings import Settings, as_environment, environment_name, settings_options
+from infra.supervisor import Child, Supervisor
+from schemas.errors import StorageError, UnavailableError
+
+LOCK_FILE: Final = "up.lock"
+
+HEADRACE: Final = (sys.executable, "-m", "headrace")
+
+KEY_NOTES: Final = {
+    "kept": "",
+    "created": " (new)",
+    "replaced": " (new: the old file was lost or its key not valid; `headrace key list` shows earlier keys)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What runs, with every port chosen.
+
+    Attributes:
+        settings: of all children; only the ports of processors differ.
+        processor_ports: one for each processor.
+        own_kafka: whether a local Kafka belongs to it.
+    """
+
+    settings: Settings
+    processor_ports: tuple[int, ...]
+    own_kafka: bool
+
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """Return what listens where, in the order in which it starts."""
+        host = reachable_host(self.settings.host)
+        yield "kafka", self.settings.bootstrap
+        for port in self.processor_ports:
+            yield "processor", f"http://{host}:{port}"
+        yield "ingest", f"http://{host}:{self.settings.ingest_port}"
+        yield "registry", f"http://{host}:{self.settings.ingest_port}"
+        yield "serving", f"http://{host}:{self.settings.serving_port}"
+
+    def children(self) -> Iterator[Child]:
+        """Return the processes to supervise, in the order in which they start."""
+        host = reachable_host(self.settings.host)
+        environ = as_environment(self.settings)
+        if self.own_kafka:
+            yield Child("broker", (*HEADRACE, "broker"), f"tcp://{self.settings.bootstrap}", environ)
+        for port in self.processor_ports:
+            own = {**environ, environment_name("processor_port"): str(port)}
+            yield Child("processor", (*HEADRACE, "processor"), f"http://{host}:{port}/readyz", own)
+        for role, port in (("ingest-api", self.settings.ingest_port), ("serving", self.settings.serving_port)):
+            yield Child(role, (*HEADRACE, role), f"http://{host}:{port}/readyz", environ)
+
+
+@click.command("up")
+@settings_options(
+    "data",
+    "bootstrap",
+    "host",
+    "kafka_port",
+    "ingest_port",
+    "serving_port",
+    "workspace",
+    "processors",
+    "partitions",
+    "source_partitions",
+    "replication",
+    "ack_deadline_seconds",
+    "watchdog_seconds",
+    "log_level",
+)
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Feature repository to apply once all is up.",
+)
+def command(settings: Settings, repo: Path | None) -> None:
+    """Run all on this machine: Kafka (unless brokers are given), processors, ingest API, serving.
+
+    Prints each address and then one line that starts with `ready`. Ctrl-C stops cleanly.
+    """
+    setproctitle.setproctitle("headrace up")
+    configure_logs("up", settings.log_level)
+    lock_file = settings.data / LOCK_FILE
+    lock = FileLock(lock_file)
+    try:
+        if not lock.acquire(timeout=0):
+            holder = lock_file.read_text("ascii")
+            message = (
+                f"`headrace up` (process {holder}) uses {settings.data}; stop it or choose another folder with --data"
+            )
+            click.echo(f"Error: {message}", err=True)
+            sys.exit(ExitCode.ALREADY_RUNNING)
+        lock_file.write_text(str(os.getpid()), "ascii")
+    except OSError as error:
+        message = f"the folder {settings.data} cannot be used: {error}; check its permissions or choose another --data"
+        raise StorageError(message) from error
+    try:
+        system = choose_ports(settings)
+        store = AccessStore.open(settings.data)
+        try:
+            key = ensure_admin_key(store, settings.data)
+        finally:
+            store.close()
+        sys.exit(asyncio.run(_run(system, key, repo)))
+    finally:
+        lock.release()
+
+
+def choose_ports(settings: Settings) -> System:
+    """Pick a free port for each that is 0, all of them different.
+
+    Raises:
+        SettingsError: a port that was given is taken.
+    """
+    taken: set[int] = set()
+
+    def port_for(wanted: int, host: str = settings.host) -> int:
+        chosen = wanted
+        while chosen == 0 or chosen in taken:
+            chosen = free_port()
+        bind(host, chosen).close()
+        taken.add(chosen)
+        return chosen
+
+    if own_kafka := "bootstrap" not in settings.given:
+        kafka_port = port_for(settings.kafka_port, LOOPBACK)
+        settings = dataclasses.replace(settings, kafka_port=kafka_port, bootstrap=f"{LOOPBACK}:{kafka_port}")
+    settings = dataclasses.replace(
+        settings, ingest_port=port_for(settings.ingest_port), serving_port=port_for(settings.serving_port)
+    )
+    return System(settings, tuple(port_for(0) for _ in range(settings.processors)), own_kafka)
+
+
+async def _run(system: System, key: AdminKey, repo: Path | None) -> ExitCode:
+    loop = asyncio.get_running_loop()
+    supervisor = Supervisor(list(system.children()))
+    rising = asyncio.create_task(_rise(supervisor, system, key, repo))
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    code = ExitCode.OK
+    try:
+        await asyncio.wait({rising, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if rising.done():
+            code = rising.result()
+        if code is ExitCode.OK:
+            await stopping
+    except UnavailableError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        return ExitCode.CHILD_CANNOT_START
+    else:
+        return code
+    finally:
+        rising.cancel()
+        stopping.cancel()
+        await asyncio.wait({rising, stopping})
+        await supervisor.stop()
+
+
+async def _rise(supervisor: Supervisor, system: System, key: AdminKey, repo: Path | None) -> ExitCode:
+    await supervisor.start()
+    for name, address in system.addresses():
+        click.echo(f"{name:<10} {address}")
+    click.echo(f"{'admin key':<10} {key.path}{KEY_NOTES[key.made]}")
+    if repo is not None:
+        status = await _apply(repo, system.settings)
+        if status != 0:
+            click.echo(f"Error: `headrace apply {repo}` ended with exit status {status}; all is stopped", err=True)
+            return ExitCode.APPLY_FAILED
+    click.echo("ready: Ctrl-C stops all")
+    return ExitCode.OK
+
+
+async def _apply(repo: Path, settings: Settings) -> int:
+    process = await asyncio.create_subprocess_exec(
+        *tied_to_parent([*HEADRACE, "apply", str(repo)]), stdin=DEVNULL, env={**os.environ, **as_environment(settings)}
+    )
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,51 @@
+"""Turns a process into one role: title, logs, event loop, signals, exit code.
+
+Invariant: SIGTERM and SIGINT cancel the role's task, unless the role handles them itself; a role that was asked to stop
+exits with 0.
+"""
+
+import asyncio
+import pkgutil
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import NoReturn
+
+import setproctitle
+import uvloop
+
+from infra.exit_codes import ExitCode, exit_code_of
+from infra.logs import configure_logs, get_logger
+from infra.settings import Settings
+from schemas.errors import HeadraceError
+
+Entry = Callable[[Settings], Coroutine[None, None, int]]
+
+
+def run_role(role: str, entry: str, settings: Settings) -> NoReturn:
+    """Run a role until it ends, then exit the process.
+
+    Args:
+        role: name of the command, shown as the process's title and in its logs.
+        entry: ``module:function`` of the role's coroutine; it returns the exit code.
+        settings: passed to the entry.
+    """
+    setproctitle.setproctitle(f"headrace {role}")
+    configure_logs(role, settings.log_level)
+    log = get_logger(__name__)
+    try:
+        run: Entry = pkgutil.resolve_name(entry)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            sys.exit(runner.run(_until_asked_to_stop(run, settings)))
+    except HeadraceError as error:
+        log.error("role ends", code=error.code, reason=error.message)  # noqa: TRY400 - the message is for operators
+        sys.exit(exit_code_of(error))
+
+
+async def _until_asked_to_stop(run: Entry, settings: Settings) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(run(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait({task})
+    return ExitCode.OK if task.cancelled() else task.result()
