@@ -6,6 +6,7 @@ scratch folder first and are moved in whole. Bytes checked once are not read aga
 """
 
 import hashlib
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
 from jgo.maven import MavenContext
 
 from schemas.errors import StorageError, UnavailableError
@@ -27,7 +27,7 @@ DOWNLOADS_AT_ONCE = 8
 DOWNLOAD_SECONDS = 60
 """The longest silence of the server within one download."""
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Jar(NamedTuple):
@@ -112,7 +112,7 @@ def fetch(coordinates: str, context: MavenContext) -> Path:
 
 
 def _download(jars: Sequence[Jar], folder: Path) -> None:
-    _log.info("downloading Apache Kafka", version=KAFKA_VERSION, jars=len(jars), folder=str(folder))
+    _log.info("downloading %d jars of Apache Kafka %s to %s", len(jars), KAFKA_VERSION, folder)
     scratch = Path(tempfile.mkdtemp(dir=folder, prefix="download-"))
     try:
         context = MavenContext(repo_cache=scratch, timeout=DOWNLOAD_SECONDS)

@@ -1,0 +1,47 @@
+"""``headrace broker``: a local Kafka in the foreground, for development and small deployments."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+import setproctitle
+
+from infra.exit_codes import ExitCode
+from infra.local_kafka import LocalKafka
+from infra.logs import configure_logs
+from infra.settings import Settings, settings_options
+from schemas.errors import UnavailableError
+
+FOLDER = "kafka"
+"""The broker's part of the data folder."""
+
+LOOK_SECONDS = 1.0
+
+
+@click.command("broker")
+@settings_options("data", "kafka_port", "log_level")
+def command(settings: Settings) -> None:
+    """Run a local Apache Kafka until asked to stop.
+
+    Prints one line, `ready` and the address, once clients can connect. It listens on 127.0.0.1 only. Port 0 picks a
+    free one.
+    """
+    setproctitle.setproctitle("headrace broker")
+    configure_logs("broker", settings.log_level)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    with LocalKafka(settings.data / FOLDER, settings.kafka_port) as kafka:
+        click.echo(f"ready {kafka.bootstrap}")
+        while (code := kafka.wait(LOOK_SECONDS)) is None:
+            pass
+    message = f"Kafka ended by itself with exit code {code}; {kafka.log_file} says why"
+    raise UnavailableError(message)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Leaves the ``with`` block, which stops the broker; later signals must not interrupt that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(ExitCode.OK)
