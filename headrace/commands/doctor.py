@@ -1,0 +1,31 @@
+"""``headrace doctor``: what stands in the way of a start, and what to do about it."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+
+import click
+
+from headrace.checks import Outcome, examine
+from infra.exit_codes import ExitCode
+from infra.logs import configure_logs
+from infra.settings import Settings, settings_options
+
+
+@click.command("doctor")
+@settings_options("data", "host", "bootstrap", "ingest_port", "serving_port", "workspace")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(settings: Settings, *, as_json: bool) -> None:
+    """Check this machine and what Headrace needs; exit with 1 if something must be put right."""
+    configure_logs("doctor", "error")
+    findings = []
+    for finding in examine(settings, os.environ):
+        findings.append(finding)
+        if not as_json:
+            remedy = f": {finding.remedy}" if finding.remedy else ""
+            click.echo(f"{finding.outcome:<4}  {finding.check:<12}  {finding.found}{remedy}")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    if any(finding.outcome is Outcome.FAIL for finding in findings):
+        sys.exit(ExitCode.FAILURE)
