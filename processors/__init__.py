@@ -1,1 +1,1 @@
-"""Writes: turns source records into rows, and rows into online state and the offline log."""
+"""Writes: Faust agents that turn source records into online state and offline logs."""

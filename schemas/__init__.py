@@ -1,1 +1,1 @@
-"""Meaning, pure: definitions, Avro, types, plans, transform, aggregation algebra, window bounds, keys, codecs, errors."""
+"""Meaning, pure: definitions, types, Avro, plans, transform, aggregation, windows, keys, codecs and errors."""

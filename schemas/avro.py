@@ -6,11 +6,9 @@ Invariant: ``fields_of_avro_record`` and ``schemas.types.avro_record`` are inver
 import io
 import json
 import struct
-from typing import Any
+from typing import Any, cast
 
 import fastavro
-from fastavro.types import AvroMessage
-
 from schemas.errors import CodecError
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp, avro_record
 
@@ -106,19 +104,19 @@ def frame(schema_id: int, schema: ParsedSchema, record: dict[str, Any]) -> bytes
     return buffer.getvalue()
 
 
-def schema_id_of(value: bytes | None) -> int:
+def schema_id_of(value: bytes) -> int:
     """Returns the schema id in the prefix of a framed record.
 
     Raises:
         CodecError: there is no prefix.
     """
-    if value is None or len(value) < PREFIX_BYTES or value[:1] != MAGIC:
-        got = "nothing" if not value else f"{len(value)} bytes starting with {value[:PREFIX_BYTES].hex()}"
+    if len(value) < PREFIX_BYTES or value[:1] != MAGIC:
+        got = f"{len(value)} bytes starting with {value[:PREFIX_BYTES].hex()}" if value else "nothing"
         raise CodecError(f"expected the Confluent wire format (0x00, schema id, Avro body), got {got}")
     return int.from_bytes(value[1:PREFIX_BYTES], "big")
 
 
-def unframe(value: bytes, writer: ParsedSchema, reader: ParsedSchema | None) -> AvroMessage:
+def unframe(value: bytes, writer: ParsedSchema, reader: ParsedSchema | None) -> dict[str, Any]:
     """Returns the record in a framed value; timestamps become aware datetimes in UTC.
 
     Args:
@@ -133,8 +131,8 @@ def unframe(value: bytes, writer: ParsedSchema, reader: ParsedSchema | None) -> 
     buffer.seek(PREFIX_BYTES)
     try:
         record = fastavro.schemaless_reader(buffer, writer, reader)
-    except Exception as error:  # noqa: BLE001 - fastavro raises whatever its C code meets: EOFError, IndexError, …
+    except Exception as error:  # fastavro raises whatever its C code meets: EOFError, …
         raise CodecError(f"the Avro body does not decode: {type(error).__name__}: {error}") from error
     if buffer.tell() != len(value):
         raise CodecError(f"the Avro body has {len(value) - buffer.tell()} bytes left over")
-    return record
+    return cast("dict[str, Any]", record)

@@ -115,7 +115,7 @@ class _ViewCompiler:
         keys = self._join_keys()
         columns = self._columns(keys)
         interval = self._micros("aggregation_interval", view.aggregation_interval or timedelta(0))
-        served = keys + (view.timestamp_field,)
+        served = (*keys, view.timestamp_field)
         features = (
             tuple(self._aggregate(item, interval) for item in view.features)
             if view.features

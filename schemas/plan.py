@@ -9,11 +9,12 @@ segments keep their meaning after the view is gone.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from schemas.aggregation.functions import FUNCTIONS
+from schemas.aggregation.partials import PartialKind
 from schemas.errors import CodecError
 from schemas.types import DataType, Field, Timestamp, avro_record, parse_wire_type, wire_type
 
@@ -235,11 +236,17 @@ class Definitions:
             self.views[offset] = decode_view(offset, value)
 
 
-def partial_kinds(view: ViewPlan) -> "tuple[Any, ...]":
+def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:
     """Returns the implementation of each of a view's partials, in order."""
     types: Mapping[str, DataType] = {column.name: parse_wire_type(column.dtype) for column in view.columns}
-    kinds = []
+    kinds: list[PartialKind] = []
     for partial in view.partials:
         wanted = dict(FUNCTIONS[partial.function].partials(types[partial.column], partial.n))
         kinds.append(wanted[partial.key])
-    return cast("tuple[Any, ...]", tuple(kinds))
+    return tuple(kinds)
+
+
+def stored_columns(view: ViewPlan) -> tuple[str, ...]:
+    """Returns the columns that a row of online state holds: what is aggregated, or what is served."""
+    wanted = view.partials if view.is_aggregate else view.features
+    return tuple(dict.fromkeys(item.column for item in wanted))

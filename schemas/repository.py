@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.definitions import Entity, FeatureService, StreamFeatureView, StreamSource
 from schemas.errors import DefinitionError
 
 Definition = StreamSource | Entity | StreamFeatureView | FeatureService
+D = TypeVar("D", StreamSource, Entity, StreamFeatureView, FeatureService)
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def load_repository(files: Mapping[str, str], label: str) -> Repository:
     )
 
 
-def _by_name[D: Definition, K](definitions: list[Definition], kind: type[D], key: Callable[[D], K]) -> dict[K, D]:
+def _by_name(definitions: list[Definition], kind: type[D], key: Callable[[D], K]) -> dict[K, D]:
     named: dict[K, D] = {}
     for item in definitions:
         if isinstance(item, kind):

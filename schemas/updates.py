@@ -7,6 +7,7 @@ the format version.
 """
 
 import struct
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ MESSAGE_FORMAT = 1
 REPLY_HEADER = "headrace-reply"
 PLAN_HEADER = "headrace-plan"
 
-Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+Value = Any  # what one column of a row holds: null, bool, int, float, str, or lists and dicts of these
 
 _REPLY = struct.Struct(">IH")  # reply partition, record index; the request id follows
 _U64 = struct.Struct(">Q")
@@ -105,15 +106,15 @@ def version_bytes(append_time: int, partition: int, offset: int, index: int) -> 
 
 
 class Transformed(msgspec.Struct, frozen=True, array_like=True, tag="transformed"):
-    """What transform made of one record: per view, how many rows, or why none.
+    """What transform made of one record.
 
-    ``views``: (view id, rows) in which -1 rows says that the function failed; ``failures`` has the texts.
-    ``partitions``: (view id, updates partition, rows) of the rows that are on their way.
+    ``sent``: (view id, updates partition, rows) of the rows that are on their way; a view that is in neither list
+    dropped the record. ``failures``: (view id, why its function failed).
     """
 
     request: bytes
     index: int
-    partitions: list[tuple[int, int, int]]
+    sent: list[tuple[int, int, int]]
     failures: list[tuple[int, str]]
 
 

@@ -8,6 +8,7 @@ which in whole µs is ``[now - w + 1, now + 1)``; offsets shift both ends.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 SECOND = 1_000_000
@@ -49,7 +50,7 @@ def continuous_bounds(now: int, window: int, offset: int) -> tuple[int, int]:
 def worst_tiles(window: int, resolutions: Sequence[int]) -> int:
     """Returns the greatest number of tiles that a window of this length may touch."""
     coarsest = resolutions[-1]
-    sides = sum(2 * (b // a - 1) for a, b in zip(resolutions, resolutions[1:], strict=False))
+    sides = sum(2 * (b // a - 1) for a, b in pairwise(resolutions))
     return window // coarsest + sides
 
 

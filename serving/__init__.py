@@ -1,1 +1,1 @@
-"""Reads: answers models from online state, and training jobs from the offline log."""
+"""Reads: feature values from online state, over HTTP."""
