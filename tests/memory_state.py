@@ -1,0 +1,45 @@
+"""Online state in memory: a sorted map that reads as RocksDB does, for tests that need no disk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sortedcontainers import SortedDict
+
+Write = tuple[bytes, bytes | None]
+
+
+class MemoryState:
+    """A ``schemas.state_reader.Reader`` that can be written.
+
+    Args:
+        entries: what it holds at first.
+    """
+
+    def __init__(self, entries: Mapping[bytes, bytes] | None = None) -> None:
+        self.entries: SortedDict[bytes, bytes] = SortedDict(entries or {})
+
+    def get(self, key: bytes) -> bytes | None:
+        """See ``Reader``."""
+        return self.entries.get(key)
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """See ``Reader``."""
+        return [self.entries.get(key) for key in keys]
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """See ``Reader``; of one moment, whatever is written while it is read."""
+        keys = list(self.entries.irange(start, end, inclusive=(True, False)))
+        return iter([(key, self.entries[key]) for key in keys])
+
+    def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        """See ``Reader``."""
+        key = next(self.entries.irange(start, end, inclusive=(True, False), reverse=True), None)
+        return None if key is None else (key, self.entries[key])
+
+    def write(self, operations: Mapping[bytes, bytes | None] | Sequence[Write]) -> None:
+        """Applies writes in order; None deletes, and deleting what is not there does nothing."""
+        pairs = operations.items() if isinstance(operations, Mapping) else operations
+        for key, value in pairs:
+            if value is None:
+                self.entries.pop(key, None)
+            else:
+                self.entries[key] = value
