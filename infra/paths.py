@@ -1,0 +1,34 @@
+"""Where things lie in the data folder: one function for each, used by whoever writes and whoever reads.
+
+Invariant: a path is a function of what it holds (workspace, source, partition), never of the process that uses it, so
+that another process finds it again.
+
+Names of workspaces and sources have no ``/`` (``infra.settings.NAME``, ``schemas.definitions.NAME``).
+"""
+
+from pathlib import Path
+
+
+def state_path(data: Path, workspace: str, partition: int) -> Path:
+    """Returns the folder of the database of one updates partition."""
+    return data / "state" / workspace / f"partition={partition}"
+
+
+def version_path(data: Path, workspace: str, partition: int) -> Path:
+    """Returns the file in which the writer of that database publishes its version; it outlives the database."""
+    return data / "state" / workspace / f"partition={partition}.version"
+
+
+def secondaries_path(data: Path, workspace: str, partition: int) -> Path:
+    """Returns the folder under which each secondary of that database makes a folder of its own for its info logs."""
+    return data / "serving" / workspace / f"partition={partition}"
+
+
+def offline_log_folder(workspace: str, partition: int) -> str:
+    """Returns the folder of the offline log of one updates partition, relative to the data folder (``Disk``)."""
+    return f"log/{workspace}/partition={partition}"
+
+
+def source_log_folder(workspace: str, source: str, partition: int) -> str:
+    """Returns the folder of the log of one source partition, relative to the data folder (``Disk``)."""
+    return f"log/{workspace}/source={source}/partition={partition}"
