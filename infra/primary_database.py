@@ -1,0 +1,268 @@
+"""The one writer of a partition's database.
+
+Invariant: what is published (epoch and version, in the version file) never goes back, and is published only after the
+batch it names was written, whatever became of the folder in between.
+
+Life of a folder ``PATH``; ``PATH.lock`` is held throughout, because RocksDB's own lock goes away with the folder:
+
+1. ``open`` finds a whole database in ``PATH``: it is opened, its epoch raised and published.
+2. ``open`` finds none: what a crash left in ``PATH.rebuild`` is deleted and an empty database begun there;
+   ``rebuilding`` is true and nothing is published, so readers keep what they have.
+3. The caller fills it from the log and calls ``promote``: the folder is renamed to ``PATH``, and from then on as in 1.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from rocksdict import Rdict, WriteBatch
+
+from infra.database_layout import (
+    EPOCH_KEY,
+    FORMAT_KEY,
+    VERSION_KEY,
+    DatabaseResources,
+    batch_key,
+    database_options,
+    decode_number,
+    encode_number,
+)
+from infra.database_reads import DatabaseReads, Failures, storage_error
+from infra.file_lock import FileLock
+from infra.version_file import VersionFileWriter
+from schemas.errors import StorageError
+from schemas.keys import FORMAT_VERSION
+
+_FLUSH_SIGN = "rocksdb.current-super-version-number"  # grows with every flush (and compaction); 0.3 µs to read
+_RETRY_SECONDS = 0.02
+
+
+class PrimaryDatabase:
+    """An open database that this process alone writes; made by ``open``. Not for use by several threads at once.
+
+    Attributes:
+        path: its folder.
+        rebuilding: whether the folder was missing, and the caller has to fill the database and ``promote`` it.
+        epoch: how often the database was opened for writing; 0 while rebuilding.
+        version: how many batches were written to it, over all epochs; while rebuilding, of this rebuild.
+    """
+
+    def __init__(self, path: Path, lock: FileLock, publisher: VersionFileWriter, resources: DatabaseResources) -> None:
+        self.path = path
+        self.rebuilding = not database_exists(path)
+        self.epoch = self.version = 0
+        self._resources = resources
+        self._lock = lock
+        self._publisher = publisher
+        self._failures = Failures(path)
+        self._rebuild_path = path.with_name(path.name + ".rebuild")
+        self._flush_sign = 0
+        self._db: Rdict | None = None
+
+    @classmethod
+    def open(
+        cls, path: Path, *, version_file: Path, resources: DatabaseResources, lock_deadline: float
+    ) -> "PrimaryDatabase":
+        """Opens the database in ``path`` for writing, or begins one to be rebuilt if there is none.
+
+        Args:
+            path: the folder; its parent is made if needed.
+            version_file: where epoch and version are published; it must outlive the folder.
+            resources: shared by all databases of this process.
+            lock_deadline: how long to wait for a former owner to let go, in seconds.
+
+        Raises:
+            StorageError: another process keeps the lock; the disk is full; the database is damaged, or of another
+                format.
+        """
+        deadline = time.monotonic() + lock_deadline
+        lock = FileLock(path.with_name(path.name + ".lock"))
+        try:
+            held = lock.acquire(lock_deadline)
+        except OSError as error:
+            raise storage_error(path, str(error)) from error
+        if not held:
+            raise _locked(path, lock_deadline)
+        try:
+            database = cls(path, lock, VersionFileWriter(version_file), resources)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            if database.rebuilding:
+                database._begin_rebuild()
+            else:
+                database._begin_epoch(deadline)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def write(self, operations: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Applies all operations (key and value; None deletes) at once, in order, then publishes the new version.
+
+        Raises:
+            StorageError: nothing was applied, or (never published) all of it.
+        """
+        version = self.version + 1
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, value in operations:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        number = encode_number(version)
+        put(VERSION_KEY, number)
+        put(batch_key(version), number)
+        flush_sign = self._read_flush_sign()
+        with self._failures:
+            self._opened().write(batch)
+        self._flush_sign = flush_sign
+        self.version = version
+        if not self.rebuilding:
+            self._publisher.publish(self.epoch, version)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Returns the value of ``key``, or None."""
+        return self._reads().get(key)
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """Returns the values of ``keys``, in their order; None for each that is absent."""
+        return self._reads().get_many(keys)
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yields keys and values from ``start`` (inclusive) to ``end`` (exclusive), ascending; no write meanwhile."""
+        return self._reads().scan(start, end)
+
+    def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        """Returns the greatest key in ``start`` (inclusive) to ``end`` (exclusive) with its value, or None."""
+        return self._reads().last_before(start, end)
+
+    def flush(self) -> None:
+        """Moves the memtables to files, and writes the version key again, without which secondaries see old values."""
+        with self._failures:
+            self._opened().flush()
+        self._repeat_version()
+
+    def heartbeat(self) -> None:
+        """Writes the version key again if there was a flush since the last write; call it now and then (0.4 µs).
+
+        A secondary that had not read all of a log before it was flushed is stale until the next write. It would find
+        that out by itself and reopen; this spares it that.
+        """
+        if self._read_flush_sign() != self._flush_sign:
+            self._repeat_version()
+
+    def promote(self) -> None:
+        """Puts the rebuilt database in its place and publishes it.
+
+        Raises:
+            StorageError: the folder cannot be put in place; the next start rebuilds again.
+        """
+        if not self.rebuilding:
+            raise StorageError(
+                f"database {self.path}: there is nothing to promote; it was not missing when it was opened"
+            )
+        self._close_database()
+        try:
+            # Not a database (``database_exists`` said so), but a reader's attempt to open one may have left a file.
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._rebuild_path.rename(self.path)
+        except OSError as error:
+            raise storage_error(self.path, str(error)) from error
+        self.rebuilding = False
+        self._begin_epoch(time.monotonic())
+
+    def close(self) -> None:
+        """Flushes and gives the locks back. Scans that are not used up fail from now on."""
+        try:
+            self._close_database()
+        finally:
+            self._publisher.close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _begin_rebuild(self) -> None:
+        try:
+            shutil.rmtree(self._rebuild_path, ignore_errors=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(self._rebuild_path, str(error)) from error
+        with self._failures:
+            self._db = Rdict(str(self._rebuild_path), database_options(self._resources))
+        self.write([(FORMAT_KEY, encode_number(FORMAT_VERSION))])
+
+    def _begin_epoch(self, deadline: float) -> None:
+        self._db = self._open_database(deadline)
+        self._check_format()
+        epoch, version = self._publisher.read()
+        self.epoch = max(epoch, decode_number(self.get(EPOCH_KEY))) + 1
+        self.version = max(version, decode_number(self.get(VERSION_KEY)))
+        self.write([(EPOCH_KEY, encode_number(self.epoch))])
+
+    def _open_database(self, deadline: float) -> Rdict:
+        while True:
+            try:
+                return Rdict(str(self.path), database_options(self._resources))
+            except Exception as error:
+                if "/LOCK:" not in str(error):
+                    raise storage_error(self.path, str(error)) from error
+                if time.monotonic() >= deadline:
+                    raise _locked(self.path, 0) from error
+                time.sleep(_RETRY_SECONDS)
+
+    def _check_format(self) -> None:
+        found = decode_number(self.get(FORMAT_KEY))
+        if found != FORMAT_VERSION:
+            raise StorageError(
+                f"database {self.path} has format version {found}, this version of Headrace knows {FORMAT_VERSION}: "
+                "start the version that wrote it, or delete the folder and start again; it is rebuilt from the log"
+            )
+
+    def _repeat_version(self) -> None:
+        number = encode_number(self.version)
+        batch = WriteBatch(raw_mode=True)
+        batch.put(VERSION_KEY, number)
+        batch.put(batch_key(self.version), number)
+        flush_sign = self._read_flush_sign()
+        with self._failures:
+            self._opened().write(batch)
+        self._flush_sign = flush_sign
+
+    def _read_flush_sign(self) -> int:
+        with self._failures:
+            return self._opened().property_int_value(_FLUSH_SIGN) or 0
+
+    def _opened(self) -> Rdict:
+        if self._db is None:
+            raise storage_error(self.path, "already closed")
+        return self._db
+
+    def _reads(self) -> DatabaseReads:
+        return DatabaseReads(self._opened(), self._failures)
+
+    def _close_database(self) -> None:
+        if self._db is not None:
+            with self._failures:
+                self._db.close()
+            self._db = None
+
+
+def database_exists(path: Path) -> bool:
+    """Tells whether there is a database in ``path``; a folder alone, as a reader may have made, is none."""
+    return (path / "CURRENT").is_file()
+
+
+def _locked(path: Path, waited: float) -> StorageError:
+    return StorageError(
+        f"database {path}: another process keeps it open (waited {waited:g} s for it): look for another `headrace "
+        "processor` on this host with the same data folder, perhaps a stopped one, and end it"
+    )

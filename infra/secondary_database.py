@@ -1,0 +1,210 @@
+"""A reader of a database that another process writes.
+
+Invariant: after ``refresh``, reads show everything that was published before it was called, and nothing that was ever
+read is taken back.
+
+RocksDB's secondaries promise neither. The known cases, each a regression test, and what ``refresh`` does about them:
+
+1. Nothing was published since the last time: nothing. What a secondary has read stays right.
+2. A flush on the writer: old values in the memtable hide new ones in files. The version key, which is in every batch,
+   is then old too: reopen.
+3. The writer closed and opened again: old memtables stay for good. The epoch differs: reopen.
+4. A flush between two steps of a catch-up: batches in the middle are missing. A batch slot is old: catch up again.
+5. The folder was deleted and rebuilt: the epoch differs: reopen, by name.
+
+A reopened secondary catches up once more, as opening has gap 4 too. Two catch-ups in a row leave no hole in what was
+published before the first: the second reads a manifest that names each file whose log the first could not find.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from rocksdict import AccessType, Rdict
+
+from infra.database_layout import (
+    BATCH_SLOTS,
+    EPOCH_KEY,
+    VERSION_KEY,
+    DatabaseResources,
+    batch_key,
+    database_options,
+    decode_number,
+)
+from infra.database_reads import DatabaseReads, Failures, storage_error
+from infra.primary_database import database_exists
+from infra.secondary_folders import SecondaryFolder
+from infra.version_file import VersionFileReader
+from schemas.errors import UnavailableError
+
+REOPEN_TRIES = 5
+
+
+class SecondaryDatabase:
+    """Follows the database in ``primary_path``. Not for use by several threads at once: reads and refresh take turns.
+
+    Args:
+        primary_path: the writer's folder; it may be missing now and appear later. Needs write permission.
+        secondary_path: folder for the info logs of all secondaries of this database.
+        version_file_path: where the writer publishes.
+        resources: shared by all databases of this process.
+
+    Attributes:
+        epoch: published epoch as of the last refresh.
+        version: published version as of the last refresh: what reads show at least.
+        reopens: how often the database was opened, the first time included.
+    """
+
+    def __init__(
+        self, primary_path: Path, secondary_path: Path, version_file_path: Path, *, resources: DatabaseResources
+    ) -> None:
+        self.path = primary_path
+        self.epoch = self.version = 0
+        self.reopens = 0
+        self._folders = secondary_path
+        self._version_file_path = version_file_path
+        self._resources = resources
+        self._failures = Failures(primary_path)
+        self._published: VersionFileReader | None = None
+        self._folder: SecondaryFolder | None = None
+        self._db: Rdict | None = None
+        self._opened_epoch = 0
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a database to read; ``refresh`` looks again."""
+        return self._db is not None
+
+    def refresh(self) -> None:
+        """Catches up with what is published. Leaves ``available`` false if there is nothing to read yet.
+
+        Raises:
+            UnavailableError: what is published cannot be read now; try again.
+            StorageError: the database is damaged.
+        """
+        epoch, version = self._read_published()
+        if (epoch, version) == (self.epoch, self.version) and self._db is not None:
+            return
+        if version == 0:
+            return
+        if self._db is None or epoch != self._opened_epoch or not self._caught_up(epoch, version):
+            self._reopen(epoch, version)
+        if self._db is not None:
+            self.epoch, self.version = epoch, version
+
+    def get(self, key: bytes) -> bytes | None:
+        """Returns the value of ``key``, or None."""
+        return self._reads().get(key)
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """Returns the values of ``keys``, in their order; None for each that is absent."""
+        return self._reads().get_many(keys)
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yields keys and values from ``start`` (inclusive) to ``end`` (exclusive), ascending; no refresh meanwhile."""
+        return self._reads().scan(start, end)
+
+    def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        """Returns the greatest key in ``start`` (inclusive) to ``end`` (exclusive) with its value, or None."""
+        return self._reads().last_before(start, end)
+
+    def close(self) -> None:
+        """Closes the database and removes this secondary's folder."""
+        self._close_database()
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+        if self._published is not None:
+            self._published.close()
+            self._published = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _read_published(self) -> tuple[int, int]:
+        if self._published is not None and self._published.deleted():
+            self._published.close()
+            self._published = None
+        if self._published is None:
+            try:
+                self._published = VersionFileReader(self._version_file_path)
+            except FileNotFoundError:
+                return self.epoch, self.version
+        return self._published.read()
+
+    def _caught_up(self, epoch: int, version: int) -> bool:
+        """Catches up, twice if need be; returns whether all that was published is there."""
+        db = self._db
+        if db is None:
+            return False
+        try:
+            db.try_catch_up_with_primary()
+            if self._shows(db, epoch, version):
+                return True
+            db.try_catch_up_with_primary()
+            return self._shows(db, epoch, version, twice=True)
+        except Exception:  # noqa: BLE001 - rocksdict raises nothing narrower
+            return False  # a reopened one tells whether the files are bad or were only replaced under this one
+
+    def _shows(self, db: Rdict, epoch: int, version: int, *, twice: bool = False) -> bool:
+        """Returns whether every batch up to ``version`` can be read.
+
+        Args:
+            db: just caught up.
+            epoch: published.
+            version: published.
+            twice: it was caught up twice, so that the version key alone tells.
+        """
+        newest = decode_number(db.get(VERSION_KEY))
+        if newest < version or not epoch <= decode_number(db.get(EPOCH_KEY)) == self._opened_epoch:
+            return False
+        if twice:
+            return True
+        if newest - self.version > BATCH_SLOTS:
+            return False
+        wanted = range(self.version + 1, version + 1)
+        found: list[bytes | None] = db.get([batch_key(each) for each in wanted]) or []
+        return all(decode_number(value) >= each for value, each in zip(found, wanted, strict=True))
+
+    def _reopen(self, epoch: int, version: int) -> None:
+        why = "it does not show what was published"
+        for _ in range(REOPEN_TRIES):
+            self._close_database()
+            if not database_exists(self.path):
+                return
+            try:
+                self._db = self._open_database()
+                self._opened_epoch = decode_number(self._db.get(EPOCH_KEY))
+            except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+                why = str(error)
+                continue
+            if self._caught_up(epoch, version):
+                self.reopens += 1
+                return
+        self._close_database()
+        if "Corruption" in why:
+            raise storage_error(self.path, why)
+        raise UnavailableError(f"database {self.path} cannot be read at version {version}: {why}; try again")
+
+    def _open_database(self) -> Rdict:
+        if self._folder is None:
+            self._folder = SecondaryFolder(self._folders)
+        access = AccessType.secondary(str(self._folder.path))
+        return Rdict(str(self.path), database_options(self._resources), access_type=access)
+
+    def _reads(self) -> DatabaseReads:
+        if self._db is None:
+            raise UnavailableError(
+                f"database {self.path} is not there yet: the processor makes it at its first start, and rebuilds it "
+                "from the log when it was deleted; try again"
+            )
+        return DatabaseReads(self._db, self._failures)
+
+    def _close_database(self) -> None:
+        if self._db is not None:
+            with self._failures:
+                self._db.close()
+            self._db = None
