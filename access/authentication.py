@@ -38,11 +38,15 @@ class Authenticator:
     Args:
         store: the access store.
         clock: seconds that never run backwards.
+        entries: most callers that are remembered at a time.
     """
 
-    def __init__(self, store: AccessStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: AccessStore, clock: Callable[[], float] = time.monotonic, entries: int = CACHE_ENTRIES
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._entries = entries
         self._cache: dict[bytes, tuple[float, Principal]] = {}
 
     def authenticate(self, authorization: str | None) -> Principal:
@@ -64,7 +68,7 @@ class Authenticator:
             return cached[1]
         principal = self._look_up(credentials(authorization))
         self._cache.pop(digest, None)
-        while len(self._cache) >= CACHE_ENTRIES:
+        while len(self._cache) >= self._entries:
             del self._cache[next(iter(self._cache))]
         self._cache[digest] = (now + CACHE_SECONDS, principal)
         return principal

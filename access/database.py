@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from access.tables import Base
 from schemas.errors import StorageError
@@ -44,10 +44,10 @@ def open_engine(url: URL) -> Engine:
     try:
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             Base.metadata.create_all(connection)
-    except SQLAlchemyError as error:
+    except DBAPIError as error:
         engine.dispose()
         message = (
-            f"the access store {url.render_as_string(hide_password=True)} cannot be opened: {error}; check that the "
+            f"the access store {url.render_as_string(hide_password=True)} cannot be opened: {error.orig}; check that the "
             "folder is writable and the file is a database, or restore it from a copy"
         )
         raise StorageError(message) from error

@@ -11,7 +11,7 @@ import difflib
 import functools
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeVar, cast
@@ -123,16 +123,15 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], confi
     values: dict[str, Any] = {}
     file, table = _read_config(config_file)
     for name, value in table.items():
-        _known(name, TABLE, f"{file}: unknown setting {name!r}")
+        _known(name, f"{file}: unknown setting {name!r}", str)
         values[name] = _convert(name, value, f"{name} in {file}", strict=True)
-    variables = {environment_name(name): name for name in TABLE}
     for variable, text in environ.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in ENVIRONMENT_ONLY:
-            _known(variable, variables, f"unknown environment variable {variable}")
-            name = variables[variable]
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            _known(name, f"unknown environment variable {variable}", environment_name)
             values[name] = _convert(name, text, f"environment variable {variable}", strict=False)
     for name, value in flags.items():
-        _known(name, TABLE, f"unknown setting {name!r}")
+        _known(name, f"unknown flag {flag_name(name)}", flag_name)
         if value is not None:
             values[name] = _convert(name, value, f"flag {flag_name(name)}", strict=False)
     return Settings(**values, given=frozenset(values))
@@ -202,12 +201,12 @@ def _read_config(config_file: Path | None) -> tuple[Path, dict[str, object]]:
         raise SettingsError(message) from error
 
 
-def _known(name: str, known: Iterable[str], complaint: str) -> None:
-    names = sorted(known)
-    if name in names:
+def _known(name: str, complaint: str, spelling: Callable[[str], str]) -> None:
+    """Refuse a name that is no setting's, and suggest one as its source would spell it."""
+    if name in TABLE:
         return
-    close = difflib.get_close_matches(name, names, n=1)
-    advice = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names)}"
+    close = difflib.get_close_matches(name, TABLE, n=1)
+    advice = f"did you mean {spelling(close[0])}?" if close else f"known are: {', '.join(map(spelling, TABLE))}"
     message = f"{complaint}; {advice}"
     raise SettingsError(message)
 

@@ -1,0 +1,110 @@
+import dataclasses
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from infra.settings import TABLE, Settings, as_environment, environment_name, load_settings, settings_options
+from schemas.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_hold_where_nothing_is_given() -> None:
+    settings = load_settings({}, {}, None)
+    assert settings == Settings()
+    assert settings.given == frozenset()
+
+
+def test_flag_beats_environment_beats_file_beats_default() -> None:
+    Path("headrace.toml").write_text("ingest_port = 1\nserving_port = 2\nkafka_port = 3\n", encoding="utf-8")
+    environ = {"HEADRACE_INGEST_PORT": "11", "HEADRACE_SERVING_PORT": "12"}
+    settings = load_settings({"ingest_port": "21", "serving_port": None}, environ, None)
+    assert (settings.ingest_port, settings.serving_port, settings.kafka_port) == (21, 12, 3)
+    assert settings.processors == Settings().processors
+    assert settings.given == {"ingest_port", "serving_port", "kafka_port"}
+
+
+def test_a_named_file_replaces_the_one_in_the_working_directory(tmp_path: Path) -> None:
+    Path("headrace.toml").write_text("ingest_port = 1\n", encoding="utf-8")
+    named = tmp_path / "other.toml"
+    named.write_text('data = "elsewhere"\nack_deadline_seconds = 5\n', encoding="utf-8")
+    settings = load_settings({}, {}, named)
+    assert (settings.ingest_port, settings.data, settings.ack_deadline_seconds) == (8181, Path("elsewhere"), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "file", "said"),
+    [
+        ({"ingest_port": "http"}, {}, "", ["ingest_port", "flag --ingest-port", "0 to 65535", "'http'"]),
+        ({}, {"HEADRACE_INGEST_PORT": "70000"}, "", ["environment variable HEADRACE_INGEST_PORT", "'70000'"]),
+        ({}, {}, 'ingest_port = "8181"', ["ingest_port in headrace.toml", "a port", "'8181'"]),
+        ({}, {}, "processors = true", ["processors in headrace.toml", "a whole number", "True"]),
+        ({}, {"HEADRACE_ACK_DEADLINE_SECONDS": "nan"}, "", ["ack_deadline_seconds", "number of seconds", "'nan'"]),
+        ({"bootstrap": "kafka"}, {}, "", ["--bootstrap", "HOST:PORT", "'kafka'"]),
+        ({"workspace": "a.b"}, {}, "", ["--workspace", "letters", "'a.b'"]),
+        ({"log_level": "loud"}, {}, "", ["--log-level", "debug, info, warning or error", "'loud'"]),
+        ({"data": ""}, {}, "", ["--data", "a path", "''"]),
+        ({}, {}, "ingest_prot = 1", ["headrace.toml", "'ingest_prot'", "did you mean ingest_port?"]),
+        ({}, {"HEADRACE_BOTSTRAP": "a:1"}, "", ["HEADRACE_BOTSTRAP", "did you mean HEADRACE_BOOTSTRAP?"]),
+        ({}, {"HEADRACE_XYZ_QQQ": "1"}, "", ["HEADRACE_XYZ_QQQ", "known are: HEADRACE_DATA, HEADRACE_HOST"]),
+        ({"ingest_prt": 1}, {}, "", ["unknown flag --ingest-prt", "did you mean --ingest-port?"]),
+        ({}, {}, "ingest_port =", ["headrace.toml", "TOML"]),
+    ],
+)
+def test_an_error_names_setting_source_expectation_and_value(
+    flags: dict[str, object], environ: dict[str, str], file: str, said: list[str]
+) -> None:
+    Path("headrace.toml").write_text(file, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(flags, environ, None)
+    for part in said:
+        assert part in caught.value.message
+
+
+def test_a_named_file_must_exist() -> None:
+    with pytest.raises(SettingsError, match=r"absent\.toml does not exist"):
+        load_settings({}, {}, Path("absent.toml"))
+
+
+def test_variables_of_caches_and_tests_and_of_others_are_let_through() -> None:
+    environ = {"HEADRACE_CACHE": "x", "HEADRACE_TEST_BOOTSTRAP": "y", "HOME": "z"}
+    assert load_settings({}, environ, None) == Settings()
+
+
+def test_a_child_reads_back_exactly_what_its_parent_passes_on() -> None:
+    settings = dataclasses.replace(Settings(), data=Path("/tmp/a b"), ingest_port=0, ack_deadline_seconds=2.5)  # noqa: S108 - a name only
+    assert load_settings({}, as_environment(settings), None) == settings
+    assert as_environment(settings).keys() == {environment_name(name) for name in TABLE}
+
+
+@click.command()
+@settings_options("ingest_port", "data")
+@click.option("--extra", default="none")
+def sample(settings: Settings, extra: str) -> None:
+    """Print what came."""
+    click.echo(f"{settings.ingest_port} {settings.serving_port} {settings.data} {extra}")
+
+
+def test_a_command_gets_its_settings_from_all_sources() -> None:
+    result = CliRunner().invoke(
+        sample, ["--ingest-port", "5", "--extra", "e"], env={"HEADRACE_SERVING_PORT": "6", "HEADRACE_DATA": "d"}
+    )
+    assert result.output == "5 6 d e\n"
+
+
+def test_a_wrong_setting_is_wrong_usage() -> None:
+    result = CliRunner().invoke(sample, ["--ingest-port", "x"])
+    assert result.exit_code == 2
+    assert "expected a port from 0 to 65535" in result.output
+
+
+def test_help_shows_flag_variable_and_default() -> None:
+    output = " ".join(CliRunner().invoke(sample, ["--help"]).output.split())
+    assert "--ingest-port" in output
+    assert "[HEADRACE_INGEST_PORT; default: 8181]" in output
+    assert "--serving-port" not in output
