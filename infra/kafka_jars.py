@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import MavenContext
 
 from schemas.errors import StorageError, UnavailableError
@@ -54,12 +55,13 @@ def read_lock(lock: Path = LOCK_FILE) -> tuple[Jar, ...]:
     return tuple(Jar(*line.split()) for line in lock.read_text("ascii").splitlines())
 
 
-def kafka_jars(cache: Path, pinned: Sequence[Jar] | None = None) -> list[Path]:
+def kafka_jars(cache: Path, pinned: Sequence[Jar] | None = None, repository: str = MAVEN_CENTRAL_URL) -> list[Path]:
     """Returns the checked jars of the broker, and downloads the ones that are missing or damaged.
 
     Args:
         cache: the folder of :func:`cache_folder`.
         pinned: the jars to have; the lock's unless given.
+        repository: URL of the Maven repository.
 
     Raises:
         UnavailableError: a jar cannot be downloaded.
@@ -69,15 +71,15 @@ def kafka_jars(cache: Path, pinned: Sequence[Jar] | None = None) -> list[Path]:
     folder = cache / f"kafka-{KAFKA_VERSION}"
     stamp = folder / "verified"
     paths = [folder / jar.file_name for jar in jars]
-    if _read_or_empty(stamp) == (state := _state(jars, paths)) and state:
-        return paths
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if stamp.exists() and stamp.read_text("ascii") == _state(jars, paths):
+            return paths
         missing = [
             jar for jar, path in zip(jars, paths, strict=True) if not path.exists() or sha256(path) != jar.sha256
         ]
         if missing:
-            _download(missing, folder)
+            _download(missing, folder, repository)
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as scratch:
             scratch.write(_state(jars, paths))
         Path(scratch.name).replace(stamp)
@@ -111,11 +113,11 @@ def fetch(coordinates: str, context: MavenContext) -> Path:
         raise UnavailableError(message) from error
 
 
-def _download(jars: Sequence[Jar], folder: Path) -> None:
+def _download(jars: Sequence[Jar], folder: Path, repository: str) -> None:
     _log.info("downloading %d jars of Apache Kafka %s to %s", len(jars), KAFKA_VERSION, folder)
     scratch = Path(tempfile.mkdtemp(dir=folder, prefix="download-"))
     try:
-        context = MavenContext(repo_cache=scratch, timeout=DOWNLOAD_SECONDS)
+        context = MavenContext(repo_cache=scratch, remote_repos={"repository": repository}, timeout=DOWNLOAD_SECONDS)
         with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
             files = list(pool.map(lambda jar: fetch(jar.coordinates, context), jars))
         for jar, file in zip(jars, files, strict=True):
@@ -132,16 +134,9 @@ def _download(jars: Sequence[Jar], folder: Path) -> None:
 
 
 def _state(jars: Sequence[Jar], paths: Sequence[Path]) -> str:
-    """What the stamp holds when all is well: checksum, size and time of each jar; empty when one is missing."""
-    try:
-        facts = [path.stat() for path in paths]
-    except FileNotFoundError:
-        return ""
-    return "".join(f"{jar.sha256} {fact.st_size} {fact.st_mtime_ns}\n" for jar, fact in zip(jars, facts, strict=True))
-
-
-def _read_or_empty(path: Path) -> str:
-    try:
-        return path.read_text("ascii")
-    except FileNotFoundError:
-        return ""
+    """What the stamp holds when all is well: checksum, size and time of each jar."""
+    lines = []
+    for jar, path in zip(jars, paths, strict=True):
+        fact = path.stat() if path.exists() else None
+        lines.append(f"{jar.sha256} {fact.st_size} {fact.st_mtime_ns}" if fact else f"{jar.sha256} missing")
+    return "\n".join(lines)

@@ -43,5 +43,6 @@ def command(settings: Settings) -> None:
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     """Leaves the ``with`` block, which stops the broker; later signals must not interrupt that."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN: Python reports a signal that came just before it as an error.
+        signal.signal(number, lambda _number, _frame: None)
     sys.exit(ExitCode.OK)

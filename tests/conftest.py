@@ -1,0 +1,93 @@
+"""What all tests share: a real broker, names of their own, and a check that nothing outlives the run."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from testcontainers.community.kafka import KafkaContainer
+
+from infra.local_kafka import LocalKafka
+from tests.waiting import wait_until
+
+BROKER_VARIABLE = "HEADRACE_TEST_BOOTSTRAP"
+"""Names a broker to use instead of starting one."""
+
+IMAGE = "confluentinc/cp-kafka:7.6.0"
+"""The image that this release of Testcontainers is made for."""
+
+DOCKER_SECONDS = 3
+LEAVE_SECONDS = 5.0
+"""How long processes that were told to stop may take to be gone."""
+
+RUN_VARIABLE = "PYTEST_RUN_ID"
+"""Inherited by every process a test starts, so that orphans are found too."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_outlives_the_run() -> Iterator[None]:
+    """Fails the run if a process that it started is still alive at its end; set up first, so it looks last."""
+    run = uuid.uuid4().hex
+    os.environ[RUN_VARIABLE] = run
+    yield
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: not _started_by(run), LEAVE_SECONDS)
+    alive = _started_by(run)
+    names = [f"{process.pid} {_command_line(process)}" for process in alive]
+    for process in alive:
+        process.kill()
+    assert not names, "still alive at the end of the tests, now killed: " + "; ".join(names)
+
+
+@pytest.fixture(scope="session")
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Kafka, started when the first test asks for it."""
+    if given := os.environ.get(BROKER_VARIABLE):
+        yield given
+    elif docker_answers():
+        with KafkaContainer(IMAGE).with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false") as container:
+            yield container.get_bootstrap_server()
+    else:
+        with LocalKafka(tmp_path_factory.mktemp("kafka")) as kafka:
+            yield kafka.bootstrap
+
+
+@pytest.fixture
+def unique() -> str:
+    """A prefix for names of topics, groups and workspaces that no other test uses."""
+    return f"t{uuid.uuid4().hex[:8]}"
+
+
+def docker_answers() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        answer = subprocess.run([docker, "info"], capture_output=True, timeout=DOCKER_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return answer.returncode == 0
+
+
+def _started_by(run: str) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if process.pid != os.getpid() and _belongs(process, run)]
+
+
+def _belongs(process: psutil.Process, run: str) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE or "multiprocessing.resource_tracker" in _command_line(process):
+            return False  # dead, or Python's own helper, which ends with the interpreter
+        return process.environ().get(RUN_VARIABLE) == run or os.getpid() in {each.pid for each in process.parents()}
+    except psutil.Error:
+        return False
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return str(process.name())
