@@ -55,6 +55,7 @@ QUICK_START = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 PROPERTIES_FILE = "server.properties"
 LOG4J2_FILE = "log4j2.properties"
 CONSOLE_FILE = "console.log"
+CLUSTER_ID_BYTES = 16
 QUOTE_BYTES = 1500
 """How much of a log an error message quotes."""
 
@@ -193,8 +194,10 @@ class LocalKafka:
         scratch = Path(tempfile.mkdtemp(dir=self._data, prefix="format-"))
         try:
             shutil.copy(self._data / PROPERTIES_FILE, scratch)
-            cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-            tool = [*java, *QUICK_START, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", PROPERTIES_FILE]
+            cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(CLUSTER_ID_BYTES)).decode().rstrip("=")
+            # With "=", since one id in 64 starts with a dash and would be taken for an option.
+            options = [f"--cluster-id={cluster_id}", f"--config={PROPERTIES_FILE}"]
+            tool = [*java, *QUICK_START, "kafka.tools.StorageTool", "format", *options]
             answer = subprocess.run(tool, cwd=scratch, capture_output=True, timeout=FORMAT_SECONDS, check=False)
             if answer.returncode:
                 text = (answer.stderr or answer.stdout)[:QUOTE_BYTES].decode(errors="replace")

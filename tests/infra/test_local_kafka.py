@@ -28,9 +28,11 @@ threading.Event().wait()
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A broker that runs before and after each test."""
-    with LocalKafka(tmp_path_factory.mktemp("kafka, with a space")) as started:
-        yield started
+    """A broker that runs before and after each test; its cluster id starts with a dash, as one in 64 does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("secrets.token_bytes", lambda size: b"\xfb" * size)
+        with LocalKafka(tmp_path_factory.mktemp("kafka, with a space")) as started:
+            yield started
 
 
 def end_offset(kafka: LocalKafka, topic: str) -> int:
