@@ -47,8 +47,8 @@ def open_engine(url: URL) -> Engine:
     except DBAPIError as error:
         engine.dispose()
         message = (
-            f"the access store {url.render_as_string(hide_password=True)} cannot be opened: {error.orig}; check that the "
-            "folder is writable and the file is a database, or restore it from a copy"
+            f"the access store {url.render_as_string(hide_password=True)} cannot be opened: {error.orig}; "
+            "check that the folder is writable and the file is a database, or restore it from a copy"
         )
         raise StorageError(message) from error
     return engine

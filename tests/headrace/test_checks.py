@@ -1,0 +1,129 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from access.database import DATABASE_FILE
+from access.roles import Role
+from access.store import AccessStore
+from headrace.checks import (
+    LEAST_DISK_BYTES,
+    LOW_DISK_BYTES,
+    Finding,
+    Outcome,
+    check_access_store,
+    check_broker,
+    check_data_folder,
+    check_disk,
+    check_jars,
+    check_java,
+    check_port,
+    check_python,
+)
+from headrace.cli import main
+from infra.http_server import HttpServer
+from infra.kafka_jars import read_lock
+from infra.operations import operations_routes
+from infra.ports import free_port
+from infra.settings import Settings
+
+
+def test_python_must_be_new_enough() -> None:
+    assert check_python((3, 10, 14)).outcome is Outcome.FAIL
+    assert check_python((3, 11, 0)).outcome is Outcome.OK
+
+
+def test_java_is_found_in_the_package_if_nowhere_else() -> None:
+    assert check_java({}).outcome is Outcome.OK
+
+
+def test_jars_count_only_if_all_are_there(tmp_path: Path) -> None:
+    for jar in read_lock()[1:]:
+        (tmp_path / jar.file_name).touch()
+    finding = check_jars(tmp_path)
+    assert (finding.outcome, finding.found.startswith("1 of ")) == (Outcome.WARN, True)
+    (tmp_path / read_lock()[0].file_name).touch()
+    assert check_jars(tmp_path).outcome is Outcome.OK
+
+
+def test_the_data_folder_need_not_exist_but_must_be_possible(tmp_path: Path) -> None:
+    assert check_data_folder(tmp_path / "a" / "b").outcome is Outcome.OK
+    assert not (tmp_path / "a").exists()
+    assert check_data_folder(Path("/proc/headrace")).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("free", "outcome"),
+    [(LEAST_DISK_BYTES - 1, Outcome.FAIL), (LOW_DISK_BYTES - 1, Outcome.WARN), (LOW_DISK_BYTES, Outcome.OK)],
+)
+def test_little_disk_warns_and_too_little_fails(free: int, outcome: Outcome) -> None:
+    assert check_disk(free).outcome is outcome
+
+
+def check_while_served(app: Starlette) -> Finding:
+    async def scenario() -> Finding:
+        server = HttpServer(app, "127.0.0.1", 0, limit_concurrency=2)
+        await server.start()
+        finding = await asyncio.to_thread(check_port, "ingest_port", "127.0.0.1", server.port)
+        await server.stop()
+        return finding
+
+    return asyncio.run(scenario())
+
+
+def test_a_port_is_free_or_ours_or_another_programs() -> None:
+    assert check_port("ingest_port", "127.0.0.1", free_port()).found.endswith("is free")
+    assert check_while_served(Starlette(routes=list(operations_routes(dict)))).outcome is Outcome.OK
+    busy = check_while_served(Starlette(routes=list(operations_routes(lambda: {"kafka": "is away"}))))
+    assert (busy.outcome, "kafka" in busy.found) == (Outcome.WARN, True)
+    other = check_while_served(Starlette(routes=[Route("/", lambda _request: None)]))
+    assert (other.outcome, other.remedy) == (Outcome.FAIL, "stop what uses it, or set --ingest-port")
+
+
+def test_an_absent_broker_is_no_failure_if_up_would_start_it() -> None:
+    (finding,) = check_broker(Settings(bootstrap=f"127.0.0.1:{free_port()}"))
+    assert (finding.outcome, finding.remedy) == (Outcome.WARN, "`headrace up` starts a local Kafka")
+
+
+def test_topics_that_are_missing_are_named(bootstrap: str) -> None:
+    broker, topics = check_broker(Settings(bootstrap=bootstrap, workspace="absent"))
+    assert (broker.outcome, topics.outcome) == (Outcome.OK, Outcome.WARN)
+    assert "absent.updates" in topics.found
+
+
+def test_the_access_store_is_absent_or_keyless_or_broken_or_good(tmp_path: Path) -> None:
+    assert check_access_store(tmp_path).outcome is Outcome.WARN
+    store = AccessStore.open(tmp_path)
+    assert check_access_store(tmp_path).found == "no valid key"
+    store.create_account("a", {"prod": frozenset({Role.VIEWER})})
+    assert check_access_store(tmp_path).found == "1 valid keys"
+    store.close()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / DATABASE_FILE).write_text("no database, " * 100, encoding="utf-8")
+    assert check_access_store(broken).outcome is Outcome.FAIL
+
+
+def test_doctor_prints_every_check(tmp_path: Path, bootstrap: str) -> None:
+    result = CliRunner().invoke(main, ["doctor", *flags(tmp_path, bootstrap)])
+    assert result.exit_code == 0, result.stdout
+    outcomes = {line.split()[0] for line in result.stdout.splitlines()}
+    assert outcomes <= {"ok", "warn"}
+    assert "broker" in result.stdout
+
+
+def test_doctor_tells_by_its_exit_code_that_something_must_be_done(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--json", *flags(tmp_path, f"127.0.0.1:{free_port()}")])
+    assert result.exit_code == 1
+    findings = json.loads(result.stdout)
+    assert [finding["check"] for finding in findings if finding["outcome"] == "fail"] == ["broker"]
+    assert all(finding["remedy"] for finding in findings if finding["outcome"] != "ok")
+
+
+def flags(data: Path, bootstrap: str) -> list[str]:
+    ports = ["--ingest-port", str(free_port()), "--serving-port", str(free_port())]
+    return ["--data", str(data), "--bootstrap", bootstrap, *ports]

@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from headrace.cli import main
+from infra.exit_codes import ExitCode, exit_code_of
+from schemas.errors import HeadraceError, NotFoundError, SettingsError, StorageError, UnavailableError
+
+
+def test_the_commands_of_operators_and_roles_are_there() -> None:
+    names = main.list_commands(click.Context(main))
+    assert {"up", "ingest-api", "processor", "serving", "key", "doctor"} <= set(names)
+
+
+def test_each_command_explains_itself() -> None:
+    for name in main.list_commands(click.Context(main)):
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert (result.exit_code, name in result.output) == (0, True), result.output
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = CliRunner().invoke(main, ["upp"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "upp" in result.stderr
+
+
+def test_it_runs_as_a_module() -> None:
+    answer = subprocess.run([sys.executable, "-m", "headrace", "up", "--help"], capture_output=True, check=True)
+    assert b"--bootstrap" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("x"), ExitCode.USAGE),
+        (StorageError("x"), ExitCode.STORAGE),
+        (UnavailableError("x"), ExitCode.UNAVAILABLE),
+        (NotFoundError("x"), ExitCode.FAILURE),
+        (HeadraceError("x"), ExitCode.FAILURE),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(error: HeadraceError, code: ExitCode) -> None:
+    assert exit_code_of(error) is code

@@ -1,0 +1,191 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from access.store import AccessStore
+from headrace.commands.up import choose_ports
+from infra.exit_codes import ExitCode
+from infra.settings import Settings
+from schemas.errors import SettingsError
+
+EXIT_SECONDS = 30.0
+
+DRIVER = """
+import functools, sys
+from headrace.commands import up
+from infra.supervisor import Pace
+up.HEADRACE = (sys.executable, sys.argv.pop(1))
+up.Supervisor = functools.partial(up.Supervisor, pace=Pace(first_pause=0.05))
+up.command(prog_name="headrace up")
+"""
+"""Runs `headrace up` with something smaller in place of its children, and with shorter pauses."""
+
+ROLE = """
+import http.server, os, pathlib, signal, sys
+role = sys.argv[1]
+data = pathlib.Path(os.environ["HEADRACE_DATA"])
+if role == "apply":
+    with (data / "applied").open("w") as file:
+        file.write(sys.argv[2] + " " + os.environ["HEADRACE_BOOTSTRAP"])
+    sys.exit(3 if sys.argv[2].endswith("broken") else 0)
+if role == os.environ.get("DIES"):
+    sys.exit(1)
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+
+def stop(*_):
+    with (data / "stopped").open("a") as file:
+        file.write(role + "\\n")
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, stop)
+names = {"broker": "KAFKA", "processor": "PROCESSOR", "ingest-api": "INGEST", "serving": "SERVING"}
+http.server.HTTPServer(("127.0.0.1", int(os.environ[f"HEADRACE_{names[role]}_PORT"])), Ready).serve_forever()
+"""
+
+
+class Up:
+    """A running `headrace up` and what it printed until it was ready or ended."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self.lines: list[str] = []
+        for line in process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("ready"):
+                break
+
+    def printed(self, name: str) -> list[str]:
+        return [line.removeprefix(name).strip() for line in self.lines if line.startswith(f"{name} ")]
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(EXIT_SECONDS)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    role = tmp_path / "role.py"
+    role.write_text(ROLE, encoding="utf-8")
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, environ: Mapping[str, str] | None = None) -> Up:
+        flags = ["--data", "state", "--ingest-port", "0", "--serving-port", "0", "--kafka-port", "0", *arguments]
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", DRIVER, str(role), *flags],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
+            )
+        running.append(process)
+        return Up(process)
+
+    yield start
+    for process in running:
+        with process:
+            process.kill()
+
+
+def test_prints_each_address_and_the_key_and_then_ready(up: Callable[..., Up], tmp_path: Path) -> None:
+    system = up("--processors", "2")
+    assert system.lines[-1].startswith("ready")
+    assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d+", system.printed("kafka")[0])
+    urls = [*system.printed("processor"), *system.printed("ingest"), *system.printed("serving")]
+    assert len(set(urls)) == 4
+    assert all(re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+", url) for url in urls)
+    assert system.printed("registry") == system.printed("ingest")
+    assert system.printed("admin key") == ["state/admin.key (new)"]
+    store = AccessStore.open(tmp_path / "state")
+    assert store.find((tmp_path / "state/admin.key").read_text(encoding="ascii").strip()) is not None
+    store.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stops_all_in_reverse_order_and_exits_with_0(
+    number: signal.Signals, up: Callable[..., Up], tmp_path: Path
+) -> None:
+    system = up()
+    children = psutil.Process(system.process.pid).children(recursive=True)
+    assert len(children) == 4
+    assert system.end(number) == ExitCode.OK
+    stopped = (tmp_path / "state/stopped").read_text(encoding="utf-8").split()
+    assert stopped == ["serving", "ingest-api", "processor", "broker"]
+    assert psutil.wait_procs(children, timeout=EXIT_SECONDS)[1] == []
+
+
+def test_starts_no_kafka_when_brokers_are_given(up: Callable[..., Up]) -> None:
+    system = up("--bootstrap", "127.0.0.1:1")
+    assert system.printed("kafka") == ["127.0.0.1:1"]
+    assert len(psutil.Process(system.process.pid).children()) == 3
+
+
+def test_a_second_one_on_the_same_folder_is_refused_until_the_first_ends(up: Callable[..., Up], tmp_path: Path) -> None:
+    first = up()
+    second = up()
+    assert second.process.wait(EXIT_SECONDS) == ExitCode.ALREADY_RUNNING
+    assert f"`headrace up` (process {first.process.pid}) uses state" in (tmp_path / "log").read_text(encoding="utf-8")
+    first.end()
+    third = up()
+    assert third.printed("admin key") == ["state/admin.key"]
+
+
+def test_a_child_that_cannot_start_ends_all(up: Callable[..., Up], tmp_path: Path) -> None:
+    system = up(environ={"DIES": "broker"})
+    assert system.process.wait(EXIT_SECONDS) == ExitCode.CHILD_CANNOT_START
+    assert system.lines == []
+    assert "Error: broker died 5 times" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_repository_is_applied_before_ready(up: Callable[..., Up], tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    system = up("--repo", "features")
+    assert system.lines[-1].startswith("ready")
+    assert (tmp_path / "state/applied").read_text(encoding="utf-8") == f"features {system.printed('kafka')[0]}"
+
+
+def test_a_repository_that_cannot_be_applied_ends_all(up: Callable[..., Up], tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    system = up("--repo", "broken")
+    assert system.process.wait(EXIT_SECONDS) == ExitCode.APPLY_FAILED
+    assert not any(line.startswith("ready") for line in system.lines)
+    assert "ended with exit status 3" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_nothing_is_left_when_it_is_killed(up: Callable[..., Up]) -> None:
+    system = up()
+    children = psutil.Process(system.process.pid).children(recursive=True)
+    system.end(signal.SIGKILL)
+    assert psutil.wait_procs(children, timeout=EXIT_SECONDS)[1] == []
+
+
+def test_a_taken_port_is_named_before_anything_starts() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f":{port}: .*"):
+            choose_ports(Settings(ingest_port=port, kafka_port=0, serving_port=0))
+
+
+def test_ports_given_as_0_are_chosen_all_different() -> None:
+    system = choose_ports(Settings(ingest_port=0, serving_port=0, kafka_port=0, processors=5))
+    ports = [system.settings.ingest_port, system.settings.serving_port, system.settings.kafka_port]
+    assert len({0, *ports, *system.processor_ports}) == 9
+    assert system.settings.bootstrap == f"127.0.0.1:{system.settings.kafka_port}"
