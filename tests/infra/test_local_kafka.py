@@ -36,7 +36,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
 
 
 def end_offset(kafka: LocalKafka, topic: str) -> int:
-    client = reader(kafka.bootstrap)
+    client = reader(kafka.bootstrap, lambda _error: None)
     try:
         return client.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)[1]
     finally:
