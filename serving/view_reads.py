@@ -43,7 +43,7 @@ class AttributeReader:
         stored = stored_columns(view)
         self._view = view
         self._columns = [stored.index(feature.column) for feature in view.features]
-        self._nothing = ViewValues((None,) * len(view.features), None)
+        self.nothing = ViewValues((None,) * len(view.features), None)
 
     def read(self, state: Reader, key: bytes, edge: int) -> ViewValues:
         """Returns the values of one key.
@@ -56,10 +56,10 @@ class AttributeReader:
         prefix = row_prefix(self._view.id, key)
         found = state.last_before(prefix + time_suffix(EARLIEST), prefix + time_suffix(edge + 1))
         if found is None:
-            return self._nothing
+            return self.nothing
         time = time_of(found[0])
         if self._view.ttl is not None and edge >= time + self._view.ttl:
-            return self._nothing
+            return self.nothing
         row = decode(found[1][VERSION_BYTES:])
         return ViewValues([row[column] for column in self._columns], time)
 
@@ -84,6 +84,7 @@ class AggregateReader:
         self._columns = [stored.index(partial.column) for partial in view.partials]
         lengths = sorted({(feature.window, feature.offset) for feature in view.features})
         self._windows = [self._window(window, offset) for window, offset in lengths]
+        self.nothing = ViewValues((None,) * len(view.features), None)
 
     def _window(self, window: int, offset: int) -> _Window:
         numbered = enumerate(self._view.features)
@@ -153,7 +154,7 @@ class AggregateReader:
             return
         for index, parts in gathered.items():
             column = self._columns[index]
-            parts.append(self._kinds[index].add(None, times[first:last], [row[column] for row in items[first:last]]))
+            parts.append(self._kinds[index].lift(times[first:last], [row[column] for row in items[first:last]]))
 
 
 def _spans(pieces: Sequence[Piece]) -> list[Piece]:

@@ -1,0 +1,86 @@
+"""What a request reads of online state, measured: only for callers that ask, as it costs time.
+
+Invariant: a metered read returns exactly what the plain one would.
+"""
+
+from collections.abc import Iterator
+from time import perf_counter
+
+from schemas.state_reader import Reader
+from serving.read_plan import OpenPartition, Partition
+
+
+class Meter:
+    """The reads of one request.
+
+    Attributes:
+        size: bytes of the keys and values that were read.
+        seconds: time that all reads took.
+        longest: time that the slowest one took, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.seconds = 0.0
+        self.longest = 0.0
+
+    def opener(self, open_partition: OpenPartition) -> OpenPartition:
+        """Returns what opens the same partitions, metered."""
+        return lambda number: MeteredPartition(open_partition(number), self)
+
+    def count(self, started: float, size: int) -> None:
+        """Adds a read that began at a ``perf_counter`` reading and returned ``size`` bytes."""
+        took = perf_counter() - started
+        self.size += size
+        self.seconds += took
+        self.longest = max(self.longest, took)
+
+
+class MeteredPartition:
+    """A ``Partition`` whose reads are measured."""
+
+    def __init__(self, partition: Partition, meter: Meter) -> None:
+        self.reader: Reader = MeteredReader(partition.reader, meter)
+        self._partition = partition
+
+    def watermark(self, view: int) -> int | None:
+        """See ``Partition``."""
+        return self._partition.watermark(view)
+
+
+class MeteredReader:
+    """A ``Reader`` that tells a meter what it reads."""
+
+    def __init__(self, reader: Reader, meter: Meter) -> None:
+        self._reader = reader
+        self._meter = meter
+
+    def get(self, key: bytes) -> bytes | None:
+        """See ``Reader``."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """See ``Reader``."""
+        started = perf_counter()
+        values = self._reader.get_many(keys)
+        found = [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
+        self._meter.count(started, _size(found))
+        return values
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """See ``Reader``."""
+        started = perf_counter()
+        found = list(self._reader.scan(start, end))
+        self._meter.count(started, _size(found))
+        return iter(found)
+
+    def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        """See ``Reader``."""
+        started = perf_counter()
+        found = self._reader.last_before(start, end)
+        self._meter.count(started, _size([found] if found else []))
+        return found
+
+
+def _size(found: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(key) + len(value) for key, value in found)

@@ -1,0 +1,149 @@
+"""How one feature service is read: compiled when definitions change, used by every request.
+
+Invariant: nothing about a definition is looked up while a request is answered; a plan is immutable, so a request that
+began with one ends with it.
+
+Order (`reference/tecton-http-api.md` §3.3): views alphabetical by name, inside each its features alphabetical. The
+compiler of definitions sorts the features of a view; views are sorted here.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
+
+from schemas.errors import DefinitionError
+from schemas.keys import JoinKey, encode_join_keys, partition_of
+from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan
+from schemas.state_reader import Reader
+from schemas.types import DataType, Field
+from serving.view_reads import ViewReader, ViewValues, view_reader
+
+
+class LeadingEdge(Enum):
+    """Where the windows of aggregates end (design §3)."""
+
+    WALL_CLOCK = auto()
+    LATEST_EVENT = auto()
+    """At the view's watermark, over all partitions."""
+
+
+class Partition(Protocol):
+    """The state of one updates partition, as of its last catch-up."""
+
+    @property
+    def reader(self) -> Reader:
+        """Reads it."""
+
+    def watermark(self, view: int) -> int | None:
+        """Returns the greatest event time seen of a view, in µs since the epoch; None before its first event."""
+
+
+OpenPartition = Callable[[int], Partition]
+"""Returns an updates partition, caught up with all that is published; raises UnavailableError if there is none."""
+
+
+class Answer(NamedTuple):
+    """What was read of one view; ``watermark`` (µs) is that of the partition it was read from."""
+
+    values: ViewValues
+    watermark: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRead:
+    """One view of a service; ``key`` is the position of its join keys in ``ReadPlan.keys``."""
+
+    view: ViewPlan
+    reader: ViewReader
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """One feature service.
+
+    Attributes:
+        workspace: its workspace.
+        service: its name.
+        partitions: of the workspace's updates topic.
+        join_keys: the union of its views' join keys, by name.
+        keys: the different lists of join keys that its views have, each as positions in ``join_keys``.
+        views: in serving order.
+    """
+
+    workspace: str
+    service: str
+    partitions: int
+    join_keys: tuple[Field, ...]
+    keys: tuple[tuple[int, ...], ...]
+    views: tuple[ViewRead, ...]
+
+    def features(self) -> list[tuple[str, FeaturePlan]]:
+        """Returns all features in serving order, each with its name on the wire, ``<view>.<feature>``."""
+        return [(f"{read.view.name}.{feature.name}", feature) for read in self.views for feature in read.view.features]
+
+    def read(
+        self, open_partition: OpenPartition, join_keys: Sequence[JoinKey], now: int, edge: LeadingEdge
+    ) -> list[Answer]:
+        """Returns what is served for one set of join keys, one answer per view, in order.
+
+        Every partition it needs is caught up before the first value is read, and none afterwards.
+
+        Args:
+            open_partition: opens partitions of the service's workspace.
+            join_keys: values in the order of ``join_keys``; None is a key like any other.
+            now: the wall clock, µs since the epoch.
+            edge: where windows of aggregates end. Attribute views always serve their newest row at or before ``now``.
+
+        Raises:
+            UnavailableError: a partition is not there yet or cannot be read now.
+        """
+        encoded = [encode_join_keys([join_keys[position] for position in key]) for key in self.keys]
+        at_watermark = edge is LeadingEdge.LATEST_EVENT and any(read.view.is_aggregate for read in self.views)
+        numbers = [partition_of(key, self.partitions) for key in encoded]
+        opened = {n: open_partition(n) for n in (range(self.partitions) if at_watermark else set(numbers))}
+        answers: list[Answer] = []
+        for read in self.views:
+            view, partition = read.view, opened[numbers[read.key]]
+            end: int | None = now
+            if at_watermark and view.is_aggregate:
+                end = _greatest(each.watermark(view.id) for each in opened.values())
+            values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)
+            answers.append(Answer(values, partition.watermark(view.id)))
+        return answers
+
+
+def compile_read_plan(plan: Plan, service: ServicePlan) -> ReadPlan:
+    """Returns how a service of a plan is read.
+
+    Raises:
+        DefinitionError: two of its views give one join key different types.
+    """
+    views = sorted((plan.views[key] for key in service.views), key=lambda view: view.name)
+    join_keys = _join_keys(service, views)
+    names = [field.name for field in join_keys]
+    positions = [tuple(names.index(name) for name in view.join_keys) for view in views]
+    keys = tuple(dict.fromkeys(positions))
+    reads = tuple(
+        ViewRead(view, view_reader(view), keys.index(key)) for view, key in zip(views, positions, strict=True)
+    )
+    return ReadPlan(plan.workspace, service.name, plan.partitions, join_keys, keys, reads)
+
+
+def _join_keys(service: ServicePlan, views: Sequence[ViewPlan]) -> tuple[Field, ...]:
+    types: dict[str, DataType] = {}
+    for view in views:
+        columns = {column.name: column.field() for column in view.columns}
+        for name in view.join_keys:
+            dtype = columns[name].dtype
+            if types.setdefault(name, dtype) != dtype:
+                raise DefinitionError(
+                    f"FeatureService {service.name!r}: join key {name!r} is {types[name].name} in one view and "
+                    f"{dtype.name} in view {view.name!r}; rename one of them and apply again"
+                )
+    return tuple(Field(name, types[name]) for name in sorted(types))
+
+
+def _greatest(instants: Iterable[int | None]) -> int | None:
+    return max((instant for instant in instants if instant is not None), default=None)

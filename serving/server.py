@@ -1,0 +1,153 @@
+"""The serving process, from its settings to its exit code.
+
+1. Open the access store and begin to listen, so that probes are answered: not ready.
+2. Make sure of the topics that every process needs, as soon as Kafka answers.
+3. Follow the definitions; once they were read to their end, reads are answered.
+4. Run until SIGTERM or SIGINT.
+
+Invariant: Kafka being away never stops reads of what is known: once definitions were read, only state is needed.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from access.authentication import Authenticator
+from access.store import AccessStore
+from infra.databases import DatabaseResources
+from infra.definitions import DefinitionsFollower
+from infra.exit_codes import ExitCode
+from infra.http_server import HttpServer
+from infra.kafka_clients import ensure_topics
+from infra.logs import get_logger
+from infra.settings import Settings
+from infra.topic_specs import control_topics
+from schemas.errors import UnavailableError
+from serving.app import serving_app
+from serving.services import Services
+from serving.state import OnlineState
+from serving.tecton.get_features import MAX_CONCURRENT, GetFeatures, TectonService
+
+READ_SECONDS: Final = 2.0
+"""How long one attempt to reach Kafka takes; it is repeated, and bounds how long a stop waits."""
+
+PAUSE_SECONDS: Final = 0.2
+
+CONCURRENCY: Final = 2 * MAX_CONCURRENT
+"""Of the HTTP server: above the limit of the endpoint, so that its own answer is the one that callers see."""
+
+_NANOSECONDS_PER_MICROSECOND: Final = 1_000
+
+_log = get_logger(__name__)
+
+
+def wall_clock() -> int:
+    """Returns µs since the epoch."""
+    return time.time_ns() // _NANOSECONDS_PER_MICROSECOND
+
+
+class Serving:
+    """The parts of a serving process, put together; for use by one event loop.
+
+    Args:
+        settings: of the process.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._access = AccessStore.open(settings.data)
+        self._state = OnlineState(settings.data, DatabaseResources.of_sizes())
+        self._definitions = DefinitionsFollower(settings.bootstrap)
+        self._services = Services(self._definitions, TectonService)
+        get_features = GetFeatures(
+            self._services, self._state, Authenticator(self._access), settings.workspace, wall_clock
+        )
+        app = serving_app(get_features, self.missing)
+        self.server = HttpServer(app, settings.host, settings.serving_port, limit_concurrency=CONCURRENCY)
+        self._problem = "Kafka has not answered yet"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until ``stop`` is set.
+
+        Raises:
+            SettingsError: the address cannot be bound, or Kafka refuses the settings.
+        """
+        loop = asyncio.get_running_loop()
+
+        def refresh_soon() -> None:
+            loop.call_soon_threadsafe(self._services.refresh)
+
+        self._definitions.subscribe(refresh_soon)
+        following = False
+        try:
+            await self.server.start()
+            _log.info("serving listens", url=self.server.url)
+            following = await self._reach_kafka(stop)
+            if following:
+                self._definitions.start()
+                await self._read_definitions(stop)
+            await stop.wait()
+        finally:
+            await self.server.stop()
+            if following:
+                await asyncio.to_thread(self._definitions.stop)
+            self._state.close()
+            self._access.close()
+
+    def missing(self) -> Mapping[str, str]:
+        """Returns what keeps the process from being ready, by name."""
+        if not self._services.complete:
+            return {"definitions": f"not read to their end yet: {self._definitions.failure or self._problem}"}
+        workspace = self._settings.workspace
+        plan = self._services.plan(workspace)
+        return {} if plan is None else self._state.missing(workspace, plan.partitions)
+
+    async def _reach_kafka(self, stop: asyncio.Event) -> bool:
+        """Waits until the topic of definitions exists; false if it was asked to stop first."""
+        topics = control_topics(self._settings.replication)
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(ensure_topics, self._settings.bootstrap, topics, READ_SECONDS)
+            except UnavailableError as error:
+                self._problem = error.message
+                await _pause(stop)
+            else:
+                self._problem = "reading"
+                return True
+        return False
+
+    async def _read_definitions(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(self._definitions.wait_caught_up, READ_SECONDS)
+            except TimeoutError as error:
+                self._problem = str(error)
+                await _pause(stop)
+            else:
+                self._services.refresh()
+                self._services.complete = True
+                _log.info("definitions read")
+                return
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), PAUSE_SECONDS)
+
+
+async def run_serving(settings: Settings) -> int:
+    """Runs the serving process until SIGTERM or SIGINT; returns its exit code.
+
+    Raises:
+        SettingsError: the address cannot be bound, or Kafka refuses the settings.
+        StorageError: the access store cannot be opened.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Serving(settings).run(stop)
+    return ExitCode.OK

@@ -1,0 +1,54 @@
+"""The error table of the feature service (`reference/tecton-http-api.md` §1.2).
+
+Invariant: every refusal is a JSON object ``{"error": text, "message": text, "code": gRPC code}``: stock clients fail on
+any other body.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schemas.errors import (
+    ForbiddenError,
+    HeadraceError,
+    NotFoundError,
+    OverloadedError,
+    RequestError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+RETRY_AFTER_SECONDS: Final = 1
+
+
+class Refusal(NamedTuple):
+    """How an error is answered: HTTP status and gRPC code; whether the same call may succeed later."""
+
+    status: int
+    code: int
+    retryable: bool = False
+
+
+INTERNAL: Final = Refusal(500, 13)
+UNKNOWN_PATH: Final = Refusal(404, 5)
+UNKNOWN_METHOD: Final = Refusal(405, 12)
+
+TABLE: Final[Mapping[type[HeadraceError], Refusal]] = {
+    UnauthenticatedError: Refusal(401, 16),
+    ForbiddenError: Refusal(403, 7),
+    NotFoundError: Refusal(404, 5),
+    OverloadedError: Refusal(429, 8, retryable=True),
+    RequestError: Refusal(400, 3),  # and its other kinds: the reference knows no 413
+    UnavailableError: Refusal(503, 14, retryable=True),
+}
+
+
+def refusal_of(error: HeadraceError) -> Refusal:
+    """Returns how an error is answered; one that is no caller's business is ``INTERNAL``."""
+    return next((refusal for kind, refusal in TABLE.items() if isinstance(error, kind)), INTERNAL)
+
+
+def error_body(refusal: Refusal, message: str) -> bytes:
+    """Returns the body of a refusal."""
+    return msgspec.json.encode({"error": message, "message": message, "code": refusal.code})

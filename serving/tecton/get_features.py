@@ -1,0 +1,194 @@
+"""``POST /api/v1/feature-service/get-features`` as an ASGI application of its own: the hot route.
+
+Order of checks: 1. who calls (401); 2. too many at once (429); 3. the body's form (400); 4. the role in the workspace
+that it names (403), before anything tells whether that exists; 5. the rest of the request (400); 6. the service (404);
+7. its join keys (400); 8. online state (503).
+
+Invariant: from 3 on there is no await, so what one request reads is of one moment, and a request in work is one that
+waits for its body or for its caller to take the answer.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from access.authentication import Authenticator, Principal
+from access.roles import Action
+from infra.logs import get_logger
+from infra.metrics import HTTP_REQUESTS, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
+from schemas.errors import ForbiddenError, HeadraceError, OverloadedError, TooLargeError
+from serving.metering import Meter
+from serving.read_plan import Answer, ReadPlan
+from serving.services import Services
+from serving.state import OnlineState, PartitionState
+from serving.tecton.errors import INTERNAL, RETRY_AFTER_SECONDS, Refusal, error_body, refusal_of
+from serving.tecton.join_keys import JoinKeys
+from serving.tecton.requests import parse_get_features, parse_params
+from serving.tecton.responses import Responses, slo_info
+
+PATH: Final = "/api/v1/feature-service/get-features"
+
+MAX_BODY_BYTES: Final = 5 * 1024 * 1024
+"""A request context may have 4 MB (`reference/tecton-http-api.md` §3.7); the rest of a body is small."""
+
+MAX_CONCURRENT: Final = 128
+"""Requests in work; one more is answered 429."""
+
+_MICROSECONDS: Final = 1_000_000
+
+_log = get_logger(__name__)
+
+
+class TectonService:
+    """A feature service with all that this dialect needs of it; compiled once.
+
+    Args:
+        plan: how it is read.
+    """
+
+    def __init__(self, plan: ReadPlan) -> None:
+        self.plan = plan
+        self.join_keys = JoinKeys(plan.join_keys)
+        self.responses = Responses(plan)
+        self._ages = [SERVED_VALUE_AGE_SECONDS.labels(read.view.key) for read in plan.views]
+
+    def observe_ages(self, answers: Iterable[Answer], now: int) -> None:
+        """Counts how old, by event time, the newest event behind each view's values is; ``now`` in µs."""
+        for age, answer in zip(self._ages, answers, strict=True):
+            if answer.watermark is not None:
+                age.observe((now - answer.watermark) / _MICROSECONDS)
+
+
+class GetFeatures:
+    """The endpoint.
+
+    Args:
+        services: what can be read.
+        state: where it is read from.
+        authenticator: knows the callers.
+        default_workspace: of callers that name none and are bound to none.
+        clock: µs since the epoch.
+    """
+
+    def __init__(
+        self,
+        services: Services[TectonService],
+        state: OnlineState,
+        authenticator: Authenticator,
+        default_workspace: str,
+        clock: Callable[[], int],
+    ) -> None:
+        self._services = services
+        self._state = state
+        self._authenticator = authenticator
+        self._default_workspace = default_workspace
+        self._clock = clock
+        self._in_work = 0
+        self._seconds = READ_SECONDS.labels(PATH)
+        self._answered = HTTP_REQUESTS.labels(PATH, "200")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        started = perf_counter()
+        self._in_work += 1
+        try:
+            principal = self._authenticator.authenticate(_header(scope, b"authorization"))
+            self._check_limit()
+            content = await _body(receive)
+            if content is None:
+                return
+            body = self.answer(principal, content, started)
+            self._answered.inc()
+            await _send(send, 200, body)
+        except HeadraceError as error:
+            await self._refuse(send, refusal_of(error), error.message)
+        except Exception:  # noqa: BLE001 - whatever it is, a caller gets the documented shape, an operator the rest
+            request = (_header(scope, b"x-request-id") or uuid.uuid4().hex)[:128]
+            _log.exception("request failed", route=PATH, request_id=request)
+            message = f"internal error; the serving log has more under request_id {request}"
+            await self._refuse(send, INTERNAL, message)
+        finally:
+            self._in_work -= 1
+            self._seconds.observe(perf_counter() - started)
+
+    def answer(self, principal: Principal, content: bytes, started: float) -> bytes:
+        """Returns the body of the answer to a request.
+
+        Args:
+            principal: who calls.
+            content: the request's body.
+            started: when it came, by ``perf_counter``.
+
+        Raises:
+            RequestError: refused; see the order of checks above.
+            UnavailableError: online state or definitions are not there yet.
+        """
+        params = parse_params(content)
+        workspace = params.text("workspaceName") or principal.default_workspace or self._default_workspace
+        if not principal.may(Action.READ_FEATURES, workspace):
+            raise ForbiddenError(
+                f"Not Authorized: reading features of workspace {workspace} needs the role consumer, editor or owner"
+            )
+        request = parse_get_features(params)
+        service = self._services.find(workspace, request.service)
+        join_keys = service.join_keys.decode(request.join_keys)
+        now = self._clock()
+        meter = Meter() if request.wanted.slo_info else None
+
+        def open_partition(number: int) -> PartitionState:
+            return self._state.open(workspace, number)
+
+        opener = open_partition if meter is None else meter.opener(open_partition)
+        answers = service.plan.read(opener, join_keys, now, request.edge)
+        service.observe_ages(answers, now)
+        slo = None if meter is None else slo_info(meter, perf_counter() - started)
+        return service.responses.encode(request, answers, slo)
+
+    def _check_limit(self) -> None:
+        if self._in_work > MAX_CONCURRENT:
+            raise OverloadedError("GetFeatures exceeded the concurrent request limit")
+
+    async def _refuse(self, send: Send, refusal: Refusal, message: str) -> None:
+        HTTP_REQUESTS.labels(PATH, str(refusal.status)).inc()
+        await _send(send, refusal.status, error_body(refusal, message), retryable=refusal.retryable)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    """Returns a header's value; ASGI gives names in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Returns a request's body; None if its caller went away.
+
+    Raises:
+        TooLargeError: it is longer than ``MAX_BODY_BYTES``.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise TooLargeError(f"the body has more than {MAX_BODY_BYTES} bytes; send a smaller request context")
+        if not message.get("more_body", False):
+            return b"".join((*parts, part)) if parts else part
+        parts.append(part)
+
+
+async def _send(send: Send, status: int, body: bytes, *, retryable: bool = False) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if retryable:
+        headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,157 @@
+"""Responses of get-features (`reference/tecton-http-api.md` §3, §8).
+
+Invariant: ``result`` holds ``features`` and nothing else (stock clients fail on more), and ``metadata.features``, where
+it is asked for, has one object for each of them, in the same order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from schemas.plan import FeaturePlan
+from serving.metering import Meter
+from serving.read_plan import Answer, ReadPlan
+from serving.tecton.requests import NOTHING, GetFeatures, Wanted
+from serving.tecton.values import encoder, instant_text
+
+PRESENT: Final = "PRESENT"
+MISSING_DATA: Final = "MISSING_DATA"
+
+COUNTS: Final = frozenset({"count"})
+"""Aggregates whose value over nothing may be asked for as 0."""
+
+SLO_STORE_BYTES: Final = 2 * 1024 * 1024
+"""A request that reads more from the store is outside the published objective (§3.5)."""
+
+STORE_SIZE_EXCEEDED: Final = "DYNAMODB_RESPONSE_SIZE_LIMIT_EXCEEDED"
+"""What the original calls it; clients know no other name."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class FeatureMetadata(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """What is said about one feature; only what was asked for."""
+
+    name: str | UnsetType = UNSET
+    effective_time: str | UnsetType = UNSET
+    data_type: msgspec.Raw | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+
+
+class SloInfo(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """Times in seconds, sizes in bytes; ``dynamodb_response_size_bytes`` is an older name of the same size."""
+
+    slo_eligible: bool
+    slo_server_time_seconds: float
+    dynamodb_response_size_bytes: int
+    server_time_seconds: float
+    store_max_latency: float
+    store_response_size_bytes: int
+    store_time_seconds: float
+    slo_ineligibility_reasons: list[str] | UnsetType = UNSET
+
+
+class Metadata(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """What is said about the answer."""
+
+    features: list[FeatureMetadata]
+    slo_info: SloInfo | UnsetType = UNSET
+
+
+class Result(msgspec.Struct, gc=False):
+    """The values, in serving order."""
+
+    features: list[Any]
+
+
+class Response(msgspec.Struct, omit_defaults=True, gc=False):
+    """The body."""
+
+    result: Result
+    metadata: Metadata | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    name: str
+    data_type: msgspec.Raw
+    is_count: bool
+
+
+class Responses:
+    """Writes the responses of one feature service; compiled once.
+
+    Args:
+        plan: how the service is read.
+    """
+
+    def __init__(self, plan: ReadPlan) -> None:
+        self._features = [_feature(name, feature) for name, feature in plan.features()]
+        self._encoders = [encoder(feature.data_type()) for _, feature in plan.features()]
+
+    def encode(self, request: GetFeatures, answers: Sequence[Answer], slo_info: SloInfo | None) -> bytes:
+        """Returns the body of a response.
+
+        Args:
+            request: what was asked for.
+            answers: what was read, one per view of the plan.
+            slo_info: of this request, if it was asked for.
+        """
+        raw = [value for answer in answers for value in answer.values.values]
+        values = [
+            value if value is None or encode is None else encode(value)
+            for value, encode in zip(raw, self._encoders, strict=True)
+        ]
+        if request.zero_counts:
+            pairs = zip(values, self._features, strict=True)
+            values = ["0" if value is None and feature.is_count else value for value, feature in pairs]
+        result = Result(values)
+        if request.wanted is NOTHING:
+            return _encode(Response(result))
+        metadata = Metadata(self._metadata(request.wanted, answers, raw), slo_info or UNSET)
+        return _encode(Response(result, metadata))
+
+    def _metadata(self, wanted: Wanted, answers: Sequence[Answer], raw: Sequence[Any]) -> list[FeatureMetadata]:
+        times: list[str | UnsetType] = []
+        for answer in answers:
+            instant = answer.values.effective_time
+            text = UNSET if instant is None or not wanted.effective_times else instant_text(instant)
+            times += [text] * len(answer.values.values)
+        names, data_types, statuses = wanted.names, wanted.data_types, wanted.serving_status
+        return [
+            FeatureMetadata(
+                feature.name if names else UNSET,
+                time,
+                feature.data_type if data_types else UNSET,
+                (MISSING_DATA if value is None else PRESENT) if statuses else UNSET,
+            )
+            for feature, time, value in zip(self._features, times, raw, strict=True)
+        ]
+
+
+def _feature(name: str, feature: FeaturePlan) -> _Feature:
+    return _Feature(name, msgspec.Raw(_encode(feature.dtype)), feature.function in COUNTS)
+
+
+def slo_info(meter: Meter, server_seconds: float) -> SloInfo:
+    """Returns what the service level objective needs to know.
+
+    Args:
+        meter: of the request's reads.
+        server_seconds: from its arrival until now. Nothing waits for realtime views, so the objective's own time, which
+            leaves that out, is the same.
+    """
+    eligible = meter.size <= SLO_STORE_BYTES
+    return SloInfo(
+        slo_eligible=eligible,
+        slo_server_time_seconds=server_seconds,
+        dynamodb_response_size_bytes=meter.size,
+        server_time_seconds=server_seconds,
+        store_max_latency=meter.longest,
+        store_response_size_bytes=meter.size,
+        store_time_seconds=meter.seconds,
+        slo_ineligibility_reasons=UNSET if eligible else [STORE_SIZE_EXCEEDED],
+    )

@@ -1,0 +1,72 @@
+"""Feature values as the Tecton HTTP API writes them (`reference/tecton-http-api.md` §3.2).
+
+Invariant: what an encoder returns is JSON as it stands, and loses nothing: integers are decimal strings, the floats
+that JSON lacks are ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, structs are arrays of their members in order.
+
+Instants are ISO 8601 in UTC with ``Z`` and as many of 0, 3 or 6 fraction digits as it takes: the rule of protobuf's
+JSON form, which the documented samples follow (``15:50:00Z``, ``58.996Z``).
+"""
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Any, Final
+
+from schemas.rows import instant
+from schemas.types import Array, DataType, Map, Scalar, Struct
+
+Encode = Callable[[Any], Any]
+
+_NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_PRECISIONS: Final = (("seconds", 1_000_000), ("milliseconds", 1_000), ("microseconds", 1))  # widths in µs
+
+
+def instant_text(micros: int) -> str:
+    """Returns an instant, given in µs since the epoch."""
+    precision = next(name for name, width in _PRECISIONS if micros % width == 0)
+    return instant(micros).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _float(value: float) -> float | str:
+    return value if isfinite(value) else _NOT_FINITE[repr(value)]
+
+
+_SCALARS: Final[dict[str, Encode | None]] = {
+    "int64": str,
+    "float64": _float,
+    "string": None,
+    "boolean": None,
+    "timestamp": instant_text,
+}
+
+
+def encoder(dtype: DataType) -> Encode | None:
+    """Returns the function that encodes values of a type, which are never None; None if they stand as they are."""
+    match dtype:
+        case Scalar(name):
+            return _SCALARS[name]
+        case Array(element):
+            return _array(encoder(element))
+        case Map(value):
+            return _map(encoder(value))
+        case Struct(fields):
+            return _struct([(field.name, encoder(field.dtype)) for field in fields])
+
+
+def _array(encode: Encode | None) -> Encode | None:
+    if encode is None:
+        return None
+    return lambda value: [None if item is None else encode(item) for item in value]
+
+
+def _map(encode: Encode | None) -> Encode | None:
+    if encode is None:
+        return None
+    return lambda value: {key: None if item is None else encode(item) for key, item in value.items()}
+
+
+def _struct(members: list[tuple[str, Encode | None]]) -> Encode:
+    def struct(value: dict[str, Any]) -> list[Any]:
+        items = [(value.get(name), encode) for name, encode in members]
+        return [item if item is None or encode is None else encode(item) for item, encode in items]
+
+    return struct
