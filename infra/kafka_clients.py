@@ -35,6 +35,9 @@ Headers = Sequence[tuple[str, bytes]]
 ADMIN_TIMEOUT_SECONDS: Final = 20.0
 RECONNECT_BACKOFF_MS: Final = 100
 RECONNECT_BACKOFF_MAX_MS: Final = 1_000
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""Largest message that a producer sends; what a topic takes is the topic's own limit."""
+
 REPEAT_SECONDS: Final = 30.0
 """How long a line that a client has logged is not logged again, by any client."""
 
@@ -115,6 +118,7 @@ def producer(
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "linger.ms": linger_ms,
+        "message.max.bytes": MAX_MESSAGE_BYTES,
         "message.timeout.ms": round(delivery_timeout_seconds * 1000),
         "queue.buffering.max.messages": max_queued_messages,
         "queue.buffering.max.kbytes": max_queued_kib,
@@ -122,7 +126,7 @@ def producer(
     return Producer(_common(bootstrap) | config, logger=_log)
 
 
-def reader(bootstrap: str, on_error: Callable[[KafkaError], None]) -> Consumer:
+def reader(bootstrap: str, on_error: Callable[[KafkaError], None] | None = None) -> Consumer:
     """Return a consumer for ``assign``: it belongs to no group, commits nothing, and reports the ends of partitions.
 
     An offset that Kafka does not hold is an error (``_AUTO_OFFSET_RESET``), never a silent jump. One thread alone may
@@ -130,16 +134,17 @@ def reader(bootstrap: str, on_error: Callable[[KafkaError], None]) -> Consumer:
 
     Args:
         bootstrap: ``HOST:PORT``, several joined by commas.
-        on_error: told, inside ``poll`` and ``consume``, what is wrong with the connections; must not raise.
+        on_error: told, inside ``poll`` and ``consume``, what is wrong with the connections; must not raise. Without
+            it that is logged only.
     """
     config = {
         "group.id": "headrace-reader",  # required by the library; without a subscription no group is joined
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
-        "error_cb": on_error,
     }
-    return Consumer(_common(bootstrap) | config, logger=_log)
+    callbacks = {} if on_error is None else {"error_cb": on_error}
+    return Consumer(_common(bootstrap) | config | callbacks, logger=_log)
 
 
 def admin(bootstrap: str) -> AdminClient:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from infra.kafka_clients import TopicSpec, ensure_topics, produce_checked, producer
+from infra.kafka_clients import ensure_topics, produce_checked, producer
 from infra.logs import get_logger
 from infra.topic_follower import TopicFollower
+from infra.topic_specs import control_topics
 from schemas.errors import CodecError, UnavailableError
 from schemas.registry import Registration, Registry, SubjectVersion
 from schemas.topics import SCHEMAS_TOPIC
@@ -35,14 +36,14 @@ class SchemaRegistry:
 
     Args:
         bootstrap: ``HOST:PORT``, several joined by commas.
-        replication: copies of the topic, if this call has to make it.
+        replication: copies of the topic, if it has to be made.
     """
 
     def __init__(self, bootstrap: str, *, replication: int = 1) -> None:
         self.known: Final = Registry()
         """What has been read so far; for reading only."""
         self._bootstrap = bootstrap
-        self._topic = TopicSpec(SCHEMAS_TOPIC, 1, {"cleanup.policy": "compact"}, replication)
+        self._topics = control_topics(replication)
         self._follower = TopicFollower(bootstrap, SCHEMAS_TOPIC, self._on_record)
         self._lock = threading.Lock()
         self._topic_ready = False
@@ -125,7 +126,7 @@ class SchemaRegistry:
     def _ensure_topic(self, timeout_seconds: float) -> None:
         with self._lock:
             if not self._topic_ready:
-                ensure_topics(self._bootstrap, [self._topic], timeout_seconds)
+                ensure_topics(self._bootstrap, self._topics, timeout_seconds)
                 self._topic_ready = True
 
     def _write(self, registration: Registration, deadline: float) -> None:

@@ -1,0 +1,128 @@
+"""The schema registry over HTTP, as stock Confluent serializers ask for it.
+
+Invariant: every answer, errors included, is JSON of the registry's content type, and no call holds up the event loop.
+
+Subjects come percent-encoded and may contain slashes, hence the matching on the raw path instead of the router's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from access.roles import Action
+from infra.logs import get_logger
+from infra.operations import RETRY_AFTER_SECONDS
+from infra.registry import SchemaRegistry
+from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
+from schemas.errors import ForbiddenError, HeadraceError, RequestError, UnauthenticatedError, UnavailableError
+
+Authenticate = Callable[[str | None, Action], object]
+"""Takes the ``Authorization`` header and what the caller wants to do; raises if it may not."""
+
+CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
+PREFIXES: Final = ("/subjects", "/subjects/{_:path}", "/schemas/{_:path}", "/associations/{_:path}")
+MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+THREADS: Final = 8
+"""Calls in work at a time: each may wait for Kafka, and more would only wait longer."""
+
+STORE_FAILED: Final = 50001
+STORE_AWAY: Final = 50003
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    status: int
+    error_code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
+    UnauthenticatedError: _Envelope(401, 401, {"WWW-Authenticate": 'Basic realm="headrace"'}),
+    ForbiddenError: _Envelope(403, 403),
+    RequestError: _Envelope(422, INVALID_SCHEMA),
+    UnavailableError: _Envelope(503, STORE_AWAY, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
+    HeadraceError: _Envelope(500, STORE_FAILED),
+}
+"""How errors are answered; an error's own class counts before its bases."""
+
+
+def registry_routes(registry: SchemaRegistry, authenticate: Authenticate) -> list[Route]:
+    """Return the routes of the registry, to be mounted at the root of an application.
+
+    Args:
+        registry: started and stopped by the caller.
+        authenticate: called in the event loop, before a call is looked at any further.
+    """
+    app = _RegistryApp(registry, authenticate)
+    return [Route(path, app) for path in PREFIXES]
+
+
+class _RegistryApp:
+    def __init__(self, registry: SchemaRegistry, authenticate: Authenticate) -> None:
+        self._registry = registry
+        self._authenticate = authenticate
+        self._threads = CapacityLimiter(THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = _json(200, await self._answer(Request(scope, receive)))
+        except HeadraceError as error:
+            response = _refusal(error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> object:
+        parts = _parts(request.scope["raw_path"])
+        endpoints = [endpoint for endpoint in ENDPOINTS if _names(endpoint, parts) is not None]
+        endpoint = next((each for each in endpoints if each.method == request.method), None)
+        action = Action.READ_SCHEMA if endpoint is None else endpoint.action
+        self._authenticate(request.headers.get("authorization"), action)
+        if endpoint is None:
+            # Stock clients ask for associations first, and take this 404 as "there are none".
+            status = 405 if endpoints else 404
+            raise RefusedError(status, status, f"the schema registry serves no {request.method} on this path")
+        call = Call(self._registry, _names(endpoint, parts) or [], request.query_params, await _body(request))
+        return await to_thread.run_sync(endpoint.answer, call, limiter=self._threads)
+
+
+def _parts(raw_path: bytes) -> list[str]:
+    return [unquote(part) for part in raw_path.decode("ascii", "replace").strip("/").split("/")]
+
+
+def _names(endpoint: Endpoint, parts: list[str]) -> list[str] | None:
+    """Return what stands for the stars of an endpoint's path, or None if the path is another."""
+    wanted = endpoint.path.split("/")
+    if len(wanted) != len(parts) or any(name not in ("*", part) for name, part in zip(wanted, parts, strict=True)):
+        return None
+    return [part for name, part in zip(wanted, parts, strict=True) if name == "*"]
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise RefusedError(413, 413, f"the body is larger than {MAX_BODY_BYTES} bytes; register a smaller schema")
+    return bytes(body)
+
+
+def _refusal(error: HeadraceError) -> Response:
+    if isinstance(error, RefusedError):
+        return _json(error.status, {"error_code": error.error_code, "message": error.message})
+    if not isinstance(error, RequestError):
+        _log.warning("registry call failed", problem=error.message)
+    envelope = next(ENVELOPES[kind] for kind in type(error).__mro__ if kind in ENVELOPES)
+    return _json(envelope.status, {"error_code": envelope.error_code, "message": error.message}, envelope.headers)
+
+
+def _json(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(content), status, headers, CONTENT_TYPE)
