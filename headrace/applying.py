@@ -1,4 +1,6 @@
-"""Applying a feature repository, in this order:
+"""Applying a feature repository.
+
+In this order:
 
 1. Read the repository, and the topic of definitions to its end.
 2. Compile; compare with what is applied; refuse what may not change.

@@ -49,5 +49,5 @@ def main() -> None:
     """Headrace, a self-hosted streaming feature platform on Kafka.
 
     Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a process cannot start, 4 already running, 5 apply failed,
-    6 storage cannot be used, 7 something needed is away.
+    6 storage cannot be used, 7 something needed is away, 8 a partition stood still.
     """

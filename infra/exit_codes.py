@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     """A disk or database cannot be used; an operator must act."""
     UNAVAILABLE = 7
     """Something needed is away; trying again later helps."""
+    STUCK = 8
+    """A partition stood still while records waited; starting over may help."""
 
 
 BY_ERROR: Final[Mapping[type[HeadraceError], ExitCode]] = {

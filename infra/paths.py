@@ -32,3 +32,8 @@ def offline_log_folder(workspace: str, partition: int) -> str:
 def source_log_folder(workspace: str, source: str, partition: int) -> str:
     """Returns the folder of the log of one source partition, relative to the data folder (``Disk``)."""
     return f"log/{workspace}/source={source}/partition={partition}"
+
+
+def in_flight_path(data: Path, topic: str, partition: int) -> Path:
+    """Returns the file that names what is being transformed of one source partition (``processors.inflight``)."""
+    return data / "inflight" / topic / f"partition={partition}"

@@ -1,6 +1,6 @@
 """Which topics exist, and how Kafka keeps them: one table.
 
-Invariant: whatever decides a winner or an offset carries Kafka's own time (``LogAppendTime``): no producer's clock does.
+Invariant: what decides a winner carries Kafka's own time (``LogAppendTime``), never a producer's.
 """
 
 from typing import Final

@@ -191,36 +191,36 @@ class ViewState:
         prefixes: Mapping[bytes, tuple[bytes, bytes]],
         out: Materialization,
     ) -> None:
-        """Adds new rows to the tiles of every resolution, each tile once."""
-        for tile_key, rows in new.items():
-            out.writes[tile_key] = encode(self._grown(tiles[tile_key], rows))
+        """Adds new rows to the tiles of every resolution, each tile once; rows are lifted once for all of them."""
+        lifted = {tile_key: self._lifted(rows) for tile_key, rows in new.items()}
+        for tile_key, tile in lifted.items():
+            known = tiles[tile_key]
+            out.writes[tile_key] = encode(tile if known is None else self._merged([known, tile]))
         for resolution in self.view.resolutions[1:]:
-            coarse: dict[bytes, list[tuple[int, list[Value]]]] = defaultdict(list)
-            for tile_key, rows in new.items():
+            coarse: dict[bytes, list[Tile]] = defaultdict(list)
+            for tile_key, tile in lifted.items():
                 start = time_of(tile_key)
-                coarse_key = prefixes[owner[tile_key]][1] + tile_suffix(resolution, start - start % resolution)
-                coarse[coarse_key] += rows
-            known = _read_tiles(state, list(coarse))
-            for tile_key, rows in coarse.items():
-                out.writes[tile_key] = encode(self._grown(known[tile_key], rows))
+                coarse[prefixes[owner[tile_key]][1] + tile_suffix(resolution, start - start % resolution)].append(tile)
+            for tile_key, known in _read_tiles(state, list(coarse)).items():
+                parts = coarse[tile_key]
+                if known is not None:
+                    parts.append(known)
+                out.writes[tile_key] = encode(parts[0] if len(parts) == 1 else self._merged(parts))
 
-    def _grown(self, tile: Tile | None, rows: Sequence[tuple[int, list[Value]]]) -> Tile:
+    def _lifted(self, rows: Sequence[tuple[int, list[Value]]]) -> Tile:
         times = [time for time, _ in rows]
         columns = list(zip(*(values for _, values in rows), strict=True))
-        newest = max(times)
-        if tile is None:
-            grown: Tile = [newest]
-            grown += [
-                kind.add(None, times, columns[column])
-                for kind, column in zip(self._kinds, self._partial_columns, strict=True)
-            ]
-            return grown
-        grown = [max(newest, tile[0])]
-        grown += [
-            kind.add(partial, times, columns[column])
-            for kind, column, partial in zip(self._kinds, self._partial_columns, tile[1:], strict=True)
+        tile: Tile = [max(times)]
+        tile += [
+            kind.lift(times, columns[column]) for kind, column in zip(self._kinds, self._partial_columns, strict=True)
         ]
-        return grown
+        return tile
+
+    def _merged(self, tiles: Sequence[Tile]) -> Tile:
+        newest, *partials = zip(*tiles, strict=True)
+        merged: Tile = [max(newest)]
+        merged += [kind.merge(parts) for kind, parts in zip(self._kinds, partials, strict=True)]
+        return merged
 
     def _rebuild_tiles(
         self,
@@ -237,7 +237,7 @@ class ViewState:
             low, high = prefix + time_suffix(start), prefix + time_suffix(start + width)
             rows = {time_of(k): decode(value[VERSION_BYTES:]) for k, value in state.scan(low, high)}
             rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + width)
-            out.writes[tiles + tile_suffix(width, start)] = encode(self._grown(None, list(rows.items())))
+            out.writes[tiles + tile_suffix(width, start)] = encode(self._lifted(list(rows.items())))
 
 
 def _read_tiles(state: Reader, keys: list[bytes]) -> dict[bytes, Tile | None]:

@@ -9,6 +9,7 @@ import struct
 from typing import Any, cast
 
 import fastavro
+
 from schemas.errors import CodecError
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp, avro_record
 

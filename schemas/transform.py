@@ -165,6 +165,12 @@ class SourceTransform:
         except CodecError as error:
             raise RecordError(MALFORMED, error.message) from error
 
+    def refuse(self, record: SourceRecord, code: str, message: str) -> Transformation:
+        """Returns what becomes of a record that no view may see."""
+        outcome = Transformation()
+        self._reject(outcome, record, RecordError(code, message))
+        return outcome
+
     def _reject(self, outcome: Transformation, record: SourceRecord, error: RecordError) -> None:
         outcome.rejects.append(Reject(record, error.record_code, error.message, ""))
         _answer(outcome, record, [], [(view.id, error.message) for view, _, _ in self._views])

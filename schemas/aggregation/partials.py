@@ -1,7 +1,7 @@
-"""The kinds of partials that tiles hold: what rows add to, and what windows merge.
+"""The kinds of partials that tiles hold: what rows are lifted to, and what tiles and windows merge.
 
-Invariant: for every kind, ``add`` and ``merge`` are associative and commutative over rows with distinct event times,
-so a tile's content depends on the set of its rows alone.
+Invariant: for every kind, merging the lifts of any split of some rows, in any order, gives the lift of all of them (event
+times are distinct), so a tile's content depends on the set of its rows alone.
 
 A partial is made of what MessagePack holds; ``None`` stands for "no row at all". Columns may be null; a null counts as
 a row but adds nothing (`reference/tecton-http-api.md` §5: nulls excluded).
@@ -26,13 +26,12 @@ INT64 = range(-(2**63), 2**63)
 
 
 class PartialKind(Protocol):
-    """How one kind of partial grows and merges."""
+    """How rows become one kind of partial, and how partials merge."""
 
-    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:
-        """Returns the partial with rows added.
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+        """Returns the partial of some rows.
 
         Args:
-            partial: what there is; None for nothing.
             times: event times in µs since the epoch, one per value.
             values: the column's values; null where the row has none.
         """
@@ -45,9 +44,9 @@ class PartialKind(Protocol):
 class Count:
     """Counts values that are not null."""
 
-    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
-        return (partial or 0) + len(values) - values.count(None)
+        return len(values) - values.count(None)
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """See ``PartialKind``."""
@@ -58,9 +57,9 @@ class Count:
 class IntSum:
     """Adds integers exactly."""
 
-    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
-        return self.merge([partial or 0, sum(value for value in values if value is not None)])
+        return self.merge([value for value in values if value is not None])
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """See ``PartialKind``."""
@@ -75,10 +74,9 @@ class IntSum:
 class FloatSum:
     """Adds floats exactly."""
 
-    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
-        lifted = exact_sum.lift([value for value in values if value is not None])
-        return exact_sum.merge((partial, lifted)) if partial else lifted
+        return exact_sum.lift([value for value in values if value is not None])
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """See ``PartialKind``."""
@@ -99,12 +97,9 @@ class Extreme:
     choose: Callable[..., Any]
     floats: bool
 
-    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
-        present = [value for value in values if value is not None]
-        if partial:
-            present += partial
-        return self._best(present)
+        return self._best([value for value in values if value is not None])
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """See ``PartialKind``."""
@@ -113,7 +108,14 @@ class Extreme:
     def _best(self, present: list[Any]) -> list[Any]:
         if len(present) < 2:  # noqa: PLR2004 - nothing to choose from
             return present
-        return [self.choose(present, key=_rank) if self.floats else self.choose(present)]
+        if not self.floats:
+            return [self.choose(present)]
+        total = sum(present)
+        if total == total:  # noqa: PLR0124 - false for NaN; without one, only a zero needs to be looked at twice
+            best = self.choose(present)
+            if best:
+                return [best]
+        return [self.choose(present, key=_rank)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,9 @@ class Last:
 
     n: int
 
-    def add(self, partial: Any, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         """See ``PartialKind``."""
-        pairs = [(time, value) for time, value in zip(times, values, strict=True) if value is not None]
-        return self._newest(pairs + _pairs(partial or ()))
+        return self._newest([(time, value) for time, value in zip(times, values, strict=True) if value is not None])
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """See ``PartialKind``."""

@@ -1,0 +1,99 @@
+"""Sending with checked delivery: the one place through which processors produce.
+
+Invariant: ``done`` is called once all of a batch's messages are in Kafka, never before; a message that Kafka did not
+take ends the process, so its batch is processed again.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from processors.messages import OutMessage
+from schemas.errors import UnavailableError
+
+POLL_SECONDS: Final = 0.05
+FULL_QUEUE_SECONDS: Final = 0.01
+FLUSH_SECONDS: Final = 10.0
+
+
+class _Pending:
+    """Counts a batch's deliveries; ``done`` runs in the thread that sees the last one."""
+
+    def __init__(self, count: int, done: Callable[[], None]) -> None:
+        self._left = count
+        self._done = done
+        self._lock = threading.Lock()
+
+    def arrived(self) -> None:
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._done()
+
+
+class Outbox:
+    """Produces batches and reports when they are delivered.
+
+    Args:
+        producer: an idempotent producer that is nobody else's.
+        fail: called, from the outbox's thread, with what ends the process.
+    """
+
+    def __init__(self, producer: Producer, fail: Callable[[BaseException], None]) -> None:
+        self._producer = producer
+        self._fail = fail
+        self._quit = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Begins to serve delivery reports."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Waits, for a bounded time, until all is delivered; ends the thread."""
+        self._producer.flush(FLUSH_SECONDS)
+        self._quit.set()
+        self._thread.join()
+
+    def send(self, messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
+        """Hands messages to the producer; ``done`` is called when all are in Kafka, at once if there are none.
+
+        Waits only while the producer's queue is full.
+        """
+        if not messages:
+            done()
+            return
+        pending = _Pending(len(messages), done)
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                pending.arrived()
+            else:
+                topic = message.topic()
+                self._fail(UnavailableError(f"Kafka did not take a message for {topic}: {error.str()}; starting over"))
+
+        for message in messages:
+            self._produce(message, delivered)
+
+    def _produce(self, message: OutMessage, delivered: Callable[[KafkaError | None, Message], None]) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    message.topic,
+                    message.value,
+                    message.key,
+                    -1 if message.partition is None else message.partition,
+                    on_delivery=delivered,
+                    headers=list(message.headers),
+                )
+            except BufferError:
+                self._producer.poll(FULL_QUEUE_SECONDS)
+            else:
+                return
+
+    def _run(self) -> None:
+        while not self._quit.is_set():
+            self._producer.poll(POLL_SECONDS)
