@@ -98,7 +98,7 @@ def _look_up(call: Call) -> object:
 
 def _schema_of(body: bytes) -> str:
     try:
-        request = msgspec.json.decode(body, type=_SchemaRequest)
+        request = msgspec.json.decode(body, type=SchemaRequest)
     except msgspec.ValidationError as error:
         message = f'the body does not fit: {error}; send {{"schema": "…"}} with the schema as one string'
         raise RefusedError(422, INVALID_SCHEMA, message) from None
