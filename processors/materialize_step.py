@@ -1,0 +1,140 @@
+"""What happens to a batch of one updates partition, without Kafka.
+
+Invariant: a row is acknowledged as written only when both the offline log and online state hold it, and neither ever
+takes the same message twice.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from processors.materialize import Message, ViewState, materialize
+from processors.messages import OutMessage, ack_messages
+from processors.offline_log import OfflineLog
+from processors.state_store import State, next_offset_of
+from schemas.errors import StorageError
+from schemas.plan import Plan, ViewPlan
+from schemas.updates import Ack, Written
+
+OFFLINE = "offline"
+ONLINE = "online"
+
+RowCounts = dict[tuple[str, str], int]
+"""How many rows counted, by view (``name@version``) and outcome: written, superseded or late."""
+
+
+class StoreFailedError(StorageError):
+    """Log or state cannot be written: ``acks`` are to be sent, then the process must stop; no offset has advanced."""
+
+    def __init__(self, message: str, acks: list[OutMessage]) -> None:
+        super().__init__(message)
+        self.acks = acks
+
+
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """What a batch asks to be sent, and what to count of it."""
+
+    acks: list[OutMessage]
+    rows: RowCounts
+
+
+class MaterializeStep:
+    """The materialization of one updates partition.
+
+    1. The offline log gets the messages that it does not have, as one block.
+    2. State gets the messages that it does not have, in one write with their offset.
+    3. Answers are returned to be sent to whoever waits for a record of the batch.
+
+    After a crash, processing goes on at the lower of the two offsets; each store skips what it has.
+
+    Args:
+        workspace: its name.
+        partition: of the workspace's updates topic.
+        log: the partition's log, open.
+        state: the partition's state.
+        views: every view that is known, by id, current or not; may grow meanwhile.
+    """
+
+    def __init__(
+        self, workspace: str, partition: int, log: OfflineLog, state: State, views: Mapping[int, ViewPlan]
+    ) -> None:
+        self._workspace = workspace
+        self._partition = partition
+        self._log = log
+        self._state = state
+        self._views = views
+        self._current: dict[int, ViewState] = {}
+
+    def use(self, plan: Plan) -> None:
+        """Takes up a newer plan: from now on, its views have state."""
+        self._current = {view.id: ViewState(view) for view in plan.views.values()}
+
+    def start_offset(self) -> int | None:
+        """Returns where to read on, None for the beginning: the lower of what log and state reached.
+
+        Raises:
+            StorageError: the state cannot be read.
+        """
+        logged, stored = self._log.next_offset, next_offset_of(self._state)
+        return None if logged is None or stored is None else min(logged, stored)
+
+    def run(self, messages: Sequence[Message], next_offset: int) -> Materialized:
+        """Processes a batch.
+
+        Args:
+            messages: in order; the plans that made them are known.
+            next_offset: where the partition goes on after them.
+
+        Raises:
+            StoreFailedError: a store cannot be written; carries the answers that say so.
+        """
+        # 1. The offline log.
+        try:
+            self._log.append(self._views, messages, next_offset)
+        except StorageError as error:
+            raise self._failed(messages, OFFLINE, error) from error
+        # 2. Online state.
+        try:
+            rows = self.apply(messages, next_offset)
+        except StorageError as error:
+            raise self._failed(messages, ONLINE, error) from error
+        # 3. Answers.
+        return Materialized(self._acks(messages, "", ""), rows)
+
+    def apply(self, messages: Sequence[Message], next_offset: int) -> RowCounts:
+        """Does step 2 alone, for messages that are in the log.
+
+        Raises:
+            StorageError: the state cannot be read or written; its offset has not advanced.
+        """
+        reached = next_offset_of(self._state) or 0
+        if next_offset <= reached:
+            return {}
+        # View by view, so that outcomes can be counted by view; no two views share a key.
+        batches: dict[int, list[Message]] = defaultdict(list)
+        for message in messages:
+            if message.offset >= reached and message.update.view in self._current:
+                batches[message.update.view].append(message)
+        writes = materialize({}, self._state, [], next_offset).writes
+        counts: RowCounts = {}
+        for view, batch in batches.items():
+            made = materialize({view: self._current[view]}, self._state, batch, next_offset)
+            writes.update(made.writes)
+            key = self._current[view].view.key
+            counts.update({(key, outcome): count for outcome, count in made.outcomes.items() if count})
+        self._state.write(list(writes.items()))
+        return counts
+
+    def _failed(self, messages: Sequence[Message], store: str, error: StorageError) -> StoreFailedError:
+        return StoreFailedError(error.message, self._acks(messages, store, error.message))
+
+    def _acks(self, messages: Sequence[Message], store: str, problem: str) -> list[OutMessage]:
+        acks: dict[int, list[Ack]] = defaultdict(list)
+        for message in messages:
+            view = message.update.view
+            for waiting in message.update.waiting:
+                reply = waiting.reply
+                answer = Written(reply.request, reply.index, view, self._partition, waiting.rows, store, problem)
+                acks[reply.partition].append(answer)
+        return ack_messages(self._workspace, acks)

@@ -1,0 +1,77 @@
+"""What the processors send, before anything is sent: updates, answers and dead letters as plain values.
+
+Invariant: each value is a function of its arguments alone, and none of them outgrows what Kafka takes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from schemas.topics import acks_topic, dead_letter_topic, updates_topic
+from schemas.transform import Reject
+from schemas.updates import Ack, encode_acks
+
+MAX_ACKS_BYTES: Final = 256 * 1024  # of one message of answers; failures carry text
+MAX_REASON_CHARACTERS: Final = 1_000  # of a dead letter's text: the raw record may fill the rest of the message
+
+DEAD_LETTER_SOURCE: Final = "headrace-source"
+DEAD_LETTER_PARTITION: Final = "headrace-partition"
+DEAD_LETTER_OFFSET: Final = "headrace-offset"
+DEAD_LETTER_APPEND_TIME: Final = "headrace-append-time"
+DEAD_LETTER_VIEW: Final = "headrace-view"
+DEAD_LETTER_CODE: Final = "headrace-code"
+DEAD_LETTER_MESSAGE: Final = "headrace-message"
+
+
+class OutMessage(NamedTuple):
+    """One message to produce; without a partition the producer's partitioner chooses."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def update_messages(workspace: str, updates: Sequence[tuple[int, bytes]]) -> list[OutMessage]:
+    """Returns the messages of (updates partition, encoded update)."""
+    topic = updates_topic(workspace)
+    return [OutMessage(topic, partition, None, value, []) for partition, value in updates]
+
+
+def ack_messages(workspace: str, acks: Mapping[int, Sequence[Ack]]) -> list[OutMessage]:
+    """Returns the messages of answers by reply partition: one for each, or as many as their size asks for."""
+    topic = acks_topic(workspace)
+    return [
+        OutMessage(topic, partition, None, value, [])
+        for partition in sorted(acks)
+        for value in _encoded(list(acks[partition]))
+    ]
+
+
+def _encoded(acks: list[Ack]) -> Iterator[bytes]:
+    value = encode_acks(acks)
+    if len(value) <= MAX_ACKS_BYTES or len(acks) == 1:
+        yield value
+        return
+    middle = len(acks) // 2
+    yield from _encoded(acks[:middle])
+    yield from _encoded(acks[middle:])
+
+
+def dead_letter(workspace: str, source: str, reject: Reject) -> OutMessage:
+    """Returns the message that keeps a rejected record: its bytes as they came, and why in the headers (UTF-8 text).
+
+    ``headrace-append-time`` is in ms since the epoch; ``headrace-view`` is empty where no view could read the record.
+    """
+    record = reject.record
+    headers = {
+        DEAD_LETTER_SOURCE: source,
+        DEAD_LETTER_PARTITION: str(record.partition),
+        DEAD_LETTER_OFFSET: str(record.offset),
+        DEAD_LETTER_APPEND_TIME: str(record.append_time),
+        DEAD_LETTER_VIEW: reject.view,
+        DEAD_LETTER_CODE: reject.code,
+        DEAD_LETTER_MESSAGE: reject.message[:MAX_REASON_CHARACTERS],
+    }
+    encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
+    return OutMessage(dead_letter_topic(workspace, source), None, None, record.value, encoded)

@@ -1,0 +1,53 @@
+"""Online state from the offline log, where the folder of a partition's database is missing.
+
+Invariant: the rebuilt state answers as the lost one did: both are the fold of the same updates. Memory is bounded by a
+batch, however long the log is.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from infra.disk import Disk
+from processors.materialize import Message
+from processors.materialize_step import MaterializeStep
+from processors.offline_log import read_updates
+
+BATCH_ROWS: Final = 5_000  # that end a batch: a few MB, and tiles are merged once for so many rows
+
+
+def rebuild(step: MaterializeStep, disk: Disk, workspace: str, partition: int, *, batch_rows: int = BATCH_ROWS) -> int:
+    """Applies all that the log of a partition holds to its state.
+
+    State that has some of it already (a rebuild that a crash cut short) gets the rest.
+
+    Args:
+        step: of the partition, with its log open and a plan in use.
+        disk: where the data folder is.
+        workspace: its name.
+        partition: which one.
+        batch_rows: rows that end a batch.
+
+    Returns:
+        How many messages were read.
+
+    Raises:
+        StorageError: the log is damaged, or the state cannot be written.
+    """
+    count = 0
+    for batch in _batches(read_updates(disk, workspace, partition), batch_rows):
+        step.apply(batch, batch[-1].offset + 1)
+        count += len(batch)
+    return count
+
+
+def _batches(messages: Iterable[Message], batch_rows: int) -> Iterator[list[Message]]:
+    batch: list[Message] = []
+    rows = 0
+    for message in messages:
+        batch.append(message)
+        rows += len(message.update.rows)
+        if rows >= batch_rows:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
