@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.aggregation.partials import PartialKind
 from schemas.keys import meta_key, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
 from schemas.plan import ViewPlan, partial_kinds, stored_columns
 from schemas.state_reader import Reader
@@ -63,7 +62,7 @@ class ViewState:
 
     def __init__(self, view: ViewPlan) -> None:
         self.view = view
-        self._kinds: tuple[PartialKind, ...] = partial_kinds(view)
+        self._kinds = partial_kinds(view)
         names = [column.name for column in view.columns]
         stored = stored_columns(view)
         self._stored = [names.index(name) for name in stored]

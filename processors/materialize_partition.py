@@ -20,7 +20,7 @@ from infra.metrics import BATCH_SECONDS, ROWS
 from infra.paths import state_path, version_path
 from processors.intake import Batch
 from processors.materialize import Message
-from processors.materialize_step import MaterializeStep, StoreFailed
+from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.offline_log import OfflineLog
 from processors.outbox import Outbox
 from processors.rebuild import rebuild
@@ -83,10 +83,10 @@ class MaterializePartition:
             self._use(parts.definitions.plan(workspace))
             if self._database.rebuilding:
                 started = time.monotonic()
-                rebuild(self._step, parts.disk, workspace, partition)
+                messages = rebuild(self._step, parts.disk, workspace, partition)
                 self._database.promote()
                 took = round(time.monotonic() - started, 3)
-                _log.info("state rebuilt from the offline log", partition=partition, seconds=took)
+                _log.info("state built from the offline log", partition=partition, messages=messages, seconds=took)
         except BaseException:
             self._database.close()
             raise
@@ -122,7 +122,7 @@ class MaterializePartition:
         with BATCH_SECONDS.labels("materialize").time():
             try:
                 done = self._step.run(messages, next_offset)
-            except StoreFailed as failed:
+            except StoreFailedError as failed:
                 self._parts.outbox.send(failed.acks, batch.done)
                 raise
         self.next_offset = self.committable = next_offset

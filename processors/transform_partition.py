@@ -4,7 +4,6 @@ Invariant: each record is transformed by a plan at least as new as the one that 
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -71,7 +70,7 @@ class TransformPartition:
         log = SourceLog(parts.disk, workspace, source, partition) if plan_source.log_offline else None
         if log is not None:
             log.open()
-        self._step = TransformStep(transform_of(self._plan, source), partition, log)
+        self._step = TransformStep(transform_of(self._plan, source), log)
         self._in_flight = InFlight(in_flight_path(parts.data, source_topic(workspace, source), partition))
 
     def start_offset(self, committed: int | None) -> int | None:
@@ -122,7 +121,7 @@ class TransformPartition:
             self._finish([record], outcome, batch if last else Batch(self, [], lambda: None))
 
     def _finish(self, records: list[SourceRecord], outcome: Transformation, batch: Batch) -> None:
-        messages = self._step.finish(records, outcome)
+        messages = self._step.finish(records, outcome, self._writers)
         self.next_offset = records[-1].offset + 1
         after = self.next_offset
         RECORDS.labels(self._source, "transformed").inc(len(records))
@@ -141,7 +140,7 @@ class TransformPartition:
         records = []
         for message in messages:
             reply = None
-            for name, value in cast("Sequence[tuple[str, bytes]]", message.headers() or ()):
+            for name, value in cast("list[tuple[str, bytes]]", message.headers() or ()):
                 try:
                     if name == REPLY_HEADER:
                         reply = Reply.of_header(value)
