@@ -114,7 +114,8 @@ class Intake:
         self._stale = threading.Event()
         self._stale.set()
         self._subscribed: list[str] = []
-        self._expected: dict[tuple[str, int], int] = {}
+        self._expected: dict[tuple[str, int], int] = {}  # the offset after the last record that was received
+        self._ends: dict[tuple[str, int], int] = {}  # of the partition, as Kafka told with its last records
         self._raised: BaseException | None = None
         self._last_sent = self._last_tick = self._last_commit = 0.0
         self.owners: dict[tuple[str, int], Owner] = {}
@@ -153,14 +154,14 @@ class Intake:
         self._thread.join(FENCE_SECONDS)
 
     def lag(self) -> dict[tuple[str, int], int]:
-        """Returns how many records each owned partition is behind, as far as Kafka has told."""
+        """Returns how many records each owned partition is behind, as far as is known here; from any thread.
+
+        It does not ask the consumer: that blocked for ever when called from another thread than the one that polls.
+        """
         lags = {}
-        for (topic, partition), owner in list(self.owners.items()):
-            try:
-                _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            except (KafkaException, RuntimeError):
-                continue
-            lags[topic, partition] = max(0, high - owner.next_offset) if high >= 0 else 0
+        for where, owner in list(self.owners.items()):
+            end = max(self._ends.get(where, 0), self._expected.get(where, 0))
+            lags[where] = max(0, end - owner.next_offset)
         return lags
 
     def _run(self) -> None:
@@ -245,6 +246,7 @@ class Intake:
         gone = [self.owners.pop(where) for where in partitions if where in self.owners]
         for where in partitions:
             self._expected.pop(where, None)
+            self._ends.pop(where, None)
             with suppress(KeyError):
                 CONSUMER_LAG.remove(where[0], str(where[1]))
 
@@ -310,11 +312,17 @@ class Intake:
             self._last_tick = now
             for owner in list(self.owners.values()):
                 self._dispatch(owner, [])
+            self._look_at_ends()
             for (topic, partition), lag in self.lag().items():
                 CONSUMER_LAG.labels(topic, str(partition)).set(lag)
         if now - self._last_commit >= COMMIT_SECONDS:
             self._last_commit = now
             self._commit(asynchronous=True)
+
+    def _look_at_ends(self) -> None:
+        for where in list(self.owners):
+            with suppress(KafkaException):
+                self._ends[where] = self._consumer.get_watermark_offsets(TopicPartition(*where), cached=True)[1]
 
     def _commit(self, *, asynchronous: bool) -> None:
         offsets = [
