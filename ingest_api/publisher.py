@@ -1,0 +1,140 @@
+"""Records on their way into Kafka: one idempotent producer, and a thread that hears what became of each record.
+
+Invariant: every record that `publish` took is reported to ``on_deliveries`` once, with or without a failure, after the
+delivery timeout at the latest.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from infra.kafka_clients import producer, warm
+from schemas.errors import OverloadedError, UnavailableError
+from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply
+
+MAX_QUEUED: Final = 20_000
+"""Records that may wait for Kafka at a time; less than the producer's own bound: a request is refused as a whole."""
+
+POLL_SECONDS: Final = 0.1
+STOP_SECONDS: Final = 5.0
+FLUSH_SECONDS: Final = 1.0
+FLUSH_PAUSE_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What Kafka said to one record: why it did not take it, or None."""
+
+    request: bytes
+    index: int
+    failure: str | None
+
+
+class Publisher:
+    """Writes records to source topics.
+
+    Args:
+        bootstrap: ``HOST:PORT``, several joined by commas.
+        on_deliveries: called in the publisher's thread with what came together; must not raise.
+        on_fatal: called in any thread with the reason when no record can be written any more in this process.
+        delivery_timeout_seconds: after this a record that Kafka has not confirmed is reported as failed.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        on_deliveries: Callable[[list[Delivery]], None],
+        on_fatal: Callable[[str], None],
+        delivery_timeout_seconds: float,
+    ) -> None:
+        self._on_deliveries = on_deliveries
+        self._deliveries: list[Delivery] = []  # of the publisher's thread
+        self._on_fatal = on_fatal
+        self._producer = producer(bootstrap, delivery_timeout_seconds=delivery_timeout_seconds)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to hear from Kafka; returns at once, whether it is up or not."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give what is queued a moment to be written, then end."""
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while len(self._producer) and time.monotonic() < deadline:
+            self._stopping.wait(FLUSH_PAUSE_SECONDS)
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+
+    def warm(self, topic: str) -> None:
+        """Make a topic's first record as quick as the others; blocks.
+
+        Raises:
+            UnavailableError: Kafka does not answer.
+        """
+        warm(self._producer, topic)
+
+    def room_for(self, records: int) -> None:
+        """Refuse what the queue could not hold, before any of it is published.
+
+        Raises:
+            OverloadedError: too many records wait for Kafka.
+        """
+        if len(self._producer) + records > MAX_QUEUED:
+            raise OverloadedError(f"{MAX_QUEUED} records wait for Kafka, which is the limit")
+
+    def publish(self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes) -> None:
+        """Queue one record; returns at once.
+
+        Args:
+            topic: of the source.
+            partition: of the topic.
+            value: the framed record.
+            reply: who waits for its answer.
+            plan: the header that names the plan it was checked against.
+
+        Raises:
+            OverloadedError: the queue is full.
+            UnavailableError: the producer cannot go on.
+        """
+        request, index = reply.request, reply.index
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            self._delivered(request, index, error)
+
+        try:
+            self._producer.produce(
+                topic,
+                value,
+                None,
+                partition,
+                on_delivery=delivered,
+                headers=[(REPLY_HEADER, reply.header()), (PLAN_HEADER, plan)],
+            )
+        except BufferError as error:
+            raise OverloadedError("the queue of records that wait for Kafka is full") from error
+        except KafkaException as error:
+            self._check(error.args[0])
+            raise UnavailableError(f"cannot write to {topic}: {error.args[0].str()}") from error
+
+    def _delivered(self, request: bytes, index: int, error: KafkaError | None) -> None:
+        failure = None
+        if error is not None:
+            self._check(error)
+            failure = f"Kafka did not take the record: {error.str()}"
+        self._deliveries.append(Delivery(request, index, failure))
+
+    def _check(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+            self._on_fatal(f"the producer cannot go on: {error.str()}")
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(POLL_SECONDS)
+            if self._deliveries:
+                deliveries, self._deliveries = self._deliveries, []
+                self._on_deliveries(deliveries)

@@ -1,0 +1,175 @@
+"""``POST /api/v1/ingest`` of the Snowflake dialect.
+
+Order of checks: 1. who calls (401); 2. whether the caller may do anything here (403), before its body is looked at;
+3. the body's size (413) and structure (400); 4. the role that this request needs (403); 5. each source and record.
+
+A dry run does 1 to 5 and stores nothing; it lists the views that would be written, as successes, for each source with a
+valid record. ``diagnostics`` has milliseconds: ``total_ms``, and of it ``validation_ms`` (parsing and checking) and
+``ingestion_ms`` (from publishing until the last answer; 0 in a dry run).
+
+Invariant: an unexpected error is answered in the dialect's shape too, and logged with the request's id.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Final
+
+from msgspec import Raw
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from access.roles import Action, Principal
+from infra.logs import get_logger
+from infra.metrics import ACK_SECONDS, RECORDS
+from ingest_api.ingestion import Batch, BatchOutcome
+from ingest_api.request_context import request_id
+from ingest_api.service import IngestService
+from ingest_api.snowflake.errors import error_response
+from ingest_api.snowflake.names import field_names, find_source
+from ingest_api.snowflake.requests import MAX_BODY_BYTES, IngestRequest, decode_record, parse_request
+from ingest_api.snowflake.responses import SourceResult, ingest_response
+from ingest_api.sources import Source, Sources
+from schemas.errors import ForbiddenError, HeadraceError, RecordError, RequestError, TooLargeError
+
+PATH: Final = "/api/v1/ingest"
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to arrive."""
+
+_MILLISECONDS: Final = 1_000
+
+Errors = dict[int, tuple[str, str]]
+
+_log = get_logger(__name__)
+
+
+def routes(service: IngestService) -> list[Route]:
+    """Return the routes of the dialect."""
+    return [Route(PATH, IngestEndpoint(service).post, methods=["POST"])]
+
+
+class IngestEndpoint:
+    """The endpoint; for use by one event loop.
+
+    Args:
+        service: what it answers with.
+    """
+
+    def __init__(self, service: IngestService) -> None:
+        self._service = service
+
+    async def post(self, request: Request) -> Response:
+        """Answer one request."""
+        started = perf_counter()
+        try:
+            return await self._answer(request, started)
+        except HeadraceError as error:
+            return error_response(error, request_id(request))
+        except ClientDisconnect:
+            return error_response(RequestError("The caller went away"), request_id(request))
+        except Exception:  # noqa: BLE001 - whatever it is, a caller gets the documented shape, an operator the rest
+            _log.exception("ingest failed")
+            problem = "Internal error; the ingest API's log has more under this request_id"
+            return error_response(HeadraceError(problem), request_id(request))
+
+    async def _answer(self, request: Request, started: float) -> Response:
+        principal = self._service.authenticator.authenticate(request.headers.get("authorization"))
+        workspace = principal.default_workspace or self._service.default_workspace
+        if not principal.may(Action.VALIDATE, workspace):
+            _require(principal, Action.INGEST, workspace)
+        parsed = parse_request(await _body(request))
+        _require(principal, Action.VALIDATE if parsed.dry_run else Action.INGEST, workspace)
+        sources = self._service.ingestion.sources(workspace)
+        checked = {name: _check(sources, name, texts) for name, texts in parsed.records.items()}
+        validated = perf_counter()
+        if parsed.dry_run:
+            results = {name: _dry(parsed, name, *check) for name, check in checked.items()}
+            ingested = validated
+        else:
+            results = await self._ingest(sources, parsed, checked)
+            ingested = perf_counter()
+            ACK_SECONDS.observe(ingested - started)
+        diagnostics = {
+            "total_ms": _milliseconds(started, perf_counter()),
+            "validation_ms": _milliseconds(started, validated),
+            "ingestion_ms": _milliseconds(validated, ingested),
+        }
+        return ingest_response(request_id(request), results, diagnostics if parsed.include_diagnostics else None)
+
+    async def _ingest(
+        self, sources: Sources, parsed: IngestRequest, checked: Mapping[str, tuple[Batch | None, Errors]]
+    ) -> dict[str, SourceResult]:
+        batches = [batch for batch, _ in checked.values() if batch is not None]
+        outcomes = iter(await self._service.ingestion.ingest(sources, batches))
+        results: dict[str, SourceResult] = {}
+        for name, (batch, errors) in checked.items():
+            total = len(parsed.records[name])
+            if batch is None:
+                results[name] = SourceResult(total, errors, ())
+            else:
+                outcome = next(outcomes)
+                _count(batch.source, total, errors, outcome)
+                lost = {index: (failure.code, failure.message) for index, failure in outcome.failures.items()}
+                results[name] = SourceResult(total, errors | lost, outcome.views)
+        return results
+
+
+def _require(principal: Principal, action: Action, workspace: str) -> None:
+    if not principal.may(action, workspace):
+        raise ForbiddenError(
+            f"Not allowed to {action} in workspace '{workspace}'; ask an owner of the workspace for a role that may"
+        )
+
+
+async def _body(request: Request) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        TooLargeError: it is longer than ``MAX_BODY_BYTES``.
+        RequestError: it does not arrive in time.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise TooLargeError(
+                        f"Request body is larger than {MAX_BODY_BYTES} bytes; send fewer records in a request"
+                    )
+    except TimeoutError:
+        raise RequestError(f"Request body did not arrive within {BODY_SECONDS:g} s") from None
+    return bytes(body)
+
+
+def _check(sources: Sources, name: str, texts: list[Raw]) -> tuple[Batch | None, Errors]:
+    """Return the valid records of one source and what is wrong with the others; no batch if there is no such source."""
+    try:
+        source = find_source(name, sources.by_name)
+    except RecordError as error:
+        return None, dict.fromkeys(range(len(texts)), (error.record_code, error.message))
+    rename = field_names(source.fields)
+    frames: dict[int, bytes] = {}
+    errors: Errors = {}
+    for index, text in enumerate(texts):
+        try:
+            frames[index] = source.encode(rename(decode_record(text)))
+        except RecordError as error:
+            errors[index] = (error.record_code, error.message)
+    return Batch(source, frames), errors
+
+
+def _dry(parsed: IngestRequest, name: str, batch: Batch | None, errors: Errors) -> SourceResult:
+    views = batch.source.views if batch is not None and batch.frames else ()
+    return SourceResult(len(parsed.records[name]), errors, [(view, None) for view in views])
+
+
+def _count(source: Source, total: int, errors: Errors, outcome: BatchOutcome) -> None:
+    RECORDS.labels(source.name, "rejected").inc(len(errors))
+    RECORDS.labels(source.name, "lost").inc(len(outcome.failures))
+    RECORDS.labels(source.name, "accepted").inc(total - len(errors) - len(outcome.failures))
+
+
+def _milliseconds(start: float, end: float) -> float:
+    return round((end - start) * _MILLISECONDS, 3)

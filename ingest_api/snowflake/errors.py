@@ -1,0 +1,56 @@
+"""Errors of the Snowflake dialect: which status and code each of ours has there, in one table.
+
+Bodies are what the SDK reads (`reference/snowflake-feature-store.md` §1.2): ``{"error": {"code", "message"},
+"request_id"}``. Statuses are those of the reference, "HTTP status codes".
+
+Invariant: only what is not the caller's fault is a 5xx.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from infra.operations import RETRY_AFTER_SECONDS
+from schemas.errors import (
+    ForbiddenError,
+    HeadraceError,
+    NotFoundError,
+    OverloadedError,
+    RequestError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+JSON: Final = "application/json"
+
+_RETRY: Final[Mapping[str, str]] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_NONE: Final[Mapping[str, str]] = {}
+
+_STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] = (
+    (UnauthenticatedError, 401, {"WWW-Authenticate": "Snowflake"}),
+    (ForbiddenError, 403, _NONE),
+    (NotFoundError, 404, _NONE),
+    (TooLargeError, 413, _NONE),
+    (OverloadedError, 429, _RETRY),
+    (RequestError, 400, _NONE),
+    (UnavailableError, 503, _RETRY),
+    (HeadraceError, 500, _NONE),
+)
+"""The first class that fits counts."""
+
+
+def error_response(error: HeadraceError, request_id: str) -> Response:
+    """Return the answer to a request that failed as a whole."""
+    status, headers = next((status, headers) for kind, status, headers in _STATUS if isinstance(error, kind))
+    return plain_error(status, error.code, error.message, request_id, headers)
+
+
+def plain_error(
+    status: int, code: str, message: str, request_id: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an error with a status and code of its own."""
+    body = {"error": {"code": code, "message": message}, "request_id": request_id}
+    return Response(msgspec.json.encode(body), status, headers, JSON)

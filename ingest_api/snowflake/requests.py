@@ -1,0 +1,152 @@
+"""What callers of the ingest endpoint send: its structure and limits, as in the reference, "Request body" and "Limits".
+
+Invariant: what is wrong with the request as a whole is a ``RequestError`` here; what is wrong with one record is left
+to that record.
+"""
+
+import difflib
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from schemas.errors import RecordError, RequestError
+from schemas.records import INVALID_FIELD_TYPE, json_kind
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_SOURCES: Final = 2
+MAX_RECORDS_PER_SOURCE: Final = 10
+
+MAX_RECORD_BYTES: Final = 128 * 1024
+"""Of a record's JSON text; even one of short floats, 4.5 times as long in Avro, stays below Kafka's 1,000,000 bytes."""
+
+RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
+
+_SHOWN_CHARACTERS: Final = 60
+
+_RECORDS: Final = "records"
+_DRY_RUN: Final = "dry_run"
+_INCLUDE_DIAGNOSTICS: Final = "include_diagnostics"
+_FIELDS: Final = (_RECORDS, _DRY_RUN, _INCLUDE_DIAGNOSTICS)
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ANY: Final = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRequest:
+    """A request whose structure is right; records are JSON texts, by source name as sent."""
+
+    records: dict[str, list[msgspec.Raw]]
+    dry_run: bool
+    include_diagnostics: bool
+
+
+def parse_request(body: bytes) -> IngestRequest:
+    """Return the request in a body.
+
+    Raises:
+        RequestError: it is not JSON of a request, or past the limits.
+    """
+    fields = _body_fields(body)
+    for name in fields:
+        if name not in _FIELDS:
+            close = difflib.get_close_matches(name[:_SHOWN_CHARACTERS], _FIELDS, n=1)
+            advice = f"did you mean '{close[0]}'?" if close else f"known fields: {', '.join(_FIELDS)}"
+            raise RequestError(f"Unknown field '{name[:_SHOWN_CHARACTERS]}' in the request; {advice}")
+    if _RECORDS not in fields:
+        raise RequestError("Request is missing required field: records")
+    records = _sources(fields[_RECORDS])
+    return IngestRequest(records, _flag(fields, _DRY_RUN), _flag(fields, _INCLUDE_DIAGNOSTICS))
+
+
+def decode_record(text: msgspec.Raw) -> object:
+    """Return one record's JSON value.
+
+    Raises:
+        RecordError: its text is too long, or it holds what no value can be made of.
+    """
+    size = len(memoryview(text))
+    if size > MAX_RECORD_BYTES:
+        raise RecordError(RECORD_TOO_LARGE, f"Record has {size} bytes, at most {MAX_RECORD_BYTES} are accepted")
+    try:
+        return _ANY.decode(text)
+    except msgspec.ValidationError:
+        raise RecordError(INVALID_FIELD_TYPE, _out_of_range(text)) from None
+
+
+def _out_of_range(text: msgspec.Raw) -> str:
+    """Return the message for a record with a number that no type can hold, naming its field."""
+    problem = "expected number in the range of 64-bit floats, got one outside of it"
+    try:
+        for name, value in _OBJECT.decode(text).items():
+            try:
+                _ANY.decode(value)
+            except msgspec.ValidationError:
+                return f"Field '{name[:_SHOWN_CHARACTERS]}': {problem}"
+    except msgspec.ValidationError:
+        pass  # not an object
+    return f"Record: {problem}"
+
+
+def _body_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    if not body:
+        raise RequestError("Request body is empty; expected a JSON object with the field records")
+    try:
+        body.decode()  # parts that are kept as text are not checked otherwise
+        return _OBJECT.decode(body)
+    except UnicodeDecodeError as error:
+        raise RequestError(f"Request body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except msgspec.ValidationError:
+        raise RequestError(f"Request body: expected object, got {_kind(body)}") from None
+    except msgspec.DecodeError as error:
+        raise RequestError(f"Request body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise RequestError("Request body nests too deeply") from None
+
+
+def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:
+    try:
+        sources = _OBJECT.decode(text)
+    except msgspec.ValidationError:
+        raise RequestError(f"Field 'records': expected object of arrays by stream source, got {_kind(text)}") from None
+    if not sources:
+        raise RequestError(f"Field 'records': expected 1 to {MAX_SOURCES} stream sources, got 0")
+    if len(sources) > MAX_SOURCES:
+        raise RequestError(
+            f"Too many stream sources: at most {MAX_SOURCES} are accepted in a request, got {len(sources)}; "
+            f"send several requests"
+        )
+    return {name: _records(name, records) for name, records in sources.items()}
+
+
+def _records(source: str, text: msgspec.Raw) -> list[msgspec.Raw]:
+    shown = source[:_SHOWN_CHARACTERS]
+    try:
+        records = _ARRAY.decode(text)
+    except msgspec.ValidationError:
+        raise RequestError(f"Field 'records.{shown}': expected array of records, got {_kind(text)}") from None
+    if len(records) > MAX_RECORDS_PER_SOURCE:
+        raise RequestError(
+            f"Too many records for stream source '{shown}': at most {MAX_RECORDS_PER_SOURCE} are accepted in a "
+            f"request, got {len(records)}; send several requests"
+        )
+    return records
+
+
+def _flag(fields: dict[str, msgspec.Raw], name: str) -> bool:
+    text = fields.get(name)
+    if text is None:
+        return False
+    value = bytes(text).strip()
+    if value not in (b"true", b"false"):
+        raise RequestError(f"Field '{name}': expected boolean, got {_kind(text)}")
+    return value == b"true"
+
+
+def _kind(text: bytes | msgspec.Raw) -> str:
+    try:
+        return json_kind(_ANY.decode(text))
+    except msgspec.ValidationError:
+        return "number"  # one out of range

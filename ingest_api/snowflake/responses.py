@@ -1,0 +1,75 @@
+"""What the ingest endpoint answers: keys and their order as in the reference, "Response" and "Example responses".
+
+Invariant: 200 and ``success`` only if no record and no view failed, else 207 and ``partial_success``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from ingest_api.snowflake.errors import JSON
+from ingest_api.waiting import Failure
+from schemas.plan import ViewPlan
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResult:
+    """What became of one source's records.
+
+    Attributes:
+        total: how many came.
+        errors: (code, message) of those that were refused, by index.
+        views: each consuming view and why it failed, or None; in order of name and version.
+    """
+
+    total: int
+    errors: Mapping[int, tuple[str, str]]
+    views: Sequence[tuple[ViewPlan, Failure | None]]
+
+
+def ingest_response(
+    request_id: str, sources: Mapping[str, SourceResult], diagnostics: Mapping[str, float] | None
+) -> Response:
+    """Return the answer to a request whose structure was right.
+
+    Args:
+        request_id: of the request.
+        sources: by name as the caller wrote it, in the caller's order.
+        diagnostics: milliseconds by stage; None if they were not asked for.
+    """
+    failed = any(
+        source.errors or any(failure is not None for _, failure in source.views) for source in sources.values()
+    )
+    body: dict[str, Any] = {
+        "request_id": request_id,
+        "status": "partial_success" if failed else "success",
+        "sources": {name: _source(source) for name, source in sources.items()},
+    }
+    if diagnostics is not None:
+        body["diagnostics"] = diagnostics
+    return Response(msgspec.json.encode(body), 207 if failed else 200, media_type=JSON)
+
+
+def _source(source: SourceResult) -> dict[str, Any]:
+    records: dict[str, Any] = {"total": source.total, "failed": len(source.errors)}
+    if source.errors:
+        records["errors"] = [
+            {"index": index, "error": {"code": code, "message": message}}
+            for index, (code, message) in sorted(source.errors.items())
+        ]
+    results = [_view(view, failure) for view, failure in source.views]
+    failed = sum(failure is not None for _, failure in source.views)
+    return {"records": records, "feature_views": {"failed": failed, "results": results}}
+
+
+def _view(view: ViewPlan, failure: Failure | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"name": view.name, "version": view.version}
+    if failure is None:
+        return result | {"status": "success"}
+    error: dict[str, Any] = {"code": failure.code, "message": failure.message}
+    if failure.store:
+        error["store"] = failure.store
+    return result | {"status": "failed", "error": error | {"retryable": failure.retryable}}

@@ -1,0 +1,54 @@
+"""A plan's stream sources, ready to take records: validators and encoders compiled once per plan.
+
+Invariant: what `Source.encode` returns decodes under the schema that the source's plan names.
+"""
+
+from typing import Final
+
+from schemas.avro import frame, parse
+from schemas.plan import Plan, SourcePlan, ViewPlan
+from schemas.records import compile_validator
+from schemas.topics import source_topic
+from schemas.updates import plan_header
+
+
+class Source:
+    """One stream source of one plan.
+
+    Args:
+        workspace: its workspace.
+        plan: the source.
+        views: the views that it feeds, by key.
+    """
+
+    def __init__(self, workspace: str, plan: SourcePlan, views: tuple[ViewPlan, ...]) -> None:
+        self.name: Final = plan.name
+        self.topic: Final = source_topic(workspace, plan.name)
+        self.partitions: Final = plan.partitions
+        self.fields: Final = tuple(column.name for column in plan.columns)
+        self.views: Final = tuple(sorted(views, key=lambda view: (view.name, view.version)))
+        self.view_ids: Final = frozenset(view.id for view in views)
+        self._validate = compile_validator(plan)
+        self._schema = parse(plan.schema)
+        self._schema_id = plan.schema_id
+
+    def encode(self, record: object) -> bytes:
+        """Return a decoded JSON record in the Confluent wire format.
+
+        Raises:
+            RecordError: it does not fit the source.
+        """
+        return frame(self._schema_id, self._schema, self._validate(record))
+
+
+class Sources:
+    """The sources of a workspace, as of one plan; none before the first plan."""
+
+    def __init__(self, workspace: str, plan: Plan | None) -> None:
+        self.workspace: Final = workspace
+        self.number: Final = -1 if plan is None else plan.number
+        self.header: Final = b"" if plan is None else plan_header(plan.number)
+        sources = () if plan is None else plan.sources.values()
+        self.by_name: Final = {
+            source.name: Source(workspace, source, plan.views_of(source.name)) for source in sources if plan
+        }
