@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from processors.inflight import InFlight
+from schemas.errors import StorageError
+
+
+def died_in(path: Path, first: int, end: int) -> InFlight:
+    marker = InFlight(path)
+    with pytest.raises(ZeroDivisionError), marker.running(first, end):
+        copy = path.read_bytes()
+        raise ZeroDivisionError
+    marker.close()
+    path.write_bytes(copy)
+    return InFlight(path)
+
+
+def test_nothing_is_suspect_after_a_clean_end(tmp_path: Path) -> None:
+    marker = InFlight(tmp_path / "a" / "m")
+    with marker.running(0, 5):
+        pass
+    marker.close()
+    marker = InFlight(tmp_path / "a" / "m")
+    assert not any(marker.is_suspect(offset) for offset in range(10))
+    marker.close()
+
+
+def test_a_batch_in_flight_at_a_death_is_suspect_record_by_record(tmp_path: Path) -> None:
+    marker = died_in(tmp_path / "m", 7, 9)
+    assert [offset for offset in range(20) if marker.is_suspect(offset)] == [7, 8]
+    assert not marker.must_isolate(7)
+    marker.close()
+
+
+def test_a_record_alone_in_flight_at_a_death_must_be_isolated(tmp_path: Path) -> None:
+    marker = died_in(tmp_path / "m", 8, 9)
+    assert marker.must_isolate(8)
+    assert not marker.must_isolate(7)
+    marker.close()
+
+
+def test_a_marker_that_cannot_be_made_says_where(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file/m"):
+        InFlight(tmp_path / "file" / "m")

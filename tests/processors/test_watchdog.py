@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+from infra.exit_codes import ExitCode
+from processors.watchdog import StallDetector
+
+A, B = ("prod.updates", 0), ("prod.updates", 1)
+
+
+def test_a_partition_without_lag_is_never_stuck() -> None:
+    detector = StallDetector(10)
+    for now in range(100):
+        still = detector.observe({A: (5, 0)}, float(now))
+        assert not detector.stuck(still)
+
+
+def test_progress_starts_the_count_anew() -> None:
+    detector = StallDetector(10)
+    for now in range(100):
+        still = detector.observe({A: (now // 5, 7)}, float(now))
+        assert not detector.stuck(still)
+
+
+def test_standing_still_with_lag_is_stuck_after_the_limit() -> None:
+    detector = StallDetector(10)
+    detector.observe({A: (5, 3), B: (0, 1)}, 0.0)
+    still = detector.observe({A: (5, 4), B: (1, 1)}, 9.0)
+    assert still == {A: 9.0}
+    assert detector.stuck(still) == []
+    assert detector.stuck(detector.observe({A: (5, 9), B: (2, 1)}, 10.0)) == [A]
+
+
+def test_a_partition_that_was_let_go_is_forgotten() -> None:
+    detector = StallDetector(10)
+    detector.observe({A: (5, 3)}, 0.0)
+    detector.observe({}, 5.0)
+    assert not detector.stuck(detector.observe({A: (5, 3)}, 20.0))
+
+
+def test_the_process_ends_though_its_main_thread_never_yields() -> None:
+    script = (
+        "from processors.watchdog import Watchdog\n"
+        "Watchdog(lambda: {('t', 0): (1, 1)}, 1.5).start()\n"
+        "while True: pass\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], timeout=60, check=False, capture_output=True)
+    assert ended.returncode == ExitCode.STUCK
