@@ -49,7 +49,7 @@ _PRODUCER_ID_SECONDS: Final = 0.1
 _log = logging.getLogger("headrace.kafka")
 
 
-class _NotAgain(logging.Filter):
+class NotAgain(logging.Filter):
     """Drops a line that differs from an earlier one in numbers only: clients repeat themselves while Kafka is away."""
 
     def __init__(self) -> None:
@@ -58,6 +58,7 @@ class _NotAgain(logging.Filter):
         self._last: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the line is new."""
         text = re.sub(r"\d+", "", record.getMessage())
         with self._lock:
             self._last = {said: at for said, at in self._last.items() if record.created - at < REPEAT_SECONDS}
@@ -67,7 +68,7 @@ class _NotAgain(logging.Filter):
             return True
 
 
-_log.addFilter(_NotAgain())
+_log.addFilter(NotAgain())
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +159,26 @@ def end_offset(client: AdminClient, topic: str, partition: int, timeout_seconds:
     Raises:
         UnavailableError: Kafka does not answer in time, or does not know the partition (yet).
     """
-    at = TopicPartition(topic, partition)
+    deadline = time.monotonic() + timeout_seconds
     try:
-        asked = client.list_offsets({at: OffsetSpec.latest()}, request_timeout=timeout_seconds)  # type: ignore[no-untyped-call]  # the library left it bare
-        found: ListOffsetsResultInfo = asked[at].result(timeout_seconds)
+        try:
+            return _end_offset(client, topic, partition, deadline)
+        except KafkaException:
+            # After a broker's restart the client goes on with the old leader epoch until it is made to look again.
+            client.list_topics(topic, timeout=_left(deadline))
+            return _end_offset(client, topic, partition, deadline)
     except TimeoutError as error:
         raise UnavailableError(f"Kafka has not told the end of {topic} in {timeout_seconds:g} s; try again") from error
     except KafkaException as error:
         reason = error.args[0].str()
         raise UnavailableError(f"Kafka cannot tell the end of {topic}: {reason}; try again") from error
+
+
+def _end_offset(client: AdminClient, topic: str, partition: int, deadline: float) -> int:
+    at = TopicPartition(topic, partition)
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library left it bare
+    asked = client.list_offsets({at: latest}, request_timeout=_left(deadline))
+    found: ListOffsetsResultInfo = asked[at].result(_left(deadline))
     return found.offset
 
 

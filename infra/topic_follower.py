@@ -155,6 +155,9 @@ class TopicFollower:
         else:
             self._report(error.str())
 
+    def _lost(self) -> RuntimeError:
+        return RuntimeError(f"Kafka does not hold offset {self._next_offset} any more, the topic was made anew or cut")
+
     def _on_error(self, error: KafkaError) -> None:
         self._report(error.str())
 
@@ -166,9 +169,11 @@ class TopicFollower:
     def _probe(self) -> None:
         """Ask whether the problem has passed: no record need ever come to show it."""
         try:
-            end_offset(self._admin, self._topic, 0, PROBE_SECONDS)
+            end = end_offset(self._admin, self._topic, 0, PROBE_SECONDS)
         except UnavailableError as error:
             self._report(str(error))
         else:
+            if end < self._next_offset:
+                raise self._lost()
             self._failure = None
             _log.info("follower goes on", topic=self._topic, next_offset=self._next_offset)

@@ -1,0 +1,12 @@
+from schemas.topics import acks_topic, dead_letter_topic, source_topic, updates_topic, value_subject
+
+
+def test_topics_are_named_by_workspace_then_use_then_source() -> None:
+    assert source_topic("prod", "flights") == "prod.source.flights"
+    assert dead_letter_topic("prod", "flights") == "prod.dead-letter.flights"
+    assert updates_topic("prod") == "prod.updates"
+    assert acks_topic("prod") == "prod.acks"
+
+
+def test_the_subject_of_a_topic_is_the_one_stock_serializers_use() -> None:
+    assert value_subject(source_topic("prod", "flights")) == "prod.source.flights-value"
