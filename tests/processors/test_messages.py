@@ -1,0 +1,65 @@
+from processors.messages import (
+    MAX_ACKS_BYTES,
+    MAX_REASON_CHARACTERS,
+    OutMessage,
+    ack_messages,
+    dead_letter,
+    update_messages,
+)
+from schemas.transform import Reject, SourceRecord
+from schemas.updates import Ack, Transformed, Written, decode_acks
+
+RECORD = SourceRecord(3, 42, 1_763_000_000_123, b"\x00raw", None)
+
+
+def test_updates_go_to_their_partitions_with_nothing_but_a_value() -> None:
+    assert update_messages("prod", [(1, b"a"), (0, b"b")]) == [
+        OutMessage("prod.updates", 1, None, b"a", []),
+        OutMessage("prod.updates", 0, None, b"b", []),
+    ]
+
+
+def test_answers_of_one_reply_partition_share_a_message() -> None:
+    acks: dict[int, list[Ack]] = {
+        7: [Written(b"r", 0, 1, 0, 1), Transformed(b"r", 1, [], [])],
+        2: [Written(b"s", 0, 1, 0, 1)],
+    }
+    messages = ack_messages("prod", acks)
+    assert [(m.topic, m.partition) for m in messages] == [("prod.acks", 2), ("prod.acks", 7)]
+    assert [decode_acks(m.value or b"") for m in messages] == [acks[2], acks[7]]
+
+
+def test_answers_that_are_too_large_for_one_message_take_several() -> None:
+    acks: list[Ack] = [Transformed(b"r", index, [], [(1, "x" * 2_000)]) for index in range(500)]
+    messages = ack_messages("prod", {0: acks})
+    assert len(messages) > 1
+    assert all(len(m.value or b"") <= MAX_ACKS_BYTES for m in messages)
+    assert [ack for m in messages for ack in decode_acks(m.value or b"")] == acks
+
+
+def test_one_answer_however_large_is_still_sent() -> None:
+    acks: list[Ack] = [Transformed(b"r", 0, [], [(1, "x" * MAX_ACKS_BYTES)])]
+    assert len(ack_messages("prod", {0: acks})) == 1
+
+
+def test_a_dead_letter_is_the_raw_record_and_says_why() -> None:
+    assert dead_letter("prod", "events", Reject(RECORD, "MALFORMED", "no größer 🙂", "a@V1")) == OutMessage(
+        "prod.dead-letter.events",
+        None,
+        None,
+        b"\x00raw",
+        [
+            ("headrace-source", b"events"),
+            ("headrace-partition", b"3"),
+            ("headrace-offset", b"42"),
+            ("headrace-append-time", b"1763000000123"),
+            ("headrace-view", b"a@V1"),
+            ("headrace-code", b"MALFORMED"),
+            ("headrace-message", "no größer 🙂".encode()),
+        ],
+    )
+
+
+def test_a_reason_is_cut_to_fit_and_may_hold_any_text() -> None:
+    headers = dict(dead_letter("prod", "events", Reject(RECORD, "CODE", "\ud800" + "x" * 5_000, "")).headers)
+    assert headers["headrace-message"] == b"?" + b"x" * (MAX_REASON_CHARACTERS - 1)

@@ -1,0 +1,112 @@
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.databases import DatabaseResources, PrimaryDatabase
+from infra.disk import Disk, LocalDisk
+from processors.materialize import Message
+from processors.materialize_step import MaterializeStep
+from processors.offline_log import OfflineLog
+from processors.rebuild import rebuild
+from processors.state_store import State
+from schemas.keys import encode_join_keys, row_prefix
+from schemas.plan import Plan, ViewPlan
+from tests.histories import History, examples, histories, updates_of
+from tests.infra.memory_disk import MemoryDisk
+from tests.memory_state import MemoryState, Write
+from tests.processors.column_types import row_of, update_of
+from tests.processors.flow import AT, plan
+
+NEWEST = plan().views["newest@V1"]
+
+
+class RecordingState(MemoryState):
+    """Remembers how much each write held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[int] = []
+
+    def write(self, operations: Mapping[bytes, bytes | None] | Sequence[Write]) -> None:
+        self.writes.append(len(operations))
+        super().write(operations)
+
+
+def step_of(disk: Disk, state: State, views: Sequence[ViewPlan]) -> MaterializeStep:
+    log = OfflineLog(disk, "prod", 0, roll_bytes=2_000)
+    log.open()
+    step = MaterializeStep("prod", 0, log, state, {view.id: view for view in views})
+    step.use(Plan("prod", 1, {}, {view.key: view for view in views}, {}, {}, "", number=1))
+    return step
+
+
+def message(offset: int) -> Message:
+    row = row_of("u", AT + offset, AT // 1000, offset)
+    values = {"user": "u", "amount": float(offset), "at": AT + offset}
+    row.values = [values[column.name] for column in NEWEST.columns]
+    return Message(offset, update_of(NEWEST, [row]))
+
+
+@given(histories(), st.integers(1, 10), st.integers(1, 4))
+@examples(100)
+def test_rebuilt_state_is_the_state_that_was_lost(history: History, batch_rows: int, size: int) -> None:
+    messages = [Message(offset, update) for offset, update in enumerate(updates_of(history, history.arrivals))]
+    disk, lost, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
+    step = step_of(disk, lost, history.views)
+    for start in range(0, len(messages), size):
+        batch = messages[start : start + size]
+        step.run(batch, batch[-1].offset + 1)
+    step = step_of(disk, rebuilt, history.views)
+    assert rebuild(step, disk, "prod", 0, batch_rows=batch_rows) == len(messages)
+    assert dict(rebuilt.entries) == dict(lost.entries)
+    assert step.start_offset() == (len(messages) or None)
+
+
+def test_no_write_of_a_rebuild_is_larger_than_a_batch() -> None:
+    disk, rebuilt = MemoryDisk(), RecordingState()
+    step_of(disk, MemoryState(), [NEWEST]).run([message(offset) for offset in range(10)], 10)
+    rebuild(step_of(disk, rebuilt, [NEWEST]), disk, "prod", 0, batch_rows=3)
+    bookkeeping = 2  # next offset and watermark
+    assert len(rebuilt.writes) == 4
+    assert max(rebuilt.writes) <= 3 + bookkeeping
+
+
+def test_a_rebuild_that_was_cut_short_goes_on_where_it_was() -> None:
+    disk, whole, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
+    step_of(disk, whole, [NEWEST]).run([message(offset) for offset in range(6)], 6)
+    step = step_of(disk, rebuilt, [NEWEST])
+    step.apply([message(0), message(1)], 2)
+    rebuild(step, disk, "prod", 0, batch_rows=4)
+    assert dict(rebuilt.entries) == dict(whole.entries)
+
+
+def test_a_missing_database_is_rebuilt_and_processing_goes_on(tmp_path: Path) -> None:
+    disk = LocalDisk(tmp_path)
+    whole = MemoryState()
+    step_of(disk, whole, [NEWEST]).run([message(offset) for offset in range(5)], 5)
+    version_file = tmp_path / "version"
+    resources = DatabaseResources.of_sizes()
+    with PrimaryDatabase.open(
+        tmp_path / "db", version_file=version_file, resources=resources, lock_deadline=1.0
+    ) as database:
+        assert database.rebuilding
+        step = step_of(disk, database, [NEWEST])
+        rebuild(step, disk, "prod", 0)
+        database.promote()
+        assert step.start_offset() == 5
+        more = step_of(disk, whole, [NEWEST])
+        more.run([message(5)], 6)
+        step.apply([message(5)], 6)
+        start = row_prefix(NEWEST.id, encode_join_keys(["u"]))
+        assert list(database.scan(start, start + b"\xff")) == list(whole.scan(start, start + b"\xff"))
+        assert len(list(database.scan(start, start + b"\xff"))) == 6
+    disk.close()
+
+
+def test_an_empty_log_leaves_state_at_the_beginning() -> None:
+    disk = MemoryDisk()
+    step = step_of(disk, MemoryState(), [NEWEST])
+    assert rebuild(step, disk, "prod", 0) == 0
+    assert step.start_offset() is None

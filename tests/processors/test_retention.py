@@ -1,0 +1,165 @@
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.materialize import Message, ViewState, materialize, watermark_key
+from processors.retention import sweep
+from schemas.keys import row_prefix, tile_prefix, time_of
+from schemas.plan import ViewPlan
+from schemas.windows import DAY
+from serving.view_reads import view_reader
+from tests import oracle
+from tests.histories import BASE, SECOND, Arrival, History, compiled, examples, histories, update_of, updates_of
+from tests.memory_state import MemoryState
+
+KEY = ("a", 1)
+EMPTY = {"flag": None, "text": None, "whole": None, "x": None, "y": None}
+SUM = (
+    "aggregation_interval=timedelta(minutes=1), grace=timedelta(0), "
+    'features=[Aggregate("sum", "x", timedelta(hours=1))]'
+)
+
+
+def fold(views: Sequence[ViewPlan], state: MemoryState, history: History, arrivals: Sequence[Arrival]) -> None:
+    messages = [Message(offset, update) for offset, update in enumerate(updates_of(history, arrivals))]
+    state.write(materialize({v.id: ViewState(v) for v in views}, state, messages, len(messages) + 1).writes)
+
+
+def swept(views: Sequence[ViewPlan], state: MemoryState, now: int, limit: int) -> int:
+    """Sweeps once over everything; returns how many keys went."""
+    plans = {view.id: view for view in views}
+    deleted, cursor = 0, None
+    while True:
+        deletes, cursor = sweep(plans, state, cursor, now, limit)
+        state.write([(key, None) for key in deletes])
+        deleted += len(deletes)
+        if cursor is None:
+            return deleted
+
+
+def nows(history: History) -> st.SearchStrategy[int]:
+    """Moments at and around which rows of the history grow too old."""
+    ages = {0} | {age for v in history.views for age in (v.grace, v.ttl or 0, (v.horizon or 0) + DAY)}
+    times = [arrival.event.time for arrival in history.arrivals] or [BASE]
+    jitter = st.sampled_from((-1, 0, 1)) | st.integers(0, DAY)
+    return st.builds(lambda t, a, j: t + a + j, st.sampled_from(times), st.sampled_from(sorted(ages)), jitter)
+
+
+@given(histories(), st.data(), st.integers(2, 20))
+@examples(150)
+def test_no_read_from_now_on_changes_nor_after_what_arrives_later(
+    history: History, data: st.DataObject, limit: int
+) -> None:
+    cut = data.draw(st.integers(0, len(history.arrivals)))
+    now = data.draw(nows(history))
+    kept, state = MemoryState(), MemoryState()
+    for each in (kept, state):
+        fold(history.views, each, history, history.arrivals[:cut])
+    swept(history.views, state, now, limit)
+    later = data.draw(st.lists(st.integers(0, 3 * DAY), min_size=1, max_size=3))
+    edges = [now, *(now + wait for wait in later), *(edge for edge in history.reads if edge >= now)]
+    for more in ((), history.arrivals[cut:]):
+        for each in (kept, state):
+            fold(history.views, each, history, more)
+        for view in history.views:
+            reader = view_reader(view)
+            for key in history.keys:
+                encoded = Arrival(oracle.Event(view.id, key, 0, (0, 0, 0, 0), {})).key
+                for edge in edges:
+                    before, after = reader.read(kept, encoded, edge), reader.read(state, encoded, edge)
+                    assert oracle.same(list(before.values), list(after.values))
+                    assert before.effective_time == after.effective_time
+
+
+class CountingState(MemoryState):
+    """Counts the keys that scans give out."""
+
+    seen = 0
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for item in super().scan(start, end):
+            self.seen += 1
+            yield item
+
+
+def state_of(view: ViewPlan, times: Sequence[int]) -> MemoryState:
+    state = MemoryState()
+    arrivals = [
+        Arrival(oracle.Event(view.id, KEY, time, (time // 1000, 0, offset, 0), EMPTY | {"x": 1.0}))
+        for offset, time in enumerate(times)
+    ]
+    for offset, arrival in enumerate(arrivals):
+        messages = [Message(offset, update_of(view, [arrival]))]
+        state.write(materialize({view.id: ViewState(view)}, state, messages, offset + 1).writes)
+    return state
+
+
+def row_times(view: ViewPlan, state: MemoryState) -> list[int]:
+    return [time_of(key) for key in state.entries if key.startswith(row_prefix(view.id, b""))]
+
+
+def tile_starts(view: ViewPlan, state: MemoryState) -> list[int]:
+    return [time_of(key) for key in state.entries if key.startswith(tile_prefix(view.id, b""))]
+
+
+def test_rows_and_tiles_of_aggregates_go_a_day_after_the_horizon() -> None:
+    (view,) = compiled({"totals": SUM})
+    assert view.horizon is not None
+    start = BASE - BASE % (3600 * SECOND)
+    state = state_of(view, [start, start + 3600 * SECOND])
+    edge = start + view.horizon + DAY
+    swept([view], state, edge, 100)
+    assert row_times(view, state) == [start, start + 3600 * SECOND]
+    swept([view], state, edge + 1, 100)
+    assert row_times(view, state) == [start + 3600 * SECOND]
+    assert start in tile_starts(view, state)
+    swept([view], state, edge + view.resolutions[-1], 100)
+    assert start not in tile_starts(view, state)
+    assert start + 3600 * SECOND in tile_starts(view, state)
+
+
+def test_attribute_rows_go_when_they_are_old_and_superseded() -> None:
+    (view,) = compiled({"attributes": "grace=timedelta(days=2), ttl=timedelta(days=3)"})
+    first, second, third = BASE, BASE + DAY, BASE + 9 * DAY
+    state = state_of(view, [first, second, third])
+    swept([view], state, first + 3 * DAY, 100)
+    assert row_times(view, state) == [first, second, third]
+    swept([view], state, first + 3 * DAY + 1, 100)
+    assert row_times(view, state) == [second, third]
+    swept([view], state, third - 1, 100)  # the third row is not served yet
+    assert row_times(view, state) == [second, third]
+    swept([view], state, third + 30 * DAY, 2)
+    assert row_times(view, state) == [third]
+
+
+def test_all_of_a_view_that_left_the_plan_goes_and_nothing_else() -> None:
+    gone, stays = compiled({"a": SUM, "b": ""})
+    state = state_of(gone, [BASE])
+    state.write(list(state_of(stays, [BASE]).entries.items()))
+    others = dict(state_of(stays, [BASE]).entries)
+    assert watermark_key(gone.id) in state.entries
+    assert swept([stays], state, BASE, 3) > 0
+    assert dict(state.entries) == others
+
+
+@pytest.mark.parametrize("limit", [2, 3, 7])
+def test_a_call_looks_at_no_more_keys_than_allowed_and_the_sweep_ends(limit: int) -> None:
+    (view,) = compiled({"attributes": "grace=timedelta(0)"})
+    state = state_of(view, [BASE + number for number in range(20)])
+    cursor = None
+    for _ in range(100):
+        asked = CountingState(state.entries)
+        deletes, cursor = sweep({view.id: view}, asked, cursor, BASE + DAY, limit)
+        state.write([(key, None) for key in deletes])
+        assert asked.seen <= limit
+        if cursor is None:
+            break
+    assert cursor is None
+    assert row_times(view, state) == [BASE + 19]
+
+
+def test_a_limit_too_small_to_get_on_is_refused() -> None:
+    with pytest.raises(ValueError, match="limit is 1, expected at least 2"):
+        sweep({}, MemoryState(), None, BASE, 1)
