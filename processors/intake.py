@@ -72,8 +72,8 @@ class IntakeSettings:
     """What differs between the stages.
 
     ``reset_to_earliest``: whether to begin at the earliest record where neither owner nor group has an offset or Kafka
-    no longer holds it; else that ends the process. ``gather_seconds``: how long a batch may wait for company if the one
-    before came just now.
+    no longer holds it; else that ends the process. ``gather_seconds``: how long messages may wait for company while
+    earlier batches are still in work: under load batches grow, an idle process takes each message at once.
     """
 
     bootstrap: str
@@ -110,6 +110,8 @@ class Intake:
         self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._permits = threading.Semaphore(PERMITS)
+        self._idle = threading.Condition()
+        self._in_work = 0
         self._quit = threading.Event()
         self._stale = threading.Event()
         self._stale.set()
@@ -117,7 +119,7 @@ class Intake:
         self._expected: dict[tuple[str, int], int] = {}  # the offset after the last record that was received
         self._ends: dict[tuple[str, int], int] = {}  # of the partition, as Kafka told with its last records
         self._raised: BaseException | None = None
-        self._last_sent = self._last_tick = self._last_commit = 0.0
+        self._last_tick = self._last_commit = 0.0
         self.owners: dict[tuple[str, int], Owner] = {}
         self.problem: str | None = "not connected to Kafka yet"
         self._consumer = Consumer(
@@ -263,9 +265,8 @@ class Intake:
         first = self._consumer.poll(POLL_SECONDS)  # consume() alone would wait for a full batch
         if first is None:
             return
-        wait = self._last_sent + self._settings.gather_seconds - time.monotonic()
-        if wait > 0:
-            self._quit.wait(wait)
+        with self._idle:
+            self._idle.wait_for(lambda: self._in_work == 0, self._settings.gather_seconds)
         by_partition: dict[tuple[str, int], list[Message]] = defaultdict(list)
         for message in (first, *self._consumer.consume(self._settings.batch - 1, 0)):
             if self._is_record(message):
@@ -275,7 +276,6 @@ class Intake:
             if owner is not None:
                 self._expect(where, messages)
                 self._dispatch(owner, messages)
-        self._last_sent = time.monotonic()
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
@@ -302,9 +302,18 @@ class Intake:
         while not self._permits.acquire(timeout=POLL_SECONDS):
             if self._quit.is_set():
                 return
-        batch = Batch(owner, messages, self._permits.release)
+        with self._idle:
+            self._in_work += 1
+        batch = Batch(owner, messages, self._done)
         # The channel holds more than PERMITS batches: no put ever waits, so none overtakes another.
         asyncio.run_coroutine_threadsafe(_sending(self._send(batch)), self._loop)
+
+    def _done(self) -> None:
+        self._permits.release()
+        with self._idle:
+            self._in_work -= 1
+            if self._in_work == 0:
+                self._idle.notify()
 
     def _tick(self) -> None:
         now = time.monotonic()
