@@ -29,7 +29,7 @@ from processors.outbox import Outbox
 from processors.transform_partition import TransformPartition, TransformParts
 from processors.watchdog import Watchdog
 from schemas.errors import HeadraceError, UnavailableError
-from schemas.topics import source_topic, updates_topic
+from schemas.topics import MATERIALIZE_GROUP, TRANSFORM_GROUP, source_topic, updates_topic
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB
@@ -116,7 +116,7 @@ async def run_processor(settings: Settings) -> int:
             Intake(
                 IntakeSettings(
                     settings.bootstrap,
-                    "headrace.transform",
+                    TRANSFORM_GROUP,
                     TRANSFORM_BATCH,
                     reset_to_earliest=True,
                     gather_seconds=0.0,
@@ -131,7 +131,7 @@ async def run_processor(settings: Settings) -> int:
             Intake(
                 IntakeSettings(
                     settings.bootstrap,
-                    "headrace.materialize",
+                    MATERIALIZE_GROUP,
                     MATERIALIZE_BATCH,
                     reset_to_earliest=False,
                     gather_seconds=GATHER_SECONDS,

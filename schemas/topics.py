@@ -12,6 +12,12 @@ DEFINITIONS_TOPIC: Final = "headrace.definitions"
 SCHEMAS_TOPIC: Final = "headrace.schemas"
 """One partition: every registration of a schema, in the order that decides ids and versions."""
 
+TRANSFORM_GROUP: Final = "headrace.transform"
+"""The consumer group of processors that reads source topics."""
+
+MATERIALIZE_GROUP: Final = "headrace.materialize"
+"""The consumer group of processors that reads updates topics."""
+
 
 def source_topic(workspace: str, source: str) -> str:
     """Return the topic that holds a stream source's records, as producers sent them."""
