@@ -7,14 +7,13 @@ Each registration has a key of its own, so compaction removes none and offsets, 
 meaning. The topic is made by whoever comes first.
 """
 
-import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from infra.kafka_clients import ensure_topics, produce_checked, producer
+from infra.kafka_clients import ensure_topics, produce_checked, producer, warm
 from infra.logs import get_logger
 from infra.topic_follower import TopicFollower
 from infra.topic_specs import control_topics
@@ -45,7 +44,6 @@ class SchemaRegistry:
         self._bootstrap = bootstrap
         self._topics = control_topics(replication)
         self._follower = TopicFollower(bootstrap, SCHEMAS_TOPIC, self._on_record)
-        self._lock = threading.Lock()
         self._topic_ready = False
         self._producer: Producer | None = None  # most processes only read
 
@@ -90,7 +88,7 @@ class SchemaRegistry:
         deadline = time.monotonic() + timeout_seconds
         self._ensure_topic(timeout_seconds)
         try:
-            self._follower.wait_caught_up(deadline - time.monotonic())
+            self._follower.wait_caught_up(_left(deadline))
         except TimeoutError as error:
             raise UnavailableError(f"the schema registry cannot be read: {error}") from error
 
@@ -124,20 +122,25 @@ class SchemaRegistry:
             _log.warning("registration skipped", topic=SCHEMAS_TOPIC, offset=offset, reason=str(error))
 
     def _ensure_topic(self, timeout_seconds: float) -> None:
-        with self._lock:
-            if not self._topic_ready:
-                ensure_topics(self._bootstrap, self._topics, timeout_seconds)
-                self._topic_ready = True
+        # No lock here and below: several threads at once do too much, harmlessly, and none waits for another's timeout.
+        if not self._topic_ready:
+            ensure_topics(self._bootstrap, self._topics, timeout_seconds)
+            self._topic_ready = True
 
     def _write(self, registration: Registration, deadline: float) -> None:
-        with self._lock:
-            if self._producer is None:
-                self._producer = producer(self._bootstrap, delivery_timeout_seconds=TIMEOUT_SECONDS)
+        client = self._producer
+        if client is None:
+            client = producer(self._bootstrap, delivery_timeout_seconds=TIMEOUT_SECONDS)
+            warm(client, SCHEMAS_TOPIC, _left(deadline))
+            self._producer = client
         key = uuid.uuid4().bytes
         value = msgspec.json.encode(registration)
-        remaining = max(deadline - time.monotonic(), 0.0)
-        offset = produce_checked(self._producer, SCHEMAS_TOPIC, key, value, timeout_seconds=remaining)
+        offset = produce_checked(client, SCHEMAS_TOPIC, key, value, timeout_seconds=_left(deadline))
         try:
-            self._follower.wait_read(offset, deadline - time.monotonic())
+            self._follower.wait_read(offset, _left(deadline))
         except TimeoutError as error:
             raise UnavailableError(f"the registration was written but not read back: {error}; try again") from error
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)

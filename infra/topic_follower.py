@@ -95,7 +95,7 @@ class TopicFollower:
         with self._moved:
             remaining = deadline - time.monotonic()
             self._moved.wait_for(lambda: self._ended or self._next_offset >= next_offset, remaining)
-            if self._next_offset < next_offset:
+            if self._ended or self._next_offset < next_offset:
                 raise self._late(f"read up to offset {self._next_offset} of {next_offset}")
 
     def _end_offset(self, deadline: float) -> int:
@@ -113,17 +113,21 @@ class TopicFollower:
         return TimeoutError(f"topic {self._topic} was not read to its end in time: {where}{reason}")
 
     def _run(self) -> None:
+        # A KafkaError raised in a callback passes `except Exception`: only `finally` sees that end.
+        failure: str | None = f"following {self._topic} ended for no known reason; restart this process"
         try:
             self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
             while not self._stopping.is_set():
                 self._receive()
                 if self._failure is not None:
                     self._probe()
+            failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must not end in silence
-            self._failure = f"following {self._topic} ended: {error}; restart this process"
+            failure = f"following {self._topic} ended: {error}; restart this process"
             _log.exception("follower ended", topic=self._topic, next_offset=self._next_offset)
         finally:
             with self._moved:
+                self._failure = failure or self._failure
                 self._ended = True
                 self._moved.notify_all()
 
@@ -147,9 +151,7 @@ class TopicFollower:
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
             self._next_offset = max(self._next_offset, offset or 0)
         elif error.code() in _LOST:
-            raise RuntimeError(
-                f"Kafka no longer holds offset {self._next_offset}: the topic was truncated or made anew"
-            )
+            raise self._lost()
         elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
             raise RuntimeError(error.str())
         else:
