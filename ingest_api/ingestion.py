@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ingest_api.answers import Answers
-from ingest_api.publisher import Publisher
-from ingest_api.reply_reader import ReplyReader
 from ingest_api.sources import Source, Sources
 from ingest_api.waiting import Failure, RecordOutcome
 from schemas.errors import UnavailableError
@@ -41,6 +39,31 @@ class Plans(Protocol):
 
     def plan(self, workspace: str) -> Plan | None:
         """Return a workspace's plan."""
+        ...
+
+
+class Records(Protocol):
+    """Where records go: `ingest_api.publisher.Publisher`."""
+
+    def room_for(self, records: int) -> None:
+        """Refuse what cannot be queued."""
+        ...
+
+    def publish(self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes) -> None:
+        """Queue one record."""
+        ...
+
+
+class Replies(Protocol):
+    """Where answers come from: `ingest_api.reply_reader.ReplyReader`."""
+
+    @property
+    def failure(self) -> str | None:
+        """What keeps answers from coming."""
+        ...
+
+    def partition_of(self, workspace: str) -> int | None:
+        """Return the partition on which answers for a workspace are read."""
         ...
 
 
@@ -75,7 +98,7 @@ class Ingestion:
         answers: of the same event loop.
     """
 
-    def __init__(self, plans: Plans, publisher: Publisher, replies: ReplyReader, answers: Answers) -> None:
+    def __init__(self, plans: Plans, publisher: Records, replies: Replies, answers: Answers) -> None:
         self._plans = plans
         self._publisher = publisher
         self._replies = replies

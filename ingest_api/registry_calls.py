@@ -47,9 +47,13 @@ class SchemaRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: the names that stand for the stars of its path, decoded, its query and its body."""
+    """One call: the names that stand for the stars of its path, decoded, its query and its body.
+
+    ``timeout_seconds`` is how long it may wait for Kafka.
+    """
 
     registry: SchemaRegistry
+    timeout_seconds: float
     names: Sequence[str]
     query: QueryParams
     body: bytes
@@ -82,7 +86,7 @@ def _register(call: Call) -> object:
     if not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
         message = f"subject {subject[:80]!r} is not valid: 1 to {MAX_SUBJECT_CHARACTERS} printable characters are"
         raise RefusedError(422, INVALID_SUBJECT, message)
-    schema_id, guid = call.registry.register(subject, _schema_of(call.body))
+    schema_id, guid = call.registry.register(subject, _schema_of(call.body), call.timeout_seconds)
     return {"id": schema_id, "guid": guid}
 
 
@@ -116,19 +120,19 @@ def _schema_of(body: bytes) -> str:
 
 
 def _subjects(call: Call) -> object:
-    call.registry.read_to_end()
+    call.registry.read_to_end(call.timeout_seconds)
     prefix = call.query.get("subjectPrefix", "")
     return _page(call, [subject for subject in call.registry.known.subjects() if subject.startswith(prefix)])
 
 
 def _versions(call: Call) -> object:
-    call.registry.read_to_end()
+    call.registry.read_to_end(call.timeout_seconds)
     (subject,) = call.names
     return _page(call, [each.version for each in _versions_of(call, subject)])
 
 
 def _version(call: Call) -> object:
-    call.registry.read_to_end()
+    call.registry.read_to_end(call.timeout_seconds)
     subject, wanted = call.names
     is_number = wanted.isascii() and wanted.isdecimal() and len(wanted) <= MAX_NUMBER_DIGITS
     if wanted not in _LATEST and not (is_number and 0 < int(wanted) <= MAX_NUMBER):
@@ -151,7 +155,7 @@ def _by_id(call: Call) -> object:
 
 def _uses(call: Call) -> object:
     schema_id = _id_of(call)
-    call.registry.read_to_end()
+    call.registry.read_to_end(call.timeout_seconds)
     if call.registry.known.schema(schema_id) is None:
         raise RefusedError(404, SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
     return _page(
@@ -174,7 +178,7 @@ def _types(_call: Call) -> object:
 def _found(call: Call, find: Callable[[], T | None]) -> T | None:
     found = find()
     if found is None:
-        call.registry.read_to_end()
+        call.registry.read_to_end(call.timeout_seconds)
         found = find()
     return found
 

@@ -3,6 +3,9 @@
 The partition is chosen at random when a workspace is first seen; several processes may share one, each ignores what it
 does not wait for.
 
+Topics are asked about through a client of its own: on the connection that fetches, a question waits for the fetch
+before it, which Kafka holds for 500 ms while there is nothing new.
+
 Invariant: `partition_of` names a partition only once the reader stands at the end it had by then, so no answer to a
 record that carries its number is missed while the reader runs.
 """
@@ -61,6 +64,7 @@ class ReplyReader:
         self._on_fatal = on_fatal
         self._chance = chance
         self._consumer = reader(bootstrap)
+        self._asker = reader(bootstrap)
         self._wanted: frozenset[str] = frozenset()
         self._partitions: dict[str, int] = {}  # by workspace; replaced as a whole, since other threads read it
         self._failure: str | None = None
@@ -103,16 +107,17 @@ class ReplyReader:
             self._on_fatal(self._failure)
         finally:
             self._consumer.close()
+            self._asker.close()
 
     def _position(self, workspace: str) -> None:
         """Begin to read a workspace's answers at the end of one partition; tried again later if Kafka is away."""
         topic = acks_topic(workspace)
         try:
-            count = len(self._consumer.list_topics(topic, timeout=PROBE_SECONDS).topics[topic].partitions)
+            count = len(self._asker.list_topics(topic, timeout=PROBE_SECONDS).topics[topic].partitions)
             if count == 0:
                 return
             partition = self._chance.randrange(count)
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PROBE_SECONDS)
+            _, end = self._asker.get_watermark_offsets(TopicPartition(topic, partition), timeout=PROBE_SECONDS)
             self._consumer.incremental_assign([TopicPartition(topic, partition, end)])
         except KafkaException as error:
             self._report(error.args[0])
@@ -162,7 +167,7 @@ class ReplyReader:
     def _probe(self) -> None:
         """Ask whether the problem has passed: no answer need ever come to show it."""
         try:
-            self._consumer.list_topics(DEFINITIONS_TOPIC, timeout=PROBE_SECONDS)
+            self._asker.list_topics(DEFINITIONS_TOPIC, timeout=PROBE_SECONDS)
         except KafkaException as error:
             self._report(error.args[0])
             self._stopping.wait(RETRY_SECONDS)

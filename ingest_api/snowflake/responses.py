@@ -1,5 +1,7 @@
 """What the ingest endpoint answers: keys and their order as in the reference, "Response" and "Example responses".
 
+Views that failed come after the others, as in the reference's example; within both, by name and version.
+
 Invariant: 200 and ``success`` only if no record and no view failed, else 207 and ``partial_success``.
 """
 
@@ -60,9 +62,9 @@ def _source(source: SourceResult) -> dict[str, Any]:
             {"index": index, "error": {"code": code, "message": message}}
             for index, (code, message) in sorted(source.errors.items())
         ]
-    results = [_view(view, failure) for view, failure in source.views]
-    failed = sum(failure is not None for _, failure in source.views)
-    return {"records": records, "feature_views": {"failed": failed, "results": results}}
+    stored = [_view(view, None) for view, failure in source.views if failure is None]
+    failed = [_view(view, failure) for view, failure in source.views if failure is not None]
+    return {"records": records, "feature_views": {"failed": len(failed), "results": stored + failed}}
 
 
 def _view(view: ViewPlan, failure: Failure | None) -> dict[str, Any]:

@@ -1,0 +1,244 @@
+"""The ingest API around processors that a test plays: in one event loop without Kafka, or over a socket with it."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvloop
+from starlette.types import ASGIApp
+
+from access.authentication import Authenticator
+from access.roles import Role
+from access.store import AccessStore
+from infra.settings import Settings
+from ingest_api.answers import Answers
+from ingest_api.app import ingest_app
+from ingest_api.ingestion import Ingestion
+from ingest_api.publisher import Delivery
+from ingest_api.server import IngestApi
+from ingest_api.service import IngestService
+from schemas import avro
+from schemas.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
+from schemas.types import Field, Float64, Int64, String, Timestamp
+from schemas.updates import Ack, Reply, Transformed, Written
+from tests.waiting import wait_until
+
+WORKSPACE = "prod"
+STOP_SECONDS = 30.0
+
+TRANSACTIONS = (
+    Field("timestamp", Timestamp),
+    Field("user_id", String),
+    Field("amount", Float64),
+    Field("merchant_category", String, required=False),
+)
+CLICKS = (
+    Field("timestamp", Timestamp),
+    Field("session_id", String),
+    Field("page", String),
+    Field("duration_ms", Int64),
+)
+
+USER_VIEW = "user_transaction_features"
+FRAUD_VIEW = "fraud_detection_features"
+CLICK_VIEW = "session_features"
+
+
+def source_of(name: str, fields: tuple[Field, ...], partitions: int = 4) -> SourcePlan:
+    columns = tuple(Column.of(each) for each in fields)
+    return SourcePlan(name, columns, "timestamp", True, avro.source_schema(name, fields), 7, partitions)
+
+
+def view_of(number: int, name: str, source: str, key: str, version: str = "v1") -> ViewPlan:
+    columns = (Column.of(Field(key, String)), Column.of(Field("timestamp", Timestamp)))
+    return ViewPlan(
+        id=number,
+        name=name,
+        version=version,
+        source=source,
+        join_keys=(key,),
+        timestamp_field="timestamp",
+        columns=columns,
+        features=(FeaturePlan(key, columns[0].dtype, key),),
+        partials=(),
+        resolutions=(),
+        interval=0,
+        horizon=None,
+        grace=0,
+        ttl=None,
+        online=True,
+        offline=True,
+        code="",
+    )
+
+
+def plan_of(sources: list[SourcePlan], views: list[ViewPlan], workspace: str = WORKSPACE, number: int = 3) -> Plan:
+    return Plan(
+        workspace=workspace,
+        partitions=4,
+        sources={source.name: source for source in sources},
+        views={view.key: view for view in views},
+        services={},
+        files={},
+        digest="",
+        number=number,
+    )
+
+
+def documented_plan(views: Mapping[str, str] | None = None) -> Plan:
+    """The sources of the reference's examples, and views by name with their source."""
+    chosen = {USER_VIEW: "transactions_stream", CLICK_VIEW: "clickstream_events"} if views is None else views
+    sources = [source_of("transactions_stream", TRANSACTIONS), source_of("clickstream_events", CLICKS)]
+    keys = {"transactions_stream": "user_id", "clickstream_events": "session_id"}
+    return plan_of(sources, [view_of(i, name, of, keys[of]) for i, (name, of) in enumerate(chosen.items())])
+
+
+Behaviour = Callable[[str, Reply], list[Ack]]
+"""What the processors answer to a record of a topic."""
+
+
+def stored_by(*views: int) -> Behaviour:
+    def answer(_topic: str, reply: Reply) -> list[Ack]:
+        sent = [(view, 0, 1) for view in views]
+        return [
+            Transformed(reply.request, reply.index, sent, []),
+            *(Written(reply.request, reply.index, view, 0, 1) for view in views),
+        ]
+
+    return answer
+
+
+def stored(plan: Plan) -> Behaviour:
+    """Processors that store every record for all views of its source."""
+
+    def answer(topic: str, reply: Reply) -> list[Ack]:
+        views = [view.id for view in plan.views_of(topic.rpartition(".")[2])]
+        return stored_by(*views)(topic, reply)
+
+    return answer
+
+
+@dataclass
+class Loopback:
+    """Kafka and processors in one: each record is answered at once. Also the source of plans."""
+
+    newest: Plan | None
+    behaviour: Behaviour
+    answers: Answers | None = None
+    failure: str | None = None
+    reply_partition: int | None = 5
+    refused: Exception | None = None
+    published: list[tuple[str, int, bytes, Reply]] = field(default_factory=list)
+
+    def plan(self, workspace: str) -> Plan | None:
+        return self.newest if self.newest and self.newest.workspace == workspace else None
+
+    def partition_of(self, _workspace: str) -> int | None:
+        return self.reply_partition
+
+    def room_for(self, _records: int) -> None:
+        if self.refused is not None:
+            raise self.refused
+
+    def publish(self, topic: str, partition: int, value: bytes, reply: Reply, _plan: bytes) -> None:
+        self.published.append((topic, partition, value, reply))
+        assert self.answers is not None
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.answers.take, self.behaviour(topic, reply))
+
+    def deliver(self, reply: Reply, failure: str | None) -> None:
+        assert self.answers is not None
+        self.answers.deliver([Delivery(reply.request, reply.index, failure)])
+
+
+@dataclass(frozen=True)
+class Keys:
+    editor: str
+    viewer: str
+    nobody: str
+    elsewhere: str
+
+
+def make_keys(store: AccessStore, workspace: str = WORKSPACE) -> Keys:
+    def account(name: str, roles: dict[str, frozenset[Role]], bound: str | None = None) -> str:
+        return store.create_account(name, roles, default_workspace=bound).key
+
+    return Keys(
+        editor=account("editor", {workspace: frozenset({Role.EDITOR})}),
+        viewer=account("viewer", {workspace: frozenset({Role.VIEWER})}),
+        nobody=account("nobody", {}),
+        elsewhere=account("elsewhere", {"dev": frozenset({Role.EDITOR})}, bound="dev"),
+    )
+
+
+def authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f'Snowflake Token="{key}"'}
+
+
+@dataclass(frozen=True)
+class Api:
+    """The application, a client with an editor's key, and what stands in for Kafka."""
+
+    client: httpx.AsyncClient
+    kafka: Loopback
+    keys: Keys
+    app: ASGIApp
+
+    async def ingest(self, body: object, **headers: str) -> httpx.Response:
+        return await self.client.post("/api/v1/ingest", json=body, headers=headers)
+
+
+@contextlib.asynccontextmanager
+async def api_without_kafka(
+    data: Path, kafka: Loopback, *, deadline_seconds: float = 5.0, complete: bool = True
+) -> AsyncIterator[Api]:
+    store = AccessStore.open(data)
+    try:
+        keys = make_keys(store)
+        kafka.answers = Answers(deadline_seconds)
+        ingestion = Ingestion(kafka, kafka, kafka, kafka.answers)
+        ingestion.complete = complete
+        app = ingest_app(IngestService(Authenticator(store), ingestion, WORKSPACE), [], dict)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://ingest", headers=authorization(keys.editor)
+        ) as client:
+            yield Api(client, kafka, keys, app)
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def api_process(settings: Settings) -> Iterator[str]:
+    """Runs the whole of an ingest process in a thread; yields its URL."""
+    made: list[IngestApi] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+    codes: list[int] = []
+
+    async def run() -> int:
+        loops.append(asyncio.get_running_loop())
+        made.append(IngestApi(settings))
+        return await made[0].run()
+
+    def main() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            codes.append(runner.run(run()))
+
+    thread = threading.Thread(target=main, name="ingest process")
+    thread.start()
+    try:
+        wait_until(lambda: bool(made) and made[0].server.port != 0)
+        yield made[0].server.url
+    finally:
+        loops[0].call_soon_threadsafe(made[0].stop)
+        thread.join(STOP_SECONDS)
+    assert codes == [0]
+
+
+def settings_of(data: Path, bootstrap: str, workspace: str, **changes: Any) -> Settings:
+    return replace(Settings(data=data, bootstrap=bootstrap, workspace=workspace, ingest_port=0), **changes)

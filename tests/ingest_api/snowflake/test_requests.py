@@ -1,0 +1,111 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_api.snowflake.requests import MAX_RECORD_BYTES, decode_record, parse_request
+from schemas.errors import RecordError, RequestError
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(RequestError) as caught:
+        parse_request(body)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Request body is empty; expected a JSON object with the field records"),
+        (b"{", "Request body is not valid JSON: Input data was truncated"),
+        (b"\xff", "Request body is not UTF-8: invalid start byte at byte 0"),
+        (b'{"records": {"a": [{"x": "\xff"}]}}', "Request body is not UTF-8: invalid start byte at byte 26"),
+        (b"[]", "Request body: expected object, got array"),
+        (b"null", "Request body: expected object, got null"),
+        (b"1e999", "Request body: expected object, got number"),
+        (b'{"records": ' + b"[" * 100_000, "Request body nests too deeply"),
+        (b'{"records":{"a":[' + b"[" * 100_000, "Request body nests too deeply"),
+        (b"{}", "Request is missing required field: records"),
+        (b'{"dry_run": true}', "Request is missing required field: records"),
+        (b'{"records": []}', "Field 'records': expected object of arrays by stream source, got array"),
+        (b'{"records": null}', "Field 'records': expected object of arrays by stream source, got null"),
+        (b'{"records": {}}', "Field 'records': expected 1 to 2 stream sources, got 0"),
+        (
+            b'{"records": {"a": [], "b": [], "c": []}}',
+            "Too many stream sources: at most 2 are accepted in a request, got 3; send several requests",
+        ),
+        (b'{"records": {"a": {}}}', "Field 'records.a': expected array of records, got object"),
+        (b'{"records": {"a": 1e999}}', "Field 'records.a': expected array of records, got number"),
+        (
+            b'{"records": {"a": [' + b",".join([b"{}"] * 11) + b"]}}",
+            (
+                "Too many records for stream source 'a': at most 10 are accepted in a request, got 11; "
+                "send several requests"
+            ),
+        ),
+        (b'{"records": {"a": []}, "dry_run": "yes"}', "Field 'dry_run': expected boolean, got string"),
+        (b'{"records": {"a": []}, "dry_run": null}', "Field 'dry_run': expected boolean, got null"),
+        (
+            b'{"records": {"a": []}, "include_diagnostics": 1}',
+            "Field 'include_diagnostics': expected boolean, got number",
+        ),
+        (b'{"records": {"a": []}, "dryrun": true}', "Unknown field 'dryrun' in the request; did you mean 'dry_run'?"),
+        (
+            b'{"records": {"a": []}, "x": true}',
+            "Unknown field 'x' in the request; known fields: records, dry_run, include_diagnostics",
+        ),
+    ],
+)
+def test_refusal_says_what_was_expected_and_what_came(body: bytes, message: str) -> None:
+    assert refusal(body) == message
+
+
+def test_request_keeps_records_as_they_were_sent() -> None:
+    request = parse_request(b' {"include_diagnostics" : true , "records": {"a": [ {"x": 1}, 2 ], "b": []} } ')
+    assert {name: [decode_record(text) for text in texts] for name, texts in request.records.items()} == {
+        "a": [{"x": 1}, 2],
+        "b": [],
+    }
+    assert request.include_diagnostics
+    assert not request.dry_run
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (
+            b'"' + b"x" * MAX_RECORD_BYTES + b'"',
+            "RECORD_TOO_LARGE",
+            f"Record has {MAX_RECORD_BYTES + 2} bytes, at most {MAX_RECORD_BYTES} are accepted",
+        ),
+        (
+            b'{"a": 1, "b": {"c": 1e999}}',
+            "INVALID_FIELD_TYPE",
+            "Field 'b': expected number in the range of 64-bit floats, got one outside of it",
+        ),
+        (
+            b"[1e999]",
+            "INVALID_FIELD_TYPE",
+            "Record: expected number in the range of 64-bit floats, got one outside of it",
+        ),
+    ],
+)
+def test_record_that_cannot_be_read_is_refused_by_itself(text: bytes, code: str, message: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        decode_record(msgspec.Raw(text))
+    assert (caught.value.record_code, caught.value.message) == (code, message)
+
+
+@given(st.binary(max_size=60) | st.from_regex(rb'\{"records": ?\{"[a-z]*": ?\[.*\]\}\}', fullmatch=True))
+def test_any_body_is_parsed_or_refused_with_a_reason(body: bytes) -> None:
+    try:
+        request = parse_request(body)
+    except RequestError as error:
+        error.message.encode()
+        return
+    for texts in request.records.values():
+        for text in texts:
+            try:
+                decode_record(text)
+            except RecordError as error:
+                error.message.encode()
