@@ -1,0 +1,105 @@
+"""Calls of the two HTTP APIs from the command line.
+
+Invariant: whatever goes wrong is an error of Headrace that says what to do; an answer that is returned has the form of
+its reference.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import click
+import httpx
+
+from access.admin_key import ADMIN_KEY_FILE
+from infra.http_server import reachable_host
+from infra.settings import Settings
+from schemas.errors import RequestError, UnauthenticatedError, UnavailableError
+
+TIMEOUT_SECONDS: Final = 60.0
+"""Longer than any sensible deadline of the servers, so that their own answer comes first."""
+
+BUSY: Final = (429, 503, 504)
+
+key_file_option = click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"File that holds the API key. [default: {ADMIN_KEY_FILE} in the data folder]",
+)
+
+
+def read_key(settings: Settings, key_file: Path | None) -> str:
+    """Returns the API key.
+
+    Args:
+        settings: say where the data folder is.
+        key_file: of the flag; None for the operator's own key.
+
+    Raises:
+        UnauthenticatedError: the file cannot be read or is empty.
+    """
+    path = key_file or settings.data / ADMIN_KEY_FILE
+    try:
+        key = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnauthenticatedError(
+            f"no API key: {path} cannot be read ({error}); name the data folder of `headrace up` with --data, or a "
+            "file that holds a key with --key-file"
+        ) from error
+    if not key:
+        raise UnauthenticatedError(f"no API key: {path} is empty; write the key into it")
+    return key
+
+
+class ApiClient:
+    """One connection to one server.
+
+    Args:
+        host: address that the server listens on.
+        port: its port.
+        authorization: value of the header.
+    """
+
+    def __init__(self, host: str, port: int, authorization: str) -> None:
+        self._url = f"http://{reachable_host(host)}:{port}"
+        self._client = httpx.Client(
+            base_url=self._url, headers={"Authorization": authorization}, timeout=TIMEOUT_SECONDS, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def post(self, path: str, document: object) -> Any:
+        """Sends JSON and returns the JSON of the answer.
+
+        Raises:
+            UnavailableError: the server is not there, or too busy.
+            RequestError: it refused the request.
+        """
+        try:
+            answer = self._client.post(path, json=document)
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(
+                f"{self._url} does not answer: {reason}; start it, or correct host and port"
+            ) from error
+        if answer.is_success:
+            return answer.json()
+        problem = UnavailableError if answer.status_code in BUSY else RequestError
+        raise problem(f"{self._url}{path} answered {answer.status_code}: {_message(answer)}")
+
+
+def _message(answer: httpx.Response) -> str:
+    """Returns the text of an error in either dialect: ``{"error": {"message"}}`` or ``{"message"}``."""
+    try:
+        body = answer.json()
+        error = body.get("error")
+        return str(error["message"] if isinstance(error, dict) else body["message"])
+    except (ValueError, KeyError, AttributeError):
+        return answer.text

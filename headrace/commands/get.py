@@ -1,0 +1,63 @@
+"""``headrace get``: read features through the serving API."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from headrace.api_client import ApiClient, key_file_option, read_key
+from infra.settings import Settings, settings_options
+
+PATH: Final = "/api/v1/feature-service/get-features"
+OPTIONS: Final = dict.fromkeys(
+    ("includeNames", "includeDataTypes", "includeEffectiveTimes", "includeServingStatus"), True
+)
+PIPE_WIDTH: Final = 200
+"""Columns of the table where the output is no terminal."""
+
+
+@click.command("get")
+@click.argument("service")
+@click.argument("join_keys", nargs=-1, metavar="KEY=VALUE...")
+@settings_options("data", "host", "serving_port", "workspace")
+@key_file_option
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer.")
+def command(
+    settings: Settings, service: str, join_keys: tuple[str, ...], key_file: Path | None, *, as_json: bool
+) -> None:
+    """Read the features of the feature service SERVICE for the given join keys."""
+    params = {
+        "workspaceName": settings.workspace,
+        "featureServiceName": service,
+        "joinKeyMap": dict(map(_join_key, join_keys)),
+        "metadataOptions": OPTIONS,
+    }
+    key = read_key(settings, key_file)
+    with ApiClient(settings.host, settings.serving_port, f"Tecton-key {key}") as client:
+        answer = client.post(PATH, {"params": params})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    console.print(_table(answer))
+
+
+def _join_key(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        message = f"join key {text!r}: expected NAME=VALUE, as in user_id=u1"
+        raise click.UsageError(message)
+    return name, value
+
+
+def _table(answer: Any) -> Table:
+    table = Table("feature", "value", "status", "effective time", box=None)
+    for value, about in zip(answer["result"]["features"], answer["metadata"]["features"], strict=True):
+        text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+        table.add_row(about["name"], text, about["status"], about.get("effectiveTime", ""))
+    return table

@@ -1,0 +1,117 @@
+"""``headrace ingest``: send events from a file through the ingest API."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+
+from headrace.api_client import ApiClient, key_file_option, read_key
+from infra.exit_codes import ExitCode
+from infra.settings import Settings, settings_options
+from schemas.errors import RequestError
+
+PATH: Final = "/api/v1/ingest"
+BATCH: Final = 10
+"""Records in a request; the API takes no more."""
+
+INGESTED: Final = "ingested"
+MAX_PROBLEMS: Final = 20
+"""Failed records that are shown one by one."""
+
+
+@click.command("ingest")
+@click.argument("source")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@settings_options("data", "host", "ingest_port")
+@key_file_option
+@click.option("--dry-run", is_flag=True, help="Check the records; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
+def command(
+    settings: Settings, source: str, file: IO[str], key_file: Path | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Send the events in FILE to the stream source SOURCE.
+
+    FILE has one JSON object per line, or one JSON array of objects; - is standard input. Exits with 1 if any event
+    failed.
+    """
+    key = read_key(settings, key_file)
+    outcomes: Counter[str] = Counter()
+    problems: list[str] = []
+    with ApiClient(settings.host, settings.ingest_port, f'Snowflake Token="{key}"') as client:
+        for first, batch in _batches(file):
+            answer = client.post(PATH, {"records": {source: batch}, "dry_run": dry_run})
+            found = dict(_problems(answer["sources"][source], first, len(batch)))
+            outcomes += Counter(code for code, _ in found.values())
+            outcomes[INGESTED] += len(batch) - len(found)
+            problems += [f"record {number}: {code}: {text}" for number, (code, text) in sorted(found.items())]
+    _show(outcomes, problems, as_json=as_json)
+    if problems:
+        sys.exit(ExitCode.FAILURE)
+
+
+def _batches(file: IO[str]) -> Iterator[tuple[int, list[Any]]]:
+    """Yields up to ``BATCH`` records at a time, with the number of the first; records count from 1."""
+    batch: list[Any] = []
+    sent = 0
+    for record in _records(file):
+        batch.append(record)
+        if len(batch) == BATCH:
+            yield sent + 1, batch
+            sent += len(batch)
+            batch = []
+    if batch:
+        yield sent + 1, batch
+
+
+def _records(file: IO[str]) -> Iterator[Any]:
+    """Yields the records of a file, line by line unless it is an array.
+
+    Raises:
+        RequestError: a line, or the array, is not JSON.
+    """
+    number = 0
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("["):
+            yield from _array(line + file.read())
+            return
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise RequestError(f"{file.name}, line {number}: expected one JSON object per line: {error}") from error
+
+
+def _array(text: str) -> Sequence[Any]:
+    try:
+        records: list[Any] = json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"the file begins with [ but is no JSON array: {error}") from error
+    return records
+
+
+def _problems(result: Any, first: int, count: int) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yields the number of each record that failed, with code and message; a view that failed is every record's."""
+    for view in result["feature_views"]["results"]:
+        if view["status"] != "success":
+            error = view["error"]
+            for number in range(first, first + count):
+                yield number, (error["code"], f"feature view {view['name']} {view['version']}: {error['message']}")
+    for each in result["records"].get("errors", ()):
+        yield first + each["index"], (each["error"]["code"], each["error"]["message"])
+
+
+def _show(outcomes: Counter[str], problems: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"outcomes": dict(outcomes), "problems": problems}))
+        return
+    for name, count in outcomes.most_common():
+        click.echo(f"{count:>8,}  {name}")
+    for problem in problems[:MAX_PROBLEMS]:
+        click.echo(problem, err=True)
+    if len(problems) > MAX_PROBLEMS:
+        click.echo(f"… and {len(problems) - MAX_PROBLEMS:,} more", err=True)

@@ -1,0 +1,26 @@
+"""The definitions that are in force, for commands that look once."""
+
+from typing import Final
+
+from infra.definitions import DefinitionsFollower
+from schemas.errors import UnavailableError
+from schemas.plan import Plan
+
+READ_SECONDS: Final = 20.0
+
+
+def current_plan(bootstrap: str, workspace: str) -> Plan | None:
+    """Returns a workspace's plan; None if nothing was applied to it.
+
+    Raises:
+        UnavailableError: Kafka is away, or was never used by Headrace.
+    """
+    follower = DefinitionsFollower(bootstrap)
+    follower.start()
+    try:
+        follower.wait_caught_up(READ_SECONDS)
+        return follower.plan(workspace)
+    except TimeoutError as error:
+        raise UnavailableError(f"{error}; check that Kafka runs at {bootstrap}") from error
+    finally:
+        follower.stop()

@@ -1,0 +1,70 @@
+"""How far processors are behind, as Kafka knows it: the lag of their consumer groups.
+
+Invariant: a lag of 0 means that the group's process has said so: it commits an offset only when all before it is done
+(design §2), so after a lag of 0 every record up to then is in the offline log and in online state.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from infra.kafka_clients import admin, end_offset
+from schemas.errors import UnavailableError
+from schemas.plan import Plan
+from schemas.topics import MATERIALIZE_GROUP, TRANSFORM_GROUP, source_topic, updates_topic
+
+ANSWER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How many records of a topic a group has not finished, and how many the topic ever had, over all partitions."""
+
+    group: str
+    topic: str
+    records: int
+    lag: int
+
+
+def lags(bootstrap: str, plan: Plan) -> list[Lag]:
+    """Returns the lag of each topic that processors read for a workspace.
+
+    Args:
+        bootstrap: ``HOST:PORT``, several joined by commas.
+        plan: the workspace's definitions.
+
+    Raises:
+        UnavailableError: Kafka does not answer, or a topic is not there.
+    """
+    sources = {source_topic(plan.workspace, name): source.partitions for name, source in sorted(plan.sources.items())}
+    client = admin(bootstrap)
+    try:
+        return [
+            *_lags(client, TRANSFORM_GROUP, sources),
+            *_lags(client, MATERIALIZE_GROUP, {updates_topic(plan.workspace): plan.partitions}),
+        ]
+    except KafkaException as error:
+        text = error.args[0].str()
+        raise UnavailableError(f"Kafka at {bootstrap} does not tell its offsets: {text}; check that it runs") from error
+
+
+def _lags(client: AdminClient, group: str, topics: Mapping[str, int]) -> list[Lag]:
+    where = [TopicPartition(topic, number) for topic, count in topics.items() for number in range(count)]
+    if not where:
+        return []
+    committed = _committed(client, group, where)
+    found = []
+    for topic, count in topics.items():
+        ends = sum(end_offset(client, topic, number, ANSWER_SECONDS) for number in range(count))
+        found.append(Lag(group, topic, ends, ends - sum(committed.get((topic, number), 0) for number in range(count))))
+    return found
+
+
+def _committed(client: AdminClient, group: str, where: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
+    """Returns the group's offsets; nothing for partitions where it has none."""
+    asked = ConsumerGroupTopicPartitions(group, list(where))
+    answer = client.list_consumer_group_offsets([asked], request_timeout=ANSWER_SECONDS)[group].result()
+    return {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}
