@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from access.roles import Action
 from infra.logs import get_logger
 from infra.operations import RETRY_AFTER_SECONDS
-from infra.registry import SchemaRegistry
+from infra.registry import TIMEOUT_SECONDS, SchemaRegistry
 from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
 from schemas.errors import ForbiddenError, HeadraceError, RequestError, UnauthenticatedError, UnavailableError
 
@@ -56,26 +56,32 @@ ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
 """How errors are answered; an error's own class counts before its bases."""
 
 
-def registry_routes(registry: SchemaRegistry, authenticate: Authenticate) -> list[Route]:
+def registry_routes(
+    registry: SchemaRegistry, authenticate: Authenticate, timeout_seconds: float = TIMEOUT_SECONDS
+) -> list[Route]:
     """Return the routes of the registry, to be mounted at the root of an application.
 
     Args:
         registry: started and stopped by the caller.
         authenticate: called in the event loop, before a call is looked at any further.
+        timeout_seconds: how long a call waits for Kafka before it is answered 503.
     """
-    app = _RegistryApp(registry, authenticate)
+    app = _RegistryApp(registry, authenticate, timeout_seconds)
     return [Route(path, app) for path in PREFIXES]
 
 
 class _RegistryApp:
-    def __init__(self, registry: SchemaRegistry, authenticate: Authenticate) -> None:
+    def __init__(self, registry: SchemaRegistry, authenticate: Authenticate, timeout_seconds: float) -> None:
         self._registry = registry
         self._authenticate = authenticate
+        self._timeout_seconds = timeout_seconds
         self._threads = CapacityLimiter(THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = _json(200, await self._answer(Request(scope, receive)))
+        except ClientDisconnect:
+            return
         except HeadraceError as error:
             response = _refusal(error)
         await response(scope, receive, send)
@@ -90,7 +96,8 @@ class _RegistryApp:
             # Stock clients ask for associations first, and take this 404 as "there are none".
             status = 405 if endpoints else 404
             raise RefusedError(status, status, f"the schema registry serves no {request.method} on this path")
-        call = Call(self._registry, _names(endpoint, parts) or [], request.query_params, await _body(request))
+        names = _names(endpoint, parts) or []
+        call = Call(self._registry, self._timeout_seconds, names, request.query_params, await _body(request))
         return await to_thread.run_sync(endpoint.answer, call, limiter=self._threads)
 
 
