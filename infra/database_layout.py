@@ -5,19 +5,24 @@ the options of the last open into the folder, and one that differs makes the dat
 
 Keys of the database itself, format version ``schemas.keys.FORMAT_VERSION``; numbers are u64, big-endian::
 
-    D format            the format version of the whole database
-    D epoch             how often it was opened for writing, over all folders it ever had
-    D version           how many batches were written to it, likewise; written with every batch
-    D batch, slot u16   the version of the last batch with version % BATCH_SLOTS = slot; written with every batch
+    D format               the format version of the whole database
+    D epoch                how often it was opened for writing, over all folders it ever had
+    D version              version, generation
+    D generation, slot u8  generation, last version before it, last version in it; slot = generation % 64
 
-Why ``batch``: a catch-up of a secondary reads the manifest, then the write-ahead logs. If a flush ends in between, the
-log that it covered may be gone before it is read, while newer logs are read: the newest version is there and batches
-before it are missing (measured: 65 of 26,751 catch-ups with memtables of 16 and 64 KiB). The slots show such a hole,
-and a second catch-up, which starts from a later manifest, fills it.
+The *version* counts the batches written, over all epochs. A *generation* is one memtable of the writer, and one
+write-ahead log: they are counted from 1, in each folder anew. Every batch writes ``version`` and its ``generation``.
+
+What the generations are for: a secondary that catches up reads the manifest, then the logs. If a flush ends in between,
+the log it covered may be gone before it is read, while newer logs are read. If a compaction ends in between, the files
+that the manifest named may be gone, and the memtables they replace are dropped all the same. Either way the newest
+version is there and batches before it are missing, for a while. A hole always takes the end of a generation with it, so
+``Generation.follows`` finds it, however many batches a generation has.
 """
 
 import struct
 from dataclasses import dataclass
+from typing import Self
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, WriteBufferManager
 
@@ -26,30 +31,35 @@ from schemas.state_reader import RESERVED_PREFIX
 FORMAT_KEY = RESERVED_PREFIX + b"format"
 EPOCH_KEY = RESERVED_PREFIX + b"epoch"
 VERSION_KEY = RESERVED_PREFIX + b"version"
-BATCH_SLOTS = 1024
-_BATCH_KEYS = [RESERVED_PREFIX + b"batch" + struct.pack(">H", slot) for slot in range(BATCH_SLOTS)]
-_U64 = struct.Struct(">Q")
+GENERATION_SLOTS = 64
+_GENERATION_KEYS = [RESERVED_PREFIX + b"generation" + bytes([slot]) for slot in range(GENERATION_SLOTS)]
+_NUMBER = struct.Struct(">Q")
+_VERSION = struct.Struct(">QQ")
+_GENERATION = struct.Struct(">QQQ")
 
 BLOCK_CACHE_BYTES = 64 << 20
 WRITE_BUFFER_BYTES = 128 << 20
 MEMTABLE_BYTES = 32 << 20
 BLOOM_BITS_PER_KEY = 10
+_BLOCK_BYTES = 16 << 10
 _INFO_LOG_BYTES = 4 << 20
 _INFO_LOG_FILES = 2
-_BLOCK_BYTES = 16 << 10
+_UNLIMITED_BYTES = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseResources:
     """Memory that all databases of a process share; make one per process and hand it to every open.
 
-    ``block_cache``: uncompressed blocks, indexes and filters. ``write_buffers``: bounds the memtables of all writers
-    together (a writer flushes when the sum passes it). ``memtable_bytes``: a memtable this large is flushed; a
-    secondary holds a copy of its writer's memtables, which no manager bounds, so this also bounds serving.
+    ``block_cache``: uncompressed blocks, indexes and filters. ``write_buffers``: counts the memtables of all databases;
+    it never acts by itself, because only the writer may end a generation. ``write_buffer_bytes``: what they may take
+    together. ``memtable_bytes``: a memtable this large is flushed in any case. A secondary holds a copy of its writer's
+    memtables, so the latter also bounds the memory of readers.
     """
 
     block_cache: Cache
     write_buffers: WriteBufferManager
+    write_buffer_bytes: int
     memtable_bytes: int
 
     @classmethod
@@ -59,9 +69,10 @@ class DatabaseResources:
         block_cache_bytes: int = BLOCK_CACHE_BYTES,
         write_buffer_bytes: int = WRITE_BUFFER_BYTES,
         memtable_bytes: int = MEMTABLE_BYTES,
-    ) -> "DatabaseResources":
+    ) -> Self:
         """Returns resources of the given sizes in bytes."""
-        return cls(Cache(block_cache_bytes), WriteBufferManager(write_buffer_bytes, allow_stall=False), memtable_bytes)
+        manager = WriteBufferManager(_UNLIMITED_BYTES, allow_stall=False)
+        return cls(Cache(block_cache_bytes), manager, write_buffer_bytes, memtable_bytes)
 
 
 def database_options(resources: DatabaseResources) -> Options:
@@ -73,11 +84,12 @@ def database_options(resources: DatabaseResources) -> Options:
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options = Options(raw_mode=True)
-    options.create_if_missing(True)  # noqa: FBT003 - the library's setters take nothing else
+    options.create_if_missing(True)  # noqa: FBT003 - the setter takes nothing else
     options.set_block_based_table_factory(table)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_manager(resources.write_buffers)
-    options.set_write_buffer_size(resources.memtable_bytes)
+    # Out of reach: the writer flushes before that, as it has to know when a generation ends.
+    options.set_write_buffer_size(4 * resources.memtable_bytes)
     # A secondary keeps reading files that the writer has deleted, as long as it has all of them open.
     options.set_max_open_files(-1)
     options.set_max_log_file_size(_INFO_LOG_BYTES)
@@ -85,16 +97,51 @@ def database_options(resources: DatabaseResources) -> Options:
     return options
 
 
-def batch_key(version: int) -> bytes:
-    """Returns the key under which the batch with this version marks that it was written."""
-    return _BATCH_KEYS[version % BATCH_SLOTS]
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The batches of one memtable: those after version ``before``, up to ``last``."""
+
+    number: int
+    before: int
+    last: int
+
+    def encode(self) -> bytes:
+        """Returns the value under ``generation_key(number)``."""
+        return _GENERATION.pack(self.number, self.before, self.last)
+
+    @classmethod
+    def decode(cls, value: bytes | None) -> "Generation | None":
+        """Returns the generation in a value; None if there is none."""
+        return None if value is None else cls(*_GENERATION.unpack(value))
+
+    def follows(self, other: "Generation | None") -> bool:
+        """Tells whether ``other`` is the generation before this one, and whole."""
+        return other is not None and other.number == self.number - 1 and other.last == self.before
+
+
+def generation_key(number: int) -> bytes:
+    """Returns the key under which each batch of a generation is noted."""
+    return _GENERATION_KEYS[number % GENERATION_SLOTS]
+
+
+def encode_version(version: int, generation: int) -> bytes:
+    """Returns the value of ``VERSION_KEY``."""
+    return _VERSION.pack(version, generation)
+
+
+def decode_version(value: bytes | None) -> tuple[int, int]:
+    """Returns version and generation; zeros if nothing was written yet."""
+    if value is None:
+        return 0, 0
+    version, generation = _VERSION.unpack(value)
+    return version, generation
 
 
 def encode_number(number: int) -> bytes:
-    """Returns the value of one of the keys above."""
-    return _U64.pack(number)
+    """Returns the value of ``FORMAT_KEY`` or ``EPOCH_KEY``."""
+    return _NUMBER.pack(number)
 
 
 def decode_number(value: bytes | None) -> int:
-    """Returns the number in the value of one of the keys above; 0 if the key is absent."""
-    return 0 if value is None else int(_U64.unpack(value)[0])
+    """Returns the number in such a value; 0 if the key is absent."""
+    return 0 if value is None else int(_NUMBER.unpack(value)[0])

@@ -90,7 +90,8 @@ class LocalDisk:
         try:
             handle = self._handle(path)
             if path in self._whole:
-                os.ftruncate(handle, self._whole.pop(path))
+                os.ftruncate(handle, self._whole[path])
+                del self._whole[path]
             whole = os.fstat(handle).st_size
         except OSError as error:
             raise self._failure(path, error) from error

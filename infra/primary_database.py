@@ -14,6 +14,7 @@ Life of a folder ``PATH``; ``PATH.lock`` is held throughout, because RocksDB's o
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -24,10 +25,13 @@ from infra.database_layout import (
     FORMAT_KEY,
     VERSION_KEY,
     DatabaseResources,
-    batch_key,
+    Generation,
     database_options,
     decode_number,
+    decode_version,
     encode_number,
+    encode_version,
+    generation_key,
 )
 from infra.database_reads import DatabaseReads, Failures, storage_error
 from infra.file_lock import FileLock
@@ -35,7 +39,9 @@ from infra.version_file import VersionFileWriter
 from schemas.errors import StorageError
 from schemas.keys import FORMAT_VERSION
 
-_FLUSH_SIGN = "rocksdb.current-super-version-number"  # grows with every flush (and compaction); 0.3 µs to read
+_FLUSH_SIGN = "rocksdb.current-super-version-number"  # grows with every flush and compaction; 0.3 µs to read
+_MEMTABLE_BYTES = "rocksdb.cur-size-active-mem-table"  # 0.3 µs to read
+_SMALLEST_SHARE = 32  # under pressure from other databases, at least this part of the budget is flushed at once
 _RETRY_SECONDS = 0.02
 
 
@@ -58,6 +64,7 @@ class PrimaryDatabase:
         self._publisher = publisher
         self._failures = Failures(path)
         self._rebuild_path = path.with_name(path.name + ".rebuild")
+        self._generation = Generation(1, 0, 0)
         self._flush_sign = 0
         self._db: Rdict | None = None
 
@@ -114,14 +121,8 @@ class PrimaryDatabase:
                 delete(key)
             else:
                 put(key, value)
-        number = encode_number(version)
-        put(VERSION_KEY, number)
-        put(batch_key(version), number)
-        flush_sign = self._read_flush_sign()
-        with self._failures:
-            self._opened().write(batch)
-        self._flush_sign = flush_sign
-        self.version = version
+        self._make_room(batch.size_in_bytes())
+        self._commit(batch, version)
         if not self.rebuilding:
             self._publisher.publish(self.epoch, version)
 
@@ -142,19 +143,17 @@ class PrimaryDatabase:
         return self._reads().last_before(start, end)
 
     def flush(self) -> None:
-        """Moves the memtables to files, and writes the version key again, without which secondaries see old values."""
-        with self._failures:
-            self._opened().flush()
-        self._repeat_version()
+        """Moves the memtable to a file, and writes the version again, without which secondaries see old values."""
+        self._end_generation(wait=True)
+        self._commit(WriteBatch(raw_mode=True), self.version)
 
     def heartbeat(self) -> None:
-        """Writes the version key again if there was a flush since the last write; call it now and then (0.4 µs).
+        """Writes the version again if RocksDB flushed since the last write; call it now and then (0.5 µs).
 
-        A secondary that had not read all of a log before it was flushed is stale until the next write. It would find
-        that out by itself and reopen; this spares it that.
+        Otherwise a secondary that had not read all of the log before the flush has to reopen to see its end.
         """
-        if self._read_flush_sign() != self._flush_sign:
-            self._repeat_version()
+        if self._property(_FLUSH_SIGN) != self._flush_sign:
+            self._commit(WriteBatch(raw_mode=True), self.version)
 
     def promote(self) -> None:
         """Puts the rebuilt database in its place and publishes it.
@@ -204,8 +203,10 @@ class PrimaryDatabase:
         self._db = self._open_database(deadline)
         self._check_format()
         epoch, version = self._publisher.read()
+        written, generation = decode_version(self.get(VERSION_KEY))
         self.epoch = max(epoch, decode_number(self.get(EPOCH_KEY))) + 1
-        self.version = max(version, decode_number(self.get(VERSION_KEY)))
+        self.version = max(version, written)
+        self._generation = Generation(generation + 1, written, written)
         self.write([(EPOCH_KEY, encode_number(self.epoch))])
 
     def _open_database(self, deadline: float) -> Rdict:
@@ -227,19 +228,35 @@ class PrimaryDatabase:
                 "start the version that wrote it, or delete the folder and start again; it is rebuilt from the log"
             )
 
-    def _repeat_version(self) -> None:
-        number = encode_number(self.version)
-        batch = WriteBatch(raw_mode=True)
-        batch.put(VERSION_KEY, number)
-        batch.put(batch_key(self.version), number)
-        flush_sign = self._read_flush_sign()
+    def _make_room(self, size: int) -> None:
+        """Ends the generation if a batch of ``size`` bytes would make the memtable, or all of them, too large."""
+        active = self._property(_MEMTABLE_BYTES)
+        budget = self._resources.write_buffer_bytes
+        full = active + size > self._resources.memtable_bytes
+        pressed = active > budget // _SMALLEST_SHARE and self._resources.write_buffers.get_usage() + size > budget
+        if full or pressed:
+            self._end_generation(wait=False)
+
+    def _end_generation(self, *, wait: bool) -> None:
+        """Flushes; the next batch goes to a new memtable and a new log. Waits if the flush before is not done yet."""
+        with self._failures:
+            self._opened().flush(wait)
+        self._generation = Generation(self._generation.number + 1, self.version, self.version)
+
+    def _commit(self, batch: WriteBatch, version: int) -> None:
+        generation = replace(self._generation, last=version)
+        batch.put(VERSION_KEY, encode_version(version, generation.number))
+        batch.put(generation_key(generation.number), generation.encode())
+        flush_sign = self._property(_FLUSH_SIGN)
         with self._failures:
             self._opened().write(batch)
         self._flush_sign = flush_sign
+        self.version = version
+        self._generation = generation
 
-    def _read_flush_sign(self) -> int:
+    def _property(self, name: str) -> int:
         with self._failures:
-            return self._opened().property_int_value(_FLUSH_SIGN) or 0
+            return self._opened().property_int_value(name) or 0
 
     def _opened(self) -> Rdict:
         if self._db is None:

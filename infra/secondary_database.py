@@ -3,33 +3,36 @@
 Invariant: after ``refresh``, reads show everything that was published before it was called, and nothing that was ever
 read is taken back.
 
-RocksDB's secondaries promise neither. The known cases, each a regression test, and what ``refresh`` does about them:
+RocksDB's secondaries promise neither. The known cases, each a regression test, and how ``refresh`` knows them:
 
-1. Nothing was published since the last time: nothing. What a secondary has read stays right.
-2. A flush on the writer: old values in the memtable hide new ones in files. The version key, which is in every batch,
-   is then old too: reopen.
-3. The writer closed and opened again: old memtables stay for good. The epoch differs: reopen.
-4. A flush between two steps of a catch-up: batches in the middle are missing. A batch slot is old: catch up again.
-5. The folder was deleted and rebuilt: the epoch differs: reopen, by name.
+1. Nothing was published since the last time: nothing is done. What a secondary has read stays right.
+2. A flush on the writer: old values in the memtable hide new ones in files. The version, which is in every batch, is
+   then old too.
+3. The writer closed and opened again: old memtables stay for good. The epoch differs.
+4. A flush or a compaction during the catch-up: batches in the middle are missing. One of the newest generations does
+   not follow the one before (``infra.database_layout``). Older ones are in files: those of one manifest, so that files
+   with a generation have all before it too, and a writer has two memtables that are not in files yet at most.
+5. The folder was deleted and rebuilt: the epoch differs.
 
-A reopened secondary catches up once more, as opening has gap 4 too. Two catch-ups in a row leave no hole in what was
-published before the first: the second reads a manifest that names each file whose log the first could not find.
+A second catch-up mends 4; reopening mends all. Whatever was done, it is looked at again in the same way.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
 from rocksdict import AccessType, Rdict
 
 from infra.database_layout import (
-    BATCH_SLOTS,
     EPOCH_KEY,
     VERSION_KEY,
     DatabaseResources,
-    batch_key,
+    Generation,
     database_options,
     decode_number,
+    decode_version,
+    generation_key,
 )
 from infra.database_reads import DatabaseReads, Failures, storage_error
 from infra.primary_database import database_exists
@@ -38,6 +41,7 @@ from infra.version_file import VersionFileReader
 from schemas.errors import UnavailableError
 
 REOPEN_TRIES = 5
+GENERATIONS_CHECKED = 16  # far more than can end during one catch-up
 
 
 class SecondaryDatabase:
@@ -53,6 +57,7 @@ class SecondaryDatabase:
         epoch: published epoch as of the last refresh.
         version: published version as of the last refresh: what reads show at least.
         reopens: how often the database was opened, the first time included.
+        repeats: how often one catch-up was not enough and a second one was.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class SecondaryDatabase:
     ) -> None:
         self.path = primary_path
         self.epoch = self.version = 0
-        self.reopens = 0
+        self.reopens = self.repeats = 0
         self._folders = secondary_path
         self._version_file_path = version_file_path
         self._resources = resources
@@ -87,7 +92,7 @@ class SecondaryDatabase:
             return
         if version == 0:
             return
-        if self._db is None or epoch != self._opened_epoch or not self._caught_up(epoch, version):
+        if self._db is None or epoch != self._opened_epoch or not self._caught_up(self._db, epoch, version):
             self._reopen(epoch, version)
         if self._db is not None:
             self.epoch, self.version = epoch, version
@@ -135,39 +140,29 @@ class SecondaryDatabase:
                 return self.epoch, self.version
         return self._published.read()
 
-    def _caught_up(self, epoch: int, version: int) -> bool:
+    def _caught_up(self, db: Rdict, epoch: int, version: int) -> bool:
         """Catches up, twice if need be; returns whether all that was published is there."""
-        db = self._db
-        if db is None:
-            return False
         try:
-            db.try_catch_up_with_primary()
-            if self._shows(db, epoch, version):
-                return True
-            db.try_catch_up_with_primary()
-            return self._shows(db, epoch, version, twice=True)
+            for repeat in range(2):
+                db.try_catch_up_with_primary()
+                if self._shows(db, epoch, version):
+                    self.repeats += repeat
+                    return True
         except Exception:  # noqa: BLE001 - rocksdict raises nothing narrower
             return False  # a reopened one tells whether the files are bad or were only replaced under this one
+        return False
 
-    def _shows(self, db: Rdict, epoch: int, version: int, *, twice: bool = False) -> bool:
-        """Returns whether every batch up to ``version`` can be read.
-
-        Args:
-            db: just caught up.
-            epoch: published.
-            version: published.
-            twice: it was caught up twice, so that the version key alone tells.
-        """
-        newest = decode_number(db.get(VERSION_KEY))
+    def _shows(self, db: Rdict, epoch: int, version: int) -> bool:
+        """Returns whether every batch up to ``version`` can be read."""
+        newest, number = decode_version(db.get(VERSION_KEY))
         if newest < version or not epoch <= decode_number(db.get(EPOCH_KEY)) == self._opened_epoch:
             return False
-        if twice:
-            return True
-        if newest - self.version > BATCH_SLOTS:
-            return False
-        wanted = range(self.version + 1, version + 1)
-        found: list[bytes | None] = db.get([batch_key(each) for each in wanted]) or []
-        return all(decode_number(value) >= each for value, each in zip(found, wanted, strict=True))
+        numbers = range(number, max(0, number - GENERATIONS_CHECKED), -1)
+        values: list[bytes | None] = db.get([generation_key(each) for each in numbers]) or []
+        generations = [Generation.decode(value) for value in values]
+        return generations[0] == Generation(number, getattr(generations[0], "before", -1), newest) and all(
+            later is not None and later.follows(earlier) for later, earlier in pairwise(generations)
+        )
 
     def _reopen(self, epoch: int, version: int) -> None:
         why = "it does not show what was published"
@@ -181,7 +176,7 @@ class SecondaryDatabase:
             except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
                 why = str(error)
                 continue
-            if self._caught_up(epoch, version):
+            if self._caught_up(self._db, epoch, version):
                 self.reopens += 1
                 return
         self._close_database()

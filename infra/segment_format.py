@@ -49,12 +49,13 @@ class DamageError(Exception):
     Args:
         position: where the header or block begins, in bytes from the start of the file.
         reason: what is wrong with it.
+        behind: where a block would begin and the sync marker it would have, if only what is at ``position`` is bad.
     """
 
-    def __init__(self, position: int, reason: str) -> None:
+    def __init__(self, position: int, reason: str, behind: tuple[int, bytes] | None = None) -> None:
         super().__init__(f"at byte {position}: {reason}")
         self.position = position
-        self.reason = reason
+        self.behind = behind
 
 
 class UnknownFormatError(Exception):
@@ -125,7 +126,8 @@ def read_header(take: Take, first_offset: int) -> Header:
         raise UnknownFormatError(version.decode(errors="replace"))
     sync = data[position : position + _SYNC_BYTES]
     if sync != sync_marker(first_offset):
-        raise DamageError(0, "the header's sync marker is not the one of the file's name")
+        behind = (position + _SYNC_BYTES, sync)
+        raise DamageError(0, "the header's sync marker is not the one of the file's name", behind)
     if entries.get(b"headrace.crc32") != b"%08x" % crc32(text) or entries.get(b"avro.codec") != _CODEC:
         raise DamageError(0, "the header is altered")
     return Header(text.decode(), sync, position + _SYNC_BYTES)
@@ -155,13 +157,14 @@ def read_block(take: Take, position: int, header: Header) -> tuple[Block, int]:
     body = take(position + used, size + _SYNC_BYTES)
     if len(body) < size + _SYNC_BYTES:
         raise DamageError(position, "the block is cut off")
+    end = position + used + size + _SYNC_BYTES
     if body[size:] != header.sync:
-        raise DamageError(position, "the sync marker after the block is missing")
+        raise DamageError(position, "the sync marker after the block is missing", (end, header.sync))
     payload = _unpack(body[: size - _CRC_BYTES], position)
     if crc32(payload) != int.from_bytes(body[size - _CRC_BYTES : size], "big"):
         raise DamageError(position, "the block's checksum does not fit its data")
     first_offset, next_offset = decode_offsets(payload)
-    return Block(first_offset, next_offset, header.schema, payload, count), position + used + size + _SYNC_BYTES
+    return Block(first_offset, next_offset, header.schema, payload, count), end
 
 
 def decode_offsets(payload: bytes) -> tuple[int, int]:

@@ -224,16 +224,18 @@ class _Segment:
 
     def torn_from(self, damage: DamageError) -> bool:
         """Tells whether nothing but an unfinished append is behind ``damage``: no valid block follows it."""
+        if damage.behind is not None and self._has_block(*damage.behind):
+            return False
         rest = self._disk.read(self.path, damage.position, self.size - damage.position)
         sync = sync_marker(self.first_offset)
-        at = rest.find(sync)
-        while at >= 0:
-            try:
-                read_block(self.take, damage.position + at + len(sync), Header("", sync, 0))
-            except DamageError:
-                at = rest.find(sync, at + 1)
-            else:
-                return False
+        ends = (damage.position + found.end() for found in re.finditer(re.escape(sync), rest))
+        return not any(self._has_block(end, sync) for end in ends)
+
+    def _has_block(self, position: int, sync: bytes) -> bool:
+        try:
+            read_block(self.take, position, Header("", sync, 0))
+        except DamageError:
+            return False
         return True
 
     def tail(self) -> _Tail | None:

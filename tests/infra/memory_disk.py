@@ -1,0 +1,31 @@
+"""A disk in memory, for tests that damage it."""
+
+from schemas.errors import StorageError
+
+
+class MemoryDisk:
+    """``infra.disk.Disk`` over a dict; ``full`` makes appends fail."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytearray] = {}
+        self.full = False
+
+    def list(self, folder: str) -> list[str]:
+        return sorted(path.rpartition("/")[2] for path in self.files if path.rpartition("/")[0] == folder)
+
+    def size(self, path: str) -> int:
+        return len(self.files[path])
+
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
+        return bytes(self.files[path][offset : None if length is None else offset + length])
+
+    def append(self, path: str, data: bytes) -> None:
+        if self.full:
+            raise StorageError(f"{path}: No space left on device")
+        self.files.setdefault(path, bytearray()).extend(data)
+
+    def truncate(self, path: str, size: int) -> None:
+        del self.files[path][size:]
+
+    def remove(self, path: str) -> None:
+        del self.files[path]
