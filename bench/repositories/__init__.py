@@ -1,0 +1,1 @@
+"""The feature repositories that the benchmarks apply."""

@@ -1,0 +1,1 @@
+"""Clicks of users: one tiled view with ten aggregates."""

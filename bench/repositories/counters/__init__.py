@@ -1,0 +1,1 @@
+"""Numbered readings of counters: whatever was written shows at once."""
