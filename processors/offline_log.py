@@ -17,20 +17,16 @@ keys; the event time is the one after.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from io import BytesIO
 from typing import Any, Final
-
-from fastavro import parse_schema, schemaless_reader
-from fastavro.types import Schema
 
 from infra.disk import Disk
 from infra.paths import offline_log_folder
-from infra.segments import ROLL_BYTES, SegmentLog, read_blocks, read_objects
+from infra.segments import ROLL_BYTES, SegmentLog, decode_objects, read_blocks, read_objects
 from processors.avro_columns import Encode, encode_long, encode_longs, encode_records, field_encoder
 from processors.materialize import Message
-from schemas.errors import UnavailableError
+from schemas.errors import StorageError, UnavailableError
 from schemas.keys import encode_join_keys
 from schemas.plan import ViewPlan
 from schemas.types import Field, parse_wire_type
@@ -171,11 +167,17 @@ def read_updates(disk: Disk, workspace: str, partition: int, from_offset: int = 
     Raises:
         StorageError: a file is damaged or of an unknown format.
     """
-    for block in read_blocks(disk, offline_log_folder(workspace, partition), from_offset):
+    folder = offline_log_folder(workspace, partition)
+    for block in read_blocks(disk, folder, from_offset):
         schema, join_keys = _plain(block.schema)
-        stream = BytesIO(block.payload)
-        for _ in range(block.count):
-            item: Any = schemaless_reader(stream, schema, None)
+        try:
+            items = decode_objects(replace(block, schema=schema))
+        except ValueError as error:
+            raise StorageError(
+                f"{folder}: the block with offset {block.first_offset} is damaged ({error}): restore its file from a "
+                "copy"
+            ) from error
+        for item in items:
             if item["offset"] >= from_offset:
                 yield _message(item, join_keys[item["view"]])
 
@@ -191,14 +193,14 @@ def _message(item: dict[str, Any], join_keys: int) -> Message:
 
 
 @lru_cache(maxsize=16)
-def _plain(schema: str) -> tuple[Schema, dict[int, int]]:
+def _plain(schema: str) -> tuple[str, dict[int, int]]:
     """Returns a segment's schema with timestamps as plain numbers, and how many join keys each view has, by id."""
     document = json.loads(schema)
     join_keys = {}
     for branch in document["fields"][-1]["type"]:
         row = branch["fields"][0]["type"]["items"]
         join_keys[int(row["name"].rpartition("__")[2])] = row[_JOIN_KEYS]
-    return parse_schema(_without_logical_types(document)), join_keys
+    return json.dumps(_without_logical_types(document)), join_keys
 
 
 def _without_logical_types(document: Any) -> Any:

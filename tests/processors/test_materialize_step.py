@@ -217,7 +217,7 @@ class Process:
 
 
 @given(histories(), CRASHES, st.data())
-@examples(100)
+@examples(60)
 def test_log_and_state_are_the_same_whatever_crashes(
     history: History, crashes: list[Crash], data: st.DataObject
 ) -> None:

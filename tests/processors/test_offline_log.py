@@ -35,7 +35,7 @@ def logged(disk: MemoryDisk, from_offset: int = 0) -> list[int]:
 
 
 @given(st.data(), views(7), views(8))
-@examples(200)
+@examples(120)
 def test_updates_come_back_as_they_went_in(data: st.DataObject, one: Any, other: Any) -> None:
     disk = MemoryDisk()
     log = opened(disk)
@@ -115,6 +115,19 @@ def test_what_a_crash_tore_off_is_taken_again() -> None:
     assert log.next_offset == 1
     log.append({1: A}, [message(0), message(1)], 2)
     assert bytes(disk.files[path]) == whole
+
+
+def test_a_count_that_does_not_fit_its_block_is_damage_and_not_fewer_updates() -> None:
+    disk = MemoryDisk()
+    log = opened(disk)
+    log.append({1: A}, [message(0), message(1)], 2)
+    end = len(next(iter(disk.files.values())))
+    log.append({1: A}, [message(2), message(3)], 4)
+    (data,) = disk.files.values()
+    assert data[end] == 4  # two objects, as an Avro long
+    data[end] = 2
+    with pytest.raises(StorageError, match="block with offset 2 is damaged"):
+        logged(disk)
 
 
 def test_rows_read_for_people_name_columns_and_version_whatever_the_offline_flag() -> None:

@@ -50,7 +50,7 @@ def message(offset: int) -> Message:
 
 
 @given(histories(), st.integers(1, 10), st.integers(1, 4))
-@examples(100)
+@examples(40)
 def test_rebuilt_state_is_the_state_that_was_lost(history: History, batch_rows: int, size: int) -> None:
     messages = [Message(offset, update) for offset, update in enumerate(updates_of(history, history.arrivals))]
     disk, lost, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
