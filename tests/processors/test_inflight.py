@@ -8,9 +8,8 @@ from schemas.errors import StorageError
 
 def died_in(path: Path, first: int, end: int) -> InFlight:
     marker = InFlight(path)
-    with pytest.raises(ZeroDivisionError), marker.running(first, end):
+    with marker.running(first, end):
         copy = path.read_bytes()
-        raise ZeroDivisionError
     marker.close()
     path.write_bytes(copy)
     return InFlight(path)

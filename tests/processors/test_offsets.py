@@ -30,5 +30,5 @@ def test_updates_that_expired_unprocessed_ask_for_a_restore(start: int | None) -
 
 @pytest.mark.parametrize("reset", [True, False])
 def test_an_offset_behind_the_end_names_both_and_what_to_do(reset: bool) -> None:
-    with pytest.raises(StorageError, match="stands at offset 12, but the topic ends at 9.*right Kafka"):
+    with pytest.raises(StorageError, match=r"stands at offset 12, but the topic ends at 9.*right Kafka"):
         check_offsets(WHERE, 12, 5, 9, reset_to_earliest=reset)

@@ -25,6 +25,9 @@ class Running:
     addresses: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
+    def is_ready(self) -> bool:
+        return any(line.startswith("ready") for line in self.lines)
+
     @property
     def key(self) -> str:
         return (self.data / "admin.key").read_text().strip()
@@ -69,9 +72,8 @@ def running(folder: Path, *arguments: str) -> Iterator[Running]:
     reader = threading.Thread(target=_read, args=(system,), daemon=True)
     reader.start()
     try:
-        ready = lambda: any(line.startswith("ready") for line in system.lines)  # noqa: E731 - named for the message
-        wait_until(lambda: ready() or process.poll() is not None, START_SECONDS)
-        assert ready(), f"did not start: {system.lines}\n{(folder / 'up.log').read_text()[-4000:]}"
+        wait_until(lambda: system.is_ready() or process.poll() is not None, START_SECONDS)
+        assert system.is_ready(), f"did not start: {system.lines}\n{(folder / 'up.log').read_text()[-4000:]}"
         yield system
     finally:
         process.terminate()
