@@ -160,9 +160,10 @@ class SecondaryDatabase:
         numbers = range(number, max(0, number - GENERATIONS_CHECKED), -1)
         values: list[bytes | None] = db.get([generation_key(each) for each in numbers]) or []
         generations = [Generation.decode(value) for value in values]
-        return generations[0] == Generation(number, getattr(generations[0], "before", -1), newest) and all(
-            later is not None and later.follows(earlier) for later, earlier in pairwise(generations)
-        )
+        current = generations[0]
+        if current is None or (current.number, current.last) != (number, newest):
+            return False
+        return all(later is not None and later.follows(earlier) for later, earlier in pairwise(generations))
 
     def _reopen(self, epoch: int, version: int) -> None:
         why = "it does not show what was published"
