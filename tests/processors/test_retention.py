@@ -172,3 +172,8 @@ def test_a_call_looks_at_no_more_keys_than_allowed_and_the_sweep_ends(limit: int
 def test_a_limit_too_small_to_get_on_is_refused() -> None:
     with pytest.raises(ValueError, match="limit is 1, expected at least 2"):
         sweep({}, MemoryState(), None, BASE, 1)
+
+
+def test_keys_of_other_spaces_are_nobodys_to_delete() -> None:
+    state = MemoryState({b"Mnext_offset": b"\x01", b"Mzone": b"", b"Sother": b"", b"Dversion": b""})
+    assert swept([], state, BASE, 10) == 0
