@@ -15,13 +15,11 @@ class Meter:
 
     Attributes:
         size: bytes of the keys and values that were read.
-        seconds: time that all reads took.
         longest: time that the slowest one took, in seconds.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        self.seconds = 0.0
         self.longest = 0.0
 
     def opener(self, open_partition: OpenPartition) -> OpenPartition:
@@ -30,10 +28,8 @@ class Meter:
 
     def count(self, started: float, size: int) -> None:
         """Adds a read that began at a ``perf_counter`` reading and returned ``size`` bytes."""
-        took = perf_counter() - started
         self.size += size
-        self.seconds += took
-        self.longest = max(self.longest, took)
+        self.longest = max(self.longest, perf_counter() - started)
 
 
 class MeteredPartition:

@@ -50,7 +50,6 @@ class SloInfo(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
     server_time_seconds: float
     store_max_latency: float
     store_response_size_bytes: int
-    store_time_seconds: float
     slo_ineligibility_reasons: list[str] | UnsetType = UNSET
 
 
@@ -152,6 +151,5 @@ def slo_info(meter: Meter, server_seconds: float) -> SloInfo:
         server_time_seconds=server_seconds,
         store_max_latency=meter.longest,
         store_response_size_bytes=meter.size,
-        store_time_seconds=meter.seconds,
         slo_ineligibility_reasons=UNSET if eligible else [STORE_SIZE_EXCEEDED],
     )
