@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from bench.harness import BenchmarkError
-from bench.load import closed_loop, connections, features_request, ingest_request, open_loop
+from bench.load import closed_loop, connections, features_request, ingest_request, open_loop, run_loop
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -63,7 +63,7 @@ def test_answers_come_back_whole_whatever_pieces_they_arrive_in() -> None:
             return (await connection.ask(features_request("key", "s", {"user_id": "u"}))).document()
 
     params = {"workspaceName": "prod", "featureServiceName": "s", "joinKeyMap": {"user_id": "u"}}
-    assert asyncio.run(run()) == {"params": params}
+    assert run_loop(run()) == {"params": params}
 
 
 def test_a_closed_loop_sends_each_request_once() -> None:
@@ -71,7 +71,7 @@ def test_a_closed_loop_sends_each_request_once() -> None:
         async with Server(answering(200)) as url:
             return await closed_loop(url, 3, requests(20), seconds=30)
 
-    assert len(asyncio.run(run())) == 20
+    assert len(run_loop(run())) == 20
 
 
 def test_an_open_loop_sends_each_request_once() -> None:
@@ -79,7 +79,7 @@ def test_an_open_loop_sends_each_request_once() -> None:
         async with Server(answering(200)) as url:
             return await open_loop(url, 4, list(requests(20)), per_second=2_000)
 
-    assert len(asyncio.run(run())) == 20
+    assert len(run_loop(run())) == 20
 
 
 def test_an_answer_other_than_200_stops_the_load() -> None:
@@ -88,7 +88,7 @@ def test_an_answer_other_than_200_stops_the_load() -> None:
             await closed_loop(url, 1, requests(5), seconds=30)
 
     with pytest.raises(BenchmarkError, match="503"):
-        asyncio.run(run())
+        run_loop(run())
 
 
 def test_an_ingest_request_is_one_record_in_the_documented_envelope() -> None:
