@@ -1,0 +1,225 @@
+"""A whole pipeline in one process: the real transform, materialize, logs, ack book and reads around a simulated world.
+
+Only what surrounds them is played here: reading batches, sending what a step returns, committing, dying and starting
+again from what broker and disk hold.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from infra.paths import offline_log_folder, source_log_folder
+from ingest_api.waiting import AckBook, Answer
+from processors.materialize import Message
+from processors.materialize_step import MaterializeStep
+from processors.messages import OutMessage
+from processors.offline_log import OfflineLog
+from processors.rebuild import rebuild
+from processors.source_log import SourceLog
+from processors.transform_step import TransformStep
+from schemas import avro
+from schemas.rows import instant
+from schemas.topics import acks_topic, source_topic
+from schemas.transform import SourceRecord
+from schemas.updates import REPLY_HEADER, Reply, decode_acks, decode_update
+from tests.simulation.definitions import PARTITIONS, SCHEMA_ID, SOURCE_PARTITIONS, WORKSPACE, plan, schema, transform
+from tests.simulation.world import Broker, Clock, Crash, CrashingState, Fate, TearingDisk
+
+SOURCE_TOPIC = source_topic(WORKSPACE, "events")
+ACKS = acks_topic(WORKSPACE)
+ROLL_BYTES = 2_000  # segments roll often
+MAX_BATCH = 7
+DEADLINE_SECONDS = 5.0
+
+
+@dataclass
+class Sent:
+    """A record that a producer sent: what it holds, where Kafka put it, and who waits for it."""
+
+    record: dict[str, Any] | None  # None: bytes that are no record
+    partition: int
+    offset: int
+    request: bytes | None = None
+    index: int = 0
+
+
+class Transformer:
+    """The process that owns one source partition."""
+
+    def __init__(self, cluster: "Cluster", partition: int) -> None:
+        self._cluster = cluster
+        self._partition = partition
+        log = SourceLog(cluster.disk, WORKSPACE, "events", partition, roll_bytes=ROLL_BYTES)
+        log.open()
+        self._step = TransformStep(transform(), log)
+        self._offset = self._step.start_offset(cluster.broker.committed.get((SOURCE_TOPIC, partition))) or 0
+
+    def work(self, batch: int) -> bool:
+        """Processes the next records; returns whether there were any."""
+        broker = self._cluster.broker
+        records = [
+            SourceRecord(self._partition, offset, record.append_time, record.value, _reply(record.headers))
+            for offset, record in broker.read(SOURCE_TOPIC, self._partition, self._offset, batch)
+        ]
+        if not records:
+            return False
+        for message in self._step.run(records, {}):
+            self._cluster.send(message)
+        self._offset = records[-1].offset + 1
+        broker.commit(SOURCE_TOPIC, self._partition, self._offset)
+        return True
+
+
+class Materializer:
+    """The process that owns one updates partition."""
+
+    def __init__(self, cluster: "Cluster", partition: int) -> None:
+        self._cluster = cluster
+        self._topic = f"{WORKSPACE}.updates"
+        self._partition = partition
+        log = OfflineLog(cluster.disk, WORKSPACE, partition, roll_bytes=ROLL_BYTES)
+        log.open()
+        views = {view.id: view for view in plan().views.values()}
+        state = cluster.states[partition] or CrashingState(cluster.fate)
+        self._step = MaterializeStep(WORKSPACE, partition, log, state, views)
+        self._step.use(plan())
+        if cluster.states[partition] is None:
+            rebuild(self._step, cluster.disk, WORKSPACE, partition, batch_rows=5)
+            cluster.states[partition] = state  # promoted: readers see it from now on
+        self._offset = self._step.start_offset() or 0
+
+    def work(self, batch: int) -> bool:
+        """Processes the next messages; returns whether there were any."""
+        found = self._cluster.broker.read(self._topic, self._partition, self._offset, batch)
+        if not found:
+            return False
+        messages = [Message(offset, decode_update(record.value)) for offset, record in found]
+        done = self._step.run(messages, found[-1][0] + 1)
+        self._offset = found[-1][0] + 1
+        for message in done.acks:
+            self._cluster.send(message)
+        return True
+
+
+@dataclass
+class Cluster:
+    """Broker, disk and state, which outlive processes, and the processes of the moment."""
+
+    random: Random
+    clock: Clock
+    fate: Fate
+    broker: Broker = field(init=False)
+    disk: TearingDisk = field(init=False)
+    states: list[CrashingState | None] = field(init=False)
+    sent: list[Sent] = field(default_factory=list)
+    answers: dict[bytes, Answer] = field(default_factory=dict)
+    requests: int = 0
+    excused: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.broker = Broker(self.clock, self.fate)
+        self.disk = TearingDisk(self.fate)
+        self.states = [None] * PARTITIONS
+        self._owners: dict[tuple[str, int], Transformer | Materializer] = {}
+        self._heard = 0
+        self.restart_api()
+
+    # What callers do.
+
+    def post(self, records: list[dict[str, Any]]) -> None:
+        """Sends records as the ingest API does, and waits for their answers."""
+        self.requests += 1
+        request = self.requests.to_bytes(8, "big")
+        views = [view.id for view in plan().views.values()]
+        self.book.open(request, [views] * len(records))
+        partition = self.random.randrange(SOURCE_PARTITIONS)
+        for index, record in enumerate(records):
+            headers = [(REPLY_HEADER, Reply(0, request, index).header())]
+            self._append(record, partition, headers, request, index)
+
+    def produce(self, record: dict[str, Any] | None) -> None:
+        """Writes a record, or garbage, straight to Kafka."""
+        self._append(record, self.random.randrange(SOURCE_PARTITIONS), [], None, 0)
+
+    def _append(
+        self,
+        record: dict[str, Any] | None,
+        partition: int,
+        headers: list[tuple[str, bytes]],
+        request: bytes | None,
+        index: int,
+    ) -> None:
+        value = (
+            b"garbage" if record is None else avro.frame(SCHEMA_ID, schema(), {**record, "at": instant(record["at"])})
+        )
+        odds, self.fate.odds = self.fate.odds, 0  # a caller's own death is not what is tested here
+        offset = self.broker.append(SOURCE_TOPIC, partition, value, headers)
+        self.fate.odds = odds
+        self.sent.append(Sent(record, partition, offset, request, index))
+
+    def hear(self) -> list[Answer]:
+        """Gives the acks that have come to the API; returns the requests that they complete."""
+        completed = []
+        for offset, record in self.broker.read(ACKS, 0, self._heard, 1_000):
+            completed += self.book.take(decode_acks(record.value))
+            self._heard = offset + 1
+        completed += self.book.expire()
+        self.answers.update({answer.request: answer for answer in completed})
+        return completed
+
+    def restart_api(self) -> None:
+        """The API begins anew: nobody waits, and it listens from the end of its reply partition."""
+        self.book = AckBook(lambda: self.clock.now / 1e6, DEADLINE_SECONDS)
+        self._heard = len(self.broker.topics.get((ACKS, 0), []))
+
+    # What processes do.
+
+    def send(self, message: OutMessage) -> None:
+        self.broker.append(message.topic, message.partition or 0, message.value or b"", message.headers)
+
+    def work(self, stage: str, partition: int, batch: int) -> bool:
+        """Lets the owner of a partition take a batch; if it dies, the next call starts a new one."""
+        where = (stage, partition)
+        try:
+            owner = self._owners.get(where)
+            if owner is None:
+                kind = Transformer if stage == "transform" else Materializer
+                owner = self._owners[where] = kind(self, partition)
+            return owner.work(batch)
+        except Crash:
+            self._owners.pop(where, None)
+            return True
+
+    def move(self, stage: str, partition: int) -> None:
+        """Another process takes a partition over between two batches."""
+        self._owners.pop((stage, partition), None)
+
+    def lose_power(self) -> None:
+        """Every process dies, and what disks had not written yet is gone."""
+        self._owners.clear()
+        self.excused |= {number.to_bytes(8, "big") for number in range(1, self.requests + 1)} - self.answers.keys()
+        self.disk.lose_power(self.random)
+        for state in self.states:
+            if state is not None:
+                state.lose_power(self.random)
+
+    def lose_folder(self, partition: int) -> None:
+        """A partition's database is gone; its owner dies with it."""
+        self.move("materialize", partition)
+        self.states[partition] = None
+
+    def settle(self) -> None:
+        """Lets everything finish in peace."""
+        self.fate.odds = 0
+        places = [("transform", p) for p in range(SOURCE_PARTITIONS)] + [("materialize", p) for p in range(PARTITIONS)]
+        while any([self.work(*place, MAX_BATCH) for place in places]):  # noqa: C419 - all of them, each round
+            pass
+        self.hear()
+
+
+def _reply(headers: tuple[tuple[str, bytes], ...]) -> Reply | None:
+    return next((Reply.of_header(value) for name, value in headers if name == REPLY_HEADER), None)
+
+
+LOG_FOLDERS = [offline_log_folder(WORKSPACE, partition) for partition in range(PARTITIONS)]
+SOURCE_FOLDERS = [source_log_folder(WORKSPACE, "events", partition) for partition in range(SOURCE_PARTITIONS)]

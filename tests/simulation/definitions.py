@@ -1,0 +1,111 @@
+"""What the simulated cluster runs: three views of one source, small enough that windows and tiles are met often."""
+
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from processors.isolation import transform_of
+from schemas import avro
+from schemas.compile import compile_sources, compile_views
+from schemas.plan import Plan
+from schemas.repository import digest, load_repository
+from schemas.transform import SourceTransform
+from tests.histories import oracle_view
+from tests.oracle import View
+
+REPOSITORY: Final = '''
+from datetime import timedelta
+
+from headrace import Aggregate, Entity, Field, Float64, StreamSource, String, Timestamp, stream_feature_view
+
+events = StreamSource(
+    name="events",
+    schema=[
+        Field("user", String),
+        Field("amount", Float64, required=False),
+        Field("word", String, required=False),
+        Field("at", Timestamp),
+    ],
+    timestamp_field="at",
+    log_offline=True,
+)
+user = Entity(name="user", join_keys=[Field("user", String)])
+SECOND = timedelta(seconds=1)
+FEATURES = [
+    Aggregate(function, "amount", window)
+    for function in ("count", "sum", "mean", "min", "max")
+    for window in (20 * SECOND, 2000 * SECOND)
+]
+
+
+@stream_feature_view(
+    source=events, entities=[user], timestamp_field="at", aggregation_interval=10 * SECOND, grace=60 * SECOND,
+    features=[*FEATURES, Aggregate("last", "word", 60 * SECOND, n=3)],
+)
+def tiled(record):
+    """Drops what is marked, fails on what is cursed."""
+    if record["word"] == "cursed":
+        raise ValueError("cursed")
+    return None if record["word"] == "dropped" else record
+
+
+@stream_feature_view(
+    source=events, entities=[user], timestamp_field="at", grace=60 * SECOND,
+    features=[*FEATURES, Aggregate("last", "word", 60 * SECOND)],
+)
+def continuous(record):
+    """Makes two rows of an event with two words, for two users."""
+    words = (record["word"] or "").split()
+    if len(words) < 2:
+        return record
+    return [{**record, "word": words[0]}, {**record, "user": words[1], "word": words[1]}]
+
+
+@stream_feature_view(source=events, entities=[user], timestamp_field="at")
+def newest(record):
+    return record
+'''
+
+WORKSPACE: Final = "sim"
+PARTITIONS: Final = 2
+SOURCE_PARTITIONS: Final = 2
+SCHEMA_ID: Final = 1
+PLAN_NUMBER: Final = 7
+
+
+@cache
+def plan() -> Plan:
+    files = {"events.py": REPOSITORY}
+    repository = load_repository(files, "sim")
+    sources = compile_sources(repository, SOURCE_PARTITIONS)
+    sources = {name: msgspec.structs.replace(source, schema_id=SCHEMA_ID) for name, source in sources.items()}
+    views = compile_views(repository, sources)
+    views = {key: msgspec.structs.replace(view, id=number) for number, (key, view) in enumerate(views.items(), 11)}
+    return Plan(WORKSPACE, PARTITIONS, sources, views, {}, files, digest(files), number=PLAN_NUMBER)
+
+
+@cache
+def transform() -> SourceTransform:
+    return transform_of(plan(), "events")
+
+
+@cache
+def schema() -> avro.ParsedSchema:
+    return avro.parse(plan().sources["events"].schema)
+
+
+@cache
+def oracle_views() -> dict[int, View]:
+    return {view.id: oracle_view(view) for view in plan().views.values()}
+
+
+def expected_rows(record: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """What each view makes of a record, by view id, written anew."""
+    ids = {view.name: view.id for view in plan().views.values()}
+    rows: dict[int, list[dict[str, Any]]] = {ids["newest"]: [record]}
+    rows[ids["tiled"]] = [] if record["word"] in {"dropped", "cursed"} else [record]
+    words = (record["word"] or "").split()
+    second = {**record, "user": words[1], "word": words[1]} if len(words) > 1 else None
+    rows[ids["continuous"]] = [record] if second is None else [{**record, "word": words[0]}, second]
+    return rows

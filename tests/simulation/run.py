@@ -1,0 +1,197 @@
+"""One simulated history: random work, random deaths, then peace; and what must hold at every moment and at the end.
+
+The numbers of the invariants are those of the design (§8).
+"""
+
+from random import Random
+from typing import Any
+
+from infra.segments import read_objects
+from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION
+from processors.offline_log import read_updates
+from schemas.keys import encode_join_keys, partition_of, row_prefix, time_suffix
+from schemas.topics import dead_letter_topic
+from schemas.updates import VERSION_BYTES, version_bytes
+from serving.view_reads import view_reader
+from tests.oracle import Event, answer, same
+from tests.simulation.cluster import MAX_BATCH, SOURCE_FOLDERS, SOURCE_TOPIC, Cluster, Sent
+from tests.simulation.definitions import (
+    PARTITIONS,
+    SOURCE_PARTITIONS,
+    WORKSPACE,
+    expected_rows,
+    oracle_views,
+    plan,
+)
+from tests.simulation.world import Clock, Fate
+
+START = 1_760_000_000_000_000
+SECOND = 1_000_000
+USERS = ("a", "b", "c")
+WORDS = (None, "x", "y", "z", "x a", "y b", "dropped", "cursed")
+AMOUNTS = (None, 0.1, 0.2, -0.3, 1e16, -1e16, 1.0, float("inf"), float("nan"), 1e308)
+
+
+def run(seed: int) -> Cluster:
+    """Runs one history.
+
+    Raises:
+        AssertionError: an invariant is broken.
+    """
+    random = Random(seed)
+    clock = Clock(START)
+    fate = Fate(random)
+    cluster = Cluster(random, clock, fate)
+    deadly = random.choice((0.0, 0.005, 0.02, 0.08))
+    for _ in range(random.randint(20, 80)):
+        fate.odds = deadly
+        _act(cluster, random)
+        clock.now += random.choice((0, 1, 999, 1_000, SECOND, 3 * SECOND, random.randint(0, 40 * SECOND)))
+        _check_answers(cluster)
+    cluster.settle()
+    _check_end(cluster, random)
+    return cluster
+
+
+def _act(cluster: Cluster, random: Random) -> None:
+    batch = random.randint(1, MAX_BATCH)
+    match random.choices(("post", "produce", "transform", "materialize", "mishap"), (4, 3, 8, 8, 1))[0]:
+        case "post":
+            cluster.post([_record(cluster, random) for _ in range(random.randint(1, 3))])
+        case "produce":
+            cluster.produce(None if random.random() < 0.1 else _record(cluster, random))
+        case "transform":
+            cluster.work("transform", random.randrange(SOURCE_PARTITIONS), batch)
+        case "materialize":
+            cluster.work("materialize", random.randrange(PARTITIONS), batch)
+        case _:
+            random.choice(
+                (
+                    cluster.lose_power,
+                    cluster.restart_api,
+                    lambda: cluster.lose_folder(random.randrange(PARTITIONS)),
+                    lambda: cluster.move("transform", random.randrange(SOURCE_PARTITIONS)),
+                    lambda: cluster.move("materialize", random.randrange(PARTITIONS)),
+                )
+            )()
+
+
+def _record(cluster: Cluster, random: Random) -> dict[str, Any]:
+    """A new event, or one sent before: the same or changed."""
+    earlier = [sent.record for sent in cluster.sent if sent.record is not None]
+    if earlier and random.random() < 0.3:
+        record = dict(random.choice(earlier))
+        if random.random() < 0.5:
+            record["amount"] = random.choice(AMOUNTS)
+        return record
+    lateness = random.choice((0, 0, 0, 5, 30, 300, 2_100, 2_400)) * SECOND
+    return {
+        "user": random.choice(USERS),
+        "amount": random.choice(AMOUNTS),
+        "word": random.choice(WORDS),
+        "at": cluster.clock.now - lateness + random.choice((0, 0, -1, 1, 10 * SECOND)),
+    }
+
+
+def _check_answers(cluster: Cluster) -> None:
+    """Invariants 1 and 4: what is acked is in both stores at that moment, for each view that kept it.
+
+    Requests that waited through a power failure are left to the end: of their records, those that were acked before it
+    may be away until they are read again.
+    """
+    for done in cluster.hear():
+        if done.request in cluster.excused:
+            continue
+        for index, outcome in enumerate(done.outcomes):
+            sent = next(s for s in cluster.sent if (s.request, s.index) == (done.request, index))
+            for event in _events(cluster, [sent]):
+                if outcome.views[event.view] is None:
+                    _check_stored(cluster, event)
+
+
+def _check_stored(cluster: Cluster, event: Event) -> None:
+    view = next(view for view in plan().views.values() if view.id == event.view)
+    key = encode_join_keys(event.key)
+    partition = partition_of(key, PARTITIONS)
+    logged = (
+        version_bytes(row.append_time, message.update.source_partition, row.offset, row.index)
+        for message in read_updates(cluster.disk, WORKSPACE, partition)
+        for row in message.update.rows
+        if (message.update.view, row.key, row.event_time) == (event.view, key, event.time)
+    )
+    assert version_bytes(*event.version) in logged, f"acked, but not in the offline log: {event}"
+    if view.horizon is not None and event.version[0] * 1000 - event.time > view.horizon:
+        return
+    state = cluster.states[partition]
+    if state is None:
+        return  # its folder was lost since; readers keep the view they had
+    row = state.get(row_prefix(event.view, key) + time_suffix(event.time))
+    assert row is not None, f"acked, but not in online state: {event}"
+    assert row[:VERSION_BYTES] >= version_bytes(*event.version), f"acked, but an older version is served: {event}"
+
+
+def _events(cluster: Cluster, sent: list[Sent]) -> list[Event]:
+    """What the views make of records, as the oracle takes it."""
+    events = []
+    for item in sent:
+        if item.record is None:
+            continue
+        append_time = cluster.broker.topics[SOURCE_TOPIC, item.partition][item.offset].append_time
+        for view, rows in expected_rows(item.record).items():
+            for index, row in enumerate(rows):
+                version = (append_time, item.partition, item.offset, index)
+                events.append(Event(view, (row["user"],), row["at"], version, row))
+    return events
+
+
+def _check_end(cluster: Cluster, random: Random) -> None:
+    events = _events(cluster, cluster.sent)
+    _check_online(cluster, events, random)
+    _check_offline(cluster, events)
+    _check_rejects(cluster)
+
+
+def _check_online(cluster: Cluster, events: list[Event], random: Random) -> None:
+    """Invariants 2, 3 and 5: every answer, now and later, is the oracle's over the whole log, bit for bit."""
+    moments = [cluster.clock.now + shift for shift in (0, 1, random.randint(0, 100 * SECOND), 2_000 * SECOND)]
+    for view in plan().views.values():
+        reader = view_reader(view)
+        for user in USERS:
+            key = encode_join_keys((user,))
+            state = cluster.states[partition_of(key, PARTITIONS)]
+            assert state is not None
+            for now in moments:
+                found = reader.read(state, key, now)
+                expected, effective = answer(oracle_views()[view.id], events, (user,), now)
+                assert same(list(found.values), expected), f"{view.name} of {user} at {now}: {found.values} {expected}"
+                assert found.effective_time == effective
+
+
+def _check_offline(cluster: Cluster, events: list[Event]) -> None:
+    """Invariants 2 and 5: the offline log holds exactly the rows of the log, and each updates message once."""
+    found = set()
+    for partition in range(PARTITIONS):
+        offsets = []
+        for message in read_updates(cluster.disk, WORKSPACE, partition):
+            offsets.append(message.offset)
+            for row in message.update.rows:
+                version = (row.append_time, message.update.source_partition, row.offset, row.index)
+                found.add((message.update.view, row.key, row.event_time, version))
+        assert offsets == list(range(len(cluster.broker.topics.get((f"{WORKSPACE}.updates", partition), []))))
+    assert found == {(event.view, encode_join_keys(event.key), event.time, event.version) for event in events}
+    for partition, folder in enumerate(SOURCE_FOLDERS):
+        kept = [item["offset"] for item in read_objects(cluster.disk, folder)]
+        decodable = [s.offset for s in cluster.sent if s.partition == partition and s.record is not None]
+        assert kept == sorted(decodable)
+
+
+def _check_rejects(cluster: Cluster) -> None:
+    """Invariant 6: what was refused lies among the dead letters, and nothing else does."""
+    letters = cluster.broker.topics.get((dead_letter_topic(WORKSPACE, "events"), 0), [])
+    kept = {tuple(int(dict(r.headers)[name]) for name in (DEAD_LETTER_PARTITION, DEAD_LETTER_OFFSET)) for r in letters}
+    refused = {
+        (sent.partition, sent.offset)
+        for sent in cluster.sent
+        if sent.record is None or (sent.record["word"] == "cursed" and sent.request is None)
+    }
+    assert kept == refused

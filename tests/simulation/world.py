@@ -1,0 +1,118 @@
+"""A broker, a disk, a clock and online state that a seed drives and that can crash between any two steps.
+
+Whatever happens in a real cluster between two effects on the outside world happens here: every effect asks `Fate`
+first, which may end the process before it, in the middle of it, or right after it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+from tests.infra.memory_disk import MemoryDisk
+from tests.memory_state import MemoryState
+
+
+class Crash(BaseException):
+    """The process is gone. No code under test may catch it."""
+
+
+@dataclass
+class Fate:
+    """Decides when a process dies; ``odds`` is the chance at each effect, 0 while the world is calm."""
+
+    random: Random
+    odds: float = 0.0
+
+    def strikes(self) -> bool:
+        return self.odds > 0 and self.random.random() < self.odds
+
+    def threaten(self) -> None:
+        if self.strikes():
+            raise Crash
+
+
+@dataclass
+class Clock:
+    """The cluster's time in µs since the epoch; it never runs backwards."""
+
+    now: int
+
+
+class Record(NamedTuple):
+    """One message in a topic; ``append_time`` in ms."""
+
+    append_time: int
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass
+class Broker:
+    """Topics that survive everything, and the offsets that groups have committed."""
+
+    clock: Clock
+    fate: Fate
+    topics: dict[tuple[str, int], list[Record]] = field(default_factory=dict)
+    committed: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def append(self, topic: str, partition: int, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> int:
+        """Appends a record unless the process that sends it dies first; it may die right after, not knowing."""
+        self.fate.threaten()
+        log = self.topics.setdefault((topic, partition), [])
+        log.append(Record(self.clock.now // 1000, value, tuple(headers)))
+        self.fate.threaten()
+        return len(log) - 1
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[tuple[int, Record]]:
+        log = self.topics.get((topic, partition), [])
+        return list(enumerate(log[offset : offset + limit], offset))
+
+    def commit(self, topic: str, partition: int, offset: int) -> None:
+        self.fate.threaten()
+        self.committed[topic, partition] = offset
+
+
+class TearingDisk(MemoryDisk):
+    """A disk whose appends may be cut short by a crash, and whose newest bytes may be gone after a power failure."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self._fate = fate
+
+    def append(self, path: str, data: bytes) -> None:
+        if self._fate.strikes():
+            written = self._fate.random.randint(0, len(data))
+            if written:
+                super().append(path, data[:written])
+            raise Crash
+        super().append(path, data)
+        self._fate.threaten()
+
+    def lose_power(self, random: Random) -> None:
+        """Cuts some bytes off the newest file of each folder, as if they had never left the page cache."""
+        for folder in {path.rpartition("/")[0] for path in self.files}:
+            newest = f"{folder}/{self.list(folder)[-1]}"
+            size = len(self.files[newest])
+            del self.files[newest][size - random.randint(0, min(size, 600)) :]
+
+
+class CrashingState(MemoryState):
+    """Online state whose writes are atomic; after a power failure the newest of them may be gone."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self._fate = fate
+        self._undo: list[dict[bytes, bytes | None]] = []
+
+    def write(self, operations: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]]) -> None:
+        self._fate.threaten()
+        pairs = list(operations.items() if isinstance(operations, Mapping) else operations)
+        self._undo.append({key: self.entries.get(key) for key, _ in pairs})
+        super().write(pairs)
+        self._fate.threaten()
+
+    def lose_power(self, random: Random) -> None:
+        """Takes back some of the newest writes."""
+        for _ in range(random.randint(0, min(3, len(self._undo)))):
+            super().write(self._undo.pop())
