@@ -100,7 +100,7 @@ def _winners(view: StreamFeatureView, key: str) -> str:
     """Of the rows with one key and event time, the one with the greatest version counts; too old ones cannot."""
     version = ", ".join(f"{column} DESC" for column in VERSION)
     longest = max((aggregate.window // MICROSECOND for aggregate in view.features), default=None)
-    since = f" WHERE {view.timestamp_field} >= (SELECT min(edge) FROM reads) - {longest}" if longest else ""
+    since = f" WHERE {view.timestamp_field} >= (SELECT min(edge) FROM reads) - {longest}" if longest else ""  # noqa: S608 - as below
     return f"""
         CREATE TABLE winners AS
         SELECT *, {key} AS key, {view.timestamp_field} AS time FROM log{since}

@@ -61,8 +61,8 @@ def show_end(console: Console, problems: Sequence[str]) -> None:
 
 
 def vectors_table(readings: Sequence[Reading]) -> Table:
-    """Returns feature vectors, one in each column."""
-    shown = readings[:VECTORS]
+    """Returns the fullest feature vectors, one in each column."""
+    shown = sorted(readings, key=lambda reading: sum(each.value is None for each in reading.features))[:VECTORS]
     table = Table(title="Feature vectors", title_justify="left")
     table.add_column("feature")
     for reading in shown:

@@ -88,7 +88,7 @@ def apply_repository(system: System) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=system.data, env=_environment())
     if done.returncode != 0:
         raise DemoError(f"`headrace apply` ended with exit status {done.returncode}:\n{done.stderr}")
-    return done.stdout.strip()
+    return done.stdout.rstrip()
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float) -> None:
