@@ -49,7 +49,9 @@ class Records(Protocol):
         """Refuse what cannot be queued."""
         ...
 
-    def publish(self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes) -> None:
+    def publish(
+        self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes, *, report_success: bool
+    ) -> None:
         """Queue one record."""
         ...
 
@@ -146,10 +148,13 @@ class Ingestion:
         with self._answers.waiting(request, [source.view_ids for source, _ in records]) as answer:
             position = itertools.count()
             for batch in batches:
-                partition = next(self._turns) % batch.source.partitions
+                source = batch.source
+                partition = next(self._turns) % source.partitions
                 for frame in batch.frames.values():
                     reply = Reply(reply_partition, request, next(position))
-                    self._publisher.publish(batch.source.topic, partition, frame, reply, sources.header)
+                    self._publisher.publish(
+                        source.topic, partition, frame, reply, sources.header, report_success=not source.views
+                    )
             outcomes = await answer
         lost = [outcome.failure.message for outcome in outcomes if outcome.failure is not None]
         if len(lost) == len(outcomes):

@@ -1,7 +1,7 @@
 """Records on their way into Kafka: one idempotent producer, and a thread that hears what became of each record.
 
-Invariant: every record that `publish` took is reported to ``on_deliveries`` once, with or without a failure, after the
-delivery timeout at the latest.
+Invariant: every record that Kafka did not take is reported to ``on_deliveries`` once, after the delivery timeout at the
+latest; so is every other one whose success was asked for.
 """
 
 import threading
@@ -87,7 +87,9 @@ class Publisher:
         if len(self._producer) + records > MAX_QUEUED:
             raise OverloadedError(f"{MAX_QUEUED} records wait for Kafka, which is the limit")
 
-    def publish(self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes) -> None:
+    def publish(
+        self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes, *, report_success: bool
+    ) -> None:
         """Queue one record; returns at once.
 
         Args:
@@ -96,6 +98,7 @@ class Publisher:
             value: the framed record.
             reply: who waits for its answer.
             plan: the header that names the plan it was checked against.
+            report_success: whether anyone waits for Kafka alone; each report wakes the event loop.
 
         Raises:
             OverloadedError: the queue is full.
@@ -104,7 +107,8 @@ class Publisher:
         request, index = reply.request, reply.index
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
-            self._delivered(request, index, error)
+            if error is not None or report_success:
+                self._delivered(request, index, error)
 
         try:
             self._producer.produce(
@@ -125,7 +129,7 @@ class Publisher:
         failure = None
         if error is not None:
             self._check(error)
-            failure = f"Kafka did not take the record: {error.str()}"
+            failure = f"Kafka did not confirm the record: {error.str()}"
         self._deliveries.append(Delivery(request, index, failure))
 
     def _check(self, error: KafkaError) -> None:

@@ -47,9 +47,9 @@ PAUSE_SECONDS: Final = 0.2
 CONCURRENCY: Final = 2 * MAX_REQUESTS
 """Of the HTTP server: above the limit of waiting requests, so that the dialect's own answer is what callers see."""
 
-DELIVERY_SHARE: Final = 0.8
-"""Part of the ack deadline after which a record that Kafka has not confirmed is lost: before the deadline, so that
-callers hear that Kafka is away and not merely that time is up."""
+DELIVERY_MARGIN_SECONDS: Final = 2.0
+"""How long before the ack deadline a record that Kafka has not confirmed is given up (librdkafka looks once a second),
+so that callers hear that Kafka is away and not merely that time is up; at most half of the deadline."""
 
 _log = get_logger(__name__)
 
@@ -69,9 +69,9 @@ class IngestApi:
         self._definitions = DefinitionsFollower(settings.bootstrap)
         self._registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
         self._answers = Answers(settings.ack_deadline_seconds)
-        self._publisher = Publisher(
-            settings.bootstrap, self._on_deliveries, self._on_fatal, DELIVERY_SHARE * settings.ack_deadline_seconds
-        )
+        deadline = settings.ack_deadline_seconds
+        delivery_timeout = max(deadline - DELIVERY_MARGIN_SECONDS, deadline / 2)
+        self._publisher = Publisher(settings.bootstrap, self._on_deliveries, self._on_fatal, delivery_timeout)
         self._replies = ReplyReader(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)

@@ -25,7 +25,7 @@ from ingest_api.service import IngestService
 from schemas import avro
 from schemas.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
 from schemas.types import Field, Float64, Int64, String, Timestamp
-from schemas.updates import Ack, Reply, Transformed, Written
+from schemas.updates import Ack, Reply, Transformed, Written, plan_header
 from tests.waiting import wait_until
 
 WORKSPACE = "prod"
@@ -145,7 +145,12 @@ class Loopback:
         if self.refused is not None:
             raise self.refused
 
-    def publish(self, topic: str, partition: int, value: bytes, reply: Reply, _plan: bytes) -> None:
+    def publish(
+        self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes, *, report_success: bool
+    ) -> None:
+        assert self.newest is not None
+        assert plan == plan_header(self.newest.number)
+        assert report_success is not bool(self.newest.views_of(topic.rpartition(".")[2]))
         self.published.append((topic, partition, value, reply))
         assert self.answers is not None
         loop = asyncio.get_running_loop()
