@@ -42,13 +42,15 @@ def command(
     outcomes: Counter[str] = Counter()
     problems: list[str] = []
     with ApiClient(settings.host, settings.ingest_port, f'Snowflake Token="{key}"') as client:
-        for first, batch in _batches(file):
-            answer = client.post(PATH, {"records": {source: batch}, "dry_run": dry_run})
-            found = dict(_problems(answer["sources"][source], first, len(batch)))
-            outcomes += Counter(code for code, _ in found.values())
-            outcomes[INGESTED] += len(batch) - len(found)
-            problems += [f"record {number}: {code}: {text}" for number, (code, text) in sorted(found.items())]
-    _show(outcomes, problems, as_json=as_json)
+        try:
+            for first, batch in _batches(file):
+                answer = client.post(PATH, {"records": {source: batch}, "dry_run": dry_run})
+                found = dict(_problems(answer["sources"][source], first, len(batch)))
+                outcomes.update(code for code, _ in found.values())
+                outcomes[INGESTED] += len(batch) - len(found)
+                problems += [f"record {number}: {code}: {text}" for number, (code, text) in sorted(found.items())]
+        finally:
+            _show(outcomes, problems, as_json=as_json)
     if problems:
         sys.exit(ExitCode.FAILURE)
 
@@ -73,25 +75,20 @@ def _records(file: IO[str]) -> Iterator[Any]:
     Raises:
         RequestError: a line, or the array, is not JSON.
     """
-    number = 0
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         if line.lstrip().startswith("["):
-            yield from _array(line + file.read())
+            yield from _parse(line + file.read(), f"{file.name} begins with [ but is no JSON array")
             return
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise RequestError(f"{file.name}, line {number}: expected one JSON object per line: {error}") from error
+        yield _parse(line, f"{file.name}, line {number}: expected one JSON object in each line")
 
 
-def _array(text: str) -> Sequence[Any]:
+def _parse(text: str, problem: str) -> Any:
     try:
-        records: list[Any] = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
-        raise RequestError(f"the file begins with [ but is no JSON array: {error}") from error
-    return records
+        raise RequestError(f"{problem}: {error}; what was counted before went in") from error
 
 
 def _problems(result: Any, first: int, count: int) -> Iterator[tuple[int, tuple[str, str]]]:

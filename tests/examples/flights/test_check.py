@@ -24,7 +24,7 @@ COLUMNS = {
     "airport_load": ("origin", "scheduled", "distance", "departure_delay", "carrier"),
     "carrier_delays": ("carrier", "scheduled", "distance", "departure_delay", "arrival_delay", "destination"),
 }
-SERVED = {
+SERVED: dict[tuple[str, int], dict[str, Any]] = {
     ("aircraft_position", LATE): {"came_from": "EWR", "carrier": "UA", "position": "LAX"},
     ("aircraft_use", NOW): {
         "departure_delay_max_7d_continuous": 10.0,

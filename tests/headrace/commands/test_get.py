@@ -1,0 +1,42 @@
+import json
+
+from infra.exit_codes import ExitCode
+from tests.headrace.commands.conftest import Headrace
+
+
+def test_features_are_shown_with_status_and_effective_time(headrace: Headrace) -> None:
+    done = headrace("get", "fraud_detection", "user_id=nobody")
+    assert done.exit_code == ExitCode.OK, done.output
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0] == ["feature", "value", "status", "effective", "time"]
+    assert [line[:2] for line in lines[1:]] == [
+        ["user_activity.payments", "MISSING_DATA"],
+        ["user_activity.spent", "MISSING_DATA"],
+        ["user_amounts.amount_mean_1h_10m", "MISSING_DATA"],
+        ["user_amounts.merchants", "MISSING_DATA"],
+    ]
+    assert all(line[2].endswith("Z") for line in lines[1:])
+
+
+def test_json_is_the_answer_of_the_api(headrace: Headrace) -> None:
+    answer = json.loads(headrace("get", "fraud_detection", "user_id=nobody", "--json").stdout)
+    assert answer["result"] == {"features": [None] * 4}
+    assert answer["metadata"]["features"][0].keys() == {"name", "effectiveTime", "dataType", "status"}
+
+
+def test_an_unknown_service_is_named(headrace: Headrace) -> None:
+    done = headrace("get", "nothing", "user_id=u1")
+    assert done.exit_code == ExitCode.FAILURE
+    assert "answered 404: Unable to query FeatureService nothing" in done.stderr
+
+
+def test_a_missing_join_key_is_named(headrace: Headrace) -> None:
+    done = headrace("get", "fraud_detection")
+    assert done.exit_code == ExitCode.FAILURE
+    assert "answered 400: Missing required join key: user_id" in done.stderr
+
+
+def test_a_join_key_without_value_is_wrong_usage(headrace: Headrace) -> None:
+    done = headrace("get", "fraud_detection", "u1")
+    assert done.exit_code == ExitCode.USAGE
+    assert "join key 'u1': expected NAME=VALUE" in done.stderr

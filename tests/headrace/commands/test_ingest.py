@@ -1,0 +1,96 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.exit_codes import ExitCode
+from tests.headrace.commands.conftest import Headrace
+
+
+def event(number: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"user_id": f"u{number}", "amount": 1.5, "timestamp": datetime.now(UTC).isoformat()} | fields
+
+
+def test_lines_go_in_by_the_batch_and_are_counted(headrace: Headrace, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(json.dumps(event(number)) for number in range(25)) + "\n\n", encoding="utf-8")
+    done = headrace("ingest", "transactions", str(file))
+    assert done.exit_code == ExitCode.OK, done.output
+    assert done.stdout.split() == ["25", "ingested"]
+
+
+def test_an_array_on_standard_input_goes_in(headrace: Headrace) -> None:
+    done = headrace("ingest", "transactions", "-", "--json", stdin=json.dumps([event(1), event(2)], indent=2))
+    assert json.loads(done.stdout) == {"outcomes": {"ingested": 2}, "problems": []}
+
+
+def test_what_was_ingested_can_be_read_at_once(headrace: Headrace) -> None:
+    assert headrace("ingest", "transactions", "-", stdin=json.dumps(event(user_id="fresh"))).exit_code == 0
+    answer = json.loads(headrace("get", "fraud_detection", "user_id=fresh", "--json").stdout)
+    values = dict(
+        zip((each["name"] for each in answer["metadata"]["features"]), answer["result"]["features"], strict=True)
+    )
+    assert values["user_activity.payments"] == "1"
+    assert values["user_activity.spent"] == 1.5
+
+
+def test_failed_records_are_named_by_number_and_the_others_go_in(headrace: Headrace) -> None:
+    events = [event(number) for number in range(12)]
+    events[10]["amount"] = "much"
+    del events[11]["timestamp"]
+    done = headrace("ingest", "transactions", "-", stdin="\n".join(map(json.dumps, events)))
+    assert done.exit_code == ExitCode.FAILURE
+    assert "10  ingested" in done.stdout
+    assert "record 11: INVALID_FIELD_TYPE: Field 'amount'" in done.stderr
+    assert "record 12: MISSING_REQUIRED_FIELD" in done.stderr
+
+
+def test_an_unknown_source_fails_each_record(headrace: Headrace) -> None:
+    done = headrace("ingest", "nothing", "-", "--json", stdin=json.dumps(event()))
+    assert done.exit_code == ExitCode.FAILURE
+    assert json.loads(done.stdout)["outcomes"] == {"INVALID_ARGUMENT": 1, "ingested": 0}
+
+
+def test_a_dry_run_writes_nothing(headrace: Headrace) -> None:
+    done = headrace("ingest", "transactions", "-", "--dry-run", stdin=json.dumps(event(user_id="dry")))
+    assert done.exit_code == ExitCode.OK
+    answer = json.loads(headrace("get", "fraud_detection", "user_id=dry", "--json").stdout)
+    assert set(answer["result"]["features"]) == {None}
+
+
+@pytest.mark.parametrize("text", ['{"user_id": "u1"', "[1, 2", '[{"user_id": }]'])
+def test_a_file_that_is_not_json_is_named(headrace: Headrace, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken"
+    file.write_text(text, encoding="utf-8")
+    done = headrace("ingest", "transactions", str(file))
+    assert done.exit_code == ExitCode.FAILURE
+    assert str(file) in done.stderr
+
+
+def test_what_went_in_before_a_broken_line_is_counted(headrace: Headrace) -> None:
+    text = "\n".join([*(json.dumps(event(number)) for number in range(10)), "{"])
+    done = headrace("ingest", "transactions", "-", stdin=text)
+    assert done.exit_code == ExitCode.FAILURE
+    assert done.stdout.split() == ["10", "ingested"]
+    assert "line 11" in done.stderr
+
+
+def test_without_a_key_it_says_where_one_was_sought(headrace: Headrace, tmp_path: Path) -> None:
+    done = headrace("ingest", "transactions", "-", "--data", str(tmp_path), stdin="{}")
+    assert done.exit_code == ExitCode.FAILURE
+    assert f"{tmp_path / 'admin.key'} cannot be read" in done.stderr
+
+
+def test_a_wrong_key_is_refused(headrace: Headrace, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("wrong\n", encoding="ascii")
+    done = headrace("ingest", "transactions", "-", "--key-file", str(tmp_path / "key"), stdin=json.dumps(event()))
+    assert done.exit_code == ExitCode.FAILURE
+    assert "answered 401" in done.stderr
+
+
+def test_a_server_that_is_away_is_named(headrace: Headrace) -> None:
+    done = headrace("ingest", "transactions", "-", "--ingest-port", "1", stdin=json.dumps(event()))
+    assert done.exit_code == ExitCode.UNAVAILABLE
+    assert "http://127.0.0.1:1 does not answer" in done.stderr

@@ -1,0 +1,38 @@
+import json
+
+from examples.flights.system import System
+from infra.exit_codes import ExitCode
+from tests.headrace.commands.conftest import Headrace
+from tests.waiting import wait_until
+
+
+def test_servers_definitions_and_lag_are_shown(headrace: Headrace, system: System) -> None:
+    done = headrace("status")
+    assert done.exit_code == ExitCode.OK, done.output
+    for text in (system.kafka, system.ingest, system.serving, "workspace prod: plan ", "prod.source.transactions"):
+        assert text in done.stdout
+
+
+def test_lag_counts_what_processors_have_not_finished(headrace: Headrace) -> None:
+    event = {"user_id": "u1", "amount": 1.0, "timestamp": "2026-01-01T00:00:00Z"}
+    headrace("ingest", "transactions", "-", stdin=json.dumps(event))
+
+    def finished() -> bool:
+        lags = json.loads(headrace("status", "--json").stdout)["lags"]
+        assert [each["topic"] for each in lags] == ["prod.source.transactions", "prod.updates"]
+        return all(each["records"] > 0 and each["lag"] == 0 for each in lags)
+
+    wait_until(finished)
+
+
+def test_a_workspace_without_definitions_is_told(headrace: Headrace) -> None:
+    done = headrace("status", "--workspace", "empty")
+    assert done.exit_code == ExitCode.OK
+    assert "workspace empty: nothing applied yet" in done.stdout
+    assert json.loads(headrace("status", "--workspace", "empty", "--json").stdout)["plan"] is None
+
+
+def test_a_server_that_is_away_is_told_and_counts(headrace: Headrace) -> None:
+    done = headrace("status", "--serving-port", "1")
+    assert done.exit_code == ExitCode.UNAVAILABLE
+    assert "does not answer" in done.stdout
