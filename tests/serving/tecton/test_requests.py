@@ -1,0 +1,122 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.errors import RequestError
+from serving.read_plan import LeadingEdge
+from serving.tecton.requests import NOTHING, SNAKE, GetFeatures, Wanted, parse_get_features, parse_params
+
+LEAST = {"featureServiceName": "s"}
+ALL_METADATA = {
+    "includeNames": True,
+    "includeDataTypes": True,
+    "includeEffectiveTimes": True,
+    "includeServingStatus": True,
+    "includeSloInfo": True,
+}
+
+
+def parsed(**params: Any) -> GetFeatures:
+    return parse_get_features(parse_params(msgspec.json.encode({"params": params})))
+
+
+def test_the_least_request_asks_for_values_at_the_wall_clock() -> None:
+    assert parsed(**LEAST) == GetFeatures("s", {}, NOTHING, LeadingEdge.WALL_CLOCK, zero_counts=False)
+
+
+@pytest.mark.parametrize("spelling", [str, SNAKE.__getitem__])
+def test_both_spellings_are_understood(spelling: Any) -> None:
+    def spelled(document: dict[str, Any]) -> dict[str, Any]:
+        return {
+            spelling(name): spelled(value) if isinstance(value, dict) and name != "joinKeyMap" else value
+            for name, value in document.items()
+        }
+
+    request = {
+        "featureServiceName": "s",
+        "workspaceName": "w",
+        "joinKeyMap": {"userId": "a"},
+        "requestContextMap": {},
+        "allowPartialResults": True,
+        "metadataOptions": ALL_METADATA,
+        "requestOptions": {
+            "aggregationLeadingEdge": "AGGREGATION_MODE_LATEST_EVENT_TIME",
+            "coerceNullCountsToZero": True,
+            "latencyBudgetMs": "500",
+            "readFromCache": False,
+            "writeToCache": True,
+        },
+    }
+    wanted = Wanted(names=True, data_types=True, effective_times=True, serving_status=True, slo_info=True)
+
+    assert parsed(**spelled(request)) == GetFeatures(
+        "s", {"userId": "a"}, wanted, LeadingEdge.LATEST_EVENT, zero_counts=True
+    )
+
+
+def test_what_stock_clients_send_for_nothing_counts_as_absent() -> None:
+    nothing: dict[str, Any] = {"joinKeyMap": {}, "requestContextMap": {}, "metadataOptions": {}, "requestOptions": {}}
+
+    assert parsed(**LEAST, **nothing, allowPartialResults=False, workspaceName=None) == parsed(**LEAST)
+
+
+def test_unknown_fields_and_options_are_ignored() -> None:
+    assert parsed(**LEAST, isCallerBatch=1, requestOptions={"new": 1}, metadataOptions={"new": 1}) == parsed(**LEAST)
+
+
+@pytest.mark.parametrize("budget", [100, "2000", 1])
+def test_a_latency_budget_is_a_number_or_its_text(budget: Any) -> None:
+    parsed(**LEAST, requestOptions={"latencyBudgetMs": budget})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"null",
+        b"[]",
+        b'"params"',
+        b"{}",
+        b'{"params":null}',
+        b'{"params":[]}',
+        b'"\\ud800"',
+        b"[" * 100_000,
+        b"1e999",
+        b"{}{}",
+    ],
+)
+def test_a_body_that_is_not_a_request_is_refused(body: bytes) -> None:
+    with pytest.raises(RequestError):
+        parse_params(body)
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({}, "featureServiceName"),
+        ({"featureServiceName": ""}, "featureServiceName"),
+        ({"featureServiceName": 1}, "featureServiceName"),
+        ({"featureServiceId": "1"}, "featureServiceId: is not supported"),
+        ({"featureServiceId": "1", "featureServiceName": "s"}, "exactly one of"),
+        (LEAST | {"joinKeyMap": []}, "joinKeyMap"),
+        (LEAST | {"requestContextMap": "x"}, "requestContextMap"),
+        (LEAST | {"allowPartialResults": "yes"}, "allowPartialResults"),
+        (LEAST | {"metadataOptions": True}, "metadataOptions"),
+        (LEAST | {"metadataOptions": {"includeNames": "true"}}, "includeNames in metadataOptions"),
+        (LEAST | {"requestOptions": []}, "requestOptions"),
+        (LEAST | {"requestOptions": {"readFromCache": 1}}, "readFromCache"),
+        (LEAST | {"requestOptions": {"latencyBudgetMs": "soon"}}, "latencyBudgetMs"),
+        (LEAST | {"requestOptions": {"latencyBudgetMs": 0}}, "latencyBudgetMs"),
+        (LEAST | {"requestOptions": {"latencyBudgetMs": True}}, "latencyBudgetMs"),
+        (LEAST | {"requestOptions": {"latencyBudgetMs": "9" * 5000}}, "latencyBudgetMs"),
+        (LEAST | {"requestOptions": {"aggregationLeadingEdge": "LATEST"}}, "AGGREGATION_MODE_WALL_CLOCK_TIME or"),
+        (LEAST | {"requestOptions": {"aggregationLeadingEdge": 1}}, "aggregationLeadingEdge"),
+    ],
+)
+def test_a_wrong_field_is_named(params: dict[str, Any], named: str) -> None:
+    with pytest.raises(RequestError) as failure:
+        parsed(**params)
+    assert named in failure.value.message
