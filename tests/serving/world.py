@@ -149,12 +149,11 @@ class FakeDefinitions:
 
 
 class World:
-    """A server on a socket, with a client whose key may do everything.
+    """A server on a socket.
 
     Attributes:
-        client: sends to the server.
         definitions: what is applied.
-        services: call ``refresh`` after changing definitions.
+        services: compiled; call ``refresh`` after changing definitions.
         clock: the server's wall clock, µs since the epoch; set it.
     """
 
@@ -175,7 +174,7 @@ class World:
             0,
             limit_concurrency=1000,
         )
-        self._keys: dict[Role, str] = {}
+        self._keys: dict[str, str] = {}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -195,10 +194,12 @@ class World:
         return self._server.port
 
     def key(self, role: Role = Role.CONSUMER, workspace: str = "prod", default_workspace: str | None = None) -> str:
-        """Returns a key of a new account with one role."""
+        """Returns the key of an account with one role; the same for the same arguments."""
         name = f"{role}-{workspace}-{default_workspace}"
-        roles = {workspace: frozenset({role})}
-        return self.access.create_account(name, roles, default_workspace=default_workspace).key
+        if name not in self._keys:
+            roles = {workspace: frozenset({role})}
+            self._keys[name] = self.access.create_account(name, roles, default_workspace=default_workspace).key
+        return self._keys[name]
 
 
 async def get_features(
