@@ -40,7 +40,12 @@ def fields_of_avro_record(document: Any) -> tuple[Field, ...]:
     """
     if not isinstance(document, dict) or document.get("type") != "record":
         raise CodecError("expected an Avro record schema")
-    return tuple(_field(item) for item in document["fields"])
+    fields = document.get("fields")
+    if not isinstance(fields, list) or not all(
+        isinstance(item, dict) and {"name", "type"} <= item.keys() for item in fields
+    ):
+        raise CodecError("expected an Avro record schema whose fields each have a name and a type")
+    return tuple(_field(item) for item in fields)
 
 
 def _field(item: dict[str, Any]) -> Field:
@@ -62,16 +67,16 @@ def _data_type(name: str, kind: Any) -> DataType:
     if isinstance(kind, str) and kind in _SCALARS:
         return _SCALARS[kind]
     if isinstance(kind, dict):
-        base = kind["type"]
+        base = kind.get("type")
         if kind.get("logicalType") in ("timestamp-micros", "timestamp-millis") and base == "long":
             return Timestamp
         if base == "array":
-            return Array(_data_type(name, kind["items"]))
+            return Array(_data_type(name, kind.get("items")))
         if base == "map":
-            return Map(_data_type(name, kind["values"]))
+            return Map(_data_type(name, kind.get("values")))
         if base == "record":
             return Struct(fields_of_avro_record(kind))
-        if "logicalType" not in kind:
+        if "logicalType" not in kind and base is not None:
             return _data_type(name, base)
     message = (
         f"field {name!r}: Avro type {json.dumps(kind)} is not supported; expected long, double, string, boolean, "
@@ -93,7 +98,7 @@ def parse(text: str) -> ParsedSchema:
     """
     try:
         return fastavro.parse_schema(json.loads(text))
-    except (ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, fastavro.schema.SchemaParseException) as error:
         raise CodecError(f"not an Avro schema: {error}") from error
 
 

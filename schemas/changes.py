@@ -6,7 +6,7 @@ and running producers keep their meaning.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,18 +60,22 @@ def _source(name: str, old: SourcePlan | None, new: SourcePlan | None) -> list[C
     label = f"stream source {name}"
     if old is None or new is None:
         return [Change("added" if old is None else "removed", label)]
-    known = {column.name: column for column in old.columns}
-    kept = {column.name: column for column in new.columns}
-    grown = [column.name for column in new.columns if column.name not in known]
-    broken = [column for column in known if kept.get(column) != known[column]]
-    required = [column for column in grown if kept[column].required]
+    known, kept = _avro_fields(old), _avro_fields(new)
+    grown = [column for column in new.columns if column.name not in known]
+    broken = [name for name in known if kept.get(name) != known[name]]
+    required = [column.name for column in grown if column.required]
     if broken or required:
         detail = ", ".join(broken + required)
         problem = "fields may only be added, and only with required=False; make a new source for any other change"
         return [Change("changed", label, detail, problem)]
     if grown or old.log_offline != new.log_offline or old.timestamp_field != new.timestamp_field:
-        return [Change("changed", label, ", ".join(grown))]
+        return [Change("changed", label, ", ".join(column.name for column in grown))]
     return []
+
+
+def _avro_fields(source: SourcePlan) -> dict[str, Any]:
+    """Returns the fields of a source's schema by name: they say more than columns, such as required members."""
+    return {field["name"]: field for field in msgspec.json.decode(source.schema)["fields"]}
 
 
 _IGNORED = ("id",)

@@ -3,25 +3,23 @@
 Invariant: what compiles can run. Each error names file, line, object and remedy.
 """
 
-import ast
-import hashlib
-import inspect
-import textwrap
 from collections.abc import Iterable
 from datetime import timedelta
 
 from schemas.aggregation.functions import FUNCTIONS, MAX_N, accepts
 from schemas.avro import source_schema
+from schemas.code import code_digest
 from schemas.definitions import NAME, Aggregate, FeatureService, StreamFeatureView, StreamSource
 from schemas.errors import DefinitionError
 from schemas.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan
-from schemas.repository import Repository
+from schemas.repository import Repository, module_texts
 from schemas.types import Field, Timestamp, wire_type
-from schemas.windows import DAY, MINUTE, choose_resolutions, continuous_interval
+from schemas.windows import DAY, MINUTE, SECOND, choose_resolutions, continuous_interval
 
 MICROSECOND = timedelta(microseconds=1)
 MAX_WINDOW = 365 * DAY
-_DURATION_UNITS = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", 1_000_000))
+MAX_DURATION = 36_500 * DAY  # of all else: sums of durations and instants stay within 64 bits
+_DURATION_UNITS = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", SECOND), ("us", 1))
 
 
 def compile_sources(repository: Repository, partitions: int) -> dict[str, SourcePlan]:
@@ -62,7 +60,8 @@ def compile_views(repository: Repository, sources: dict[str, SourcePlan]) -> dic
     Raises:
         DefinitionError: a column, an aggregate or a window is not usable.
     """
-    plans = (_ViewCompiler(view, sources).plan() for view in repository.views.values())
+    modules = module_texts(repository.files)
+    plans = (_ViewCompiler(view, sources, modules).plan() for view in repository.views.values())
     return {plan.key: plan for plan in sorted(plans, key=lambda plan: plan.key)}
 
 
@@ -97,8 +96,9 @@ def duration_text(duration: int) -> str:
 
 
 class _ViewCompiler:
-    def __init__(self, view: StreamFeatureView, sources: dict[str, SourcePlan]) -> None:
+    def __init__(self, view: StreamFeatureView, sources: dict[str, SourcePlan], modules: dict[str, str]) -> None:
         self._view = view
+        self._modules = modules
         self._source = sources.get(view.source.name)
         self._known: dict[str, Field] = {}
         if self._source is None:
@@ -114,7 +114,9 @@ class _ViewCompiler:
         view = self._view
         keys = self._join_keys()
         columns = self._columns(keys)
-        interval = self._micros("aggregation_interval", view.aggregation_interval or timedelta(0))
+        interval = 0
+        if view.aggregation_interval is not None:
+            interval = self._micros("aggregation_interval", view.aggregation_interval, least=1)
         served = (*keys, view.timestamp_field)
         features = (
             tuple(self._aggregate(item, interval) for item in view.features)
@@ -130,6 +132,10 @@ class _ViewCompiler:
                 raise self._refuse(f"two features are called {name!r}; give one of them name=...")
         resolutions = self._resolutions(features, interval)
         grace = self._micros("grace", view.grace)
+        try:
+            code = code_digest(view.function, self._modules)
+        except DefinitionError as error:
+            raise self._refuse(error.message) from None
         return ViewPlan(
             id=-1,
             name=view.name,
@@ -144,10 +150,10 @@ class _ViewCompiler:
             interval=interval,
             horizon=max(f.window + f.offset for f in features) + resolutions[-1] + grace if resolutions else None,
             grace=grace,
-            ttl=None if view.ttl is None else self._micros("ttl", view.ttl),
+            ttl=None if view.ttl is None else self._micros("ttl", view.ttl, least=1),
             online=view.online,
             offline=view.offline,
-            code=self._code(),
+            code=code,
         )
 
     def _join_keys(self) -> tuple[str, ...]:
@@ -156,7 +162,8 @@ class _ViewCompiler:
             for key in entity.join_keys:
                 known = self._known.get(key.name)
                 if known is None:
-                    raise self._refuse(self._unknown(f"join key {key.name!r} of entity {entity.name!r}", key))
+                    kind = key.dtype.name.capitalize()
+                    raise self._refuse(self._unknown("join key", key.name, f"entity {entity.name!r}", kind))
                 if known.dtype != key.dtype:
                     problem = f"is {known.dtype.name} in the rows but {key.dtype.name} in entity {entity.name!r}"
                     raise self._refuse(f"join key {key.name!r} {problem}; make them equal")
@@ -164,11 +171,10 @@ class _ViewCompiler:
                     keys.append(key.name)
         return tuple(keys)
 
-    def _unknown(self, what: str, field: Field | None = None) -> str:
-        kind = "Type" if field is None else field.dtype.name.capitalize()
-        name = "name" if field is None else field.name
+    def _unknown(self, what: str, name: str, of: str, kind: str) -> str:
         remedy = f"return it from the function and declare it with schema=[Field({name!r}, {kind}), ...]"
-        return f"{what} is neither a field of source {self._view.source.name!r} nor in schema=[...]; {remedy}"
+        where = f"is neither a field of source {self._view.source.name!r} nor in schema=[...]"
+        return f"{what} {name!r} of {of} {where}; {remedy}"
 
     def _columns(self, keys: tuple[str, ...]) -> tuple[Column, ...]:
         view = self._view
@@ -185,7 +191,7 @@ class _ViewCompiler:
         names = dict.fromkeys([*keys, view.timestamp_field, *wanted])
         for aggregate in view.features:
             if aggregate.column not in self._known:
-                raise self._refuse(self._unknown(f"column {aggregate.column!r} of {aggregate.function!r}"))
+                raise self._refuse(self._unknown("column", aggregate.column, repr(aggregate.function), "Type"))
             if aggregate.column not in names:
                 problem = f"column {aggregate.column!r} of {aggregate.function!r} is not in schema=[...]; add it"
                 raise self._refuse(problem)
@@ -200,13 +206,12 @@ class _ViewCompiler:
         if not accepts(function, field.dtype):
             expected = "a scalar" if function.accepts is None else " or ".join(t.name for t in function.accepts)
             raise self._refuse(f"{what}: the column is {field.dtype.name}; expected {expected}")
-        if aggregate.n is not None and (not function.takes_n or not 1 <= aggregate.n <= MAX_N):
+        n = aggregate.n
+        if n is not None and not (function.takes_n and type(n) is int and 1 <= n <= MAX_N):
             problem = f"must be 1..{MAX_N}" if function.takes_n else f"is not for {aggregate.function!r}; remove it"
-            raise self._refuse(f"{what}: n={aggregate.n} {problem}")
-        window = self._micros(f"{what}: window", aggregate.window)
+            raise self._refuse(f"{what}: n={n!r} {problem}")
+        window = self._micros(f"{what}: window", aggregate.window, least=1, most=MAX_WINDOW)
         offset = self._micros(f"{what}: offset", aggregate.offset)
-        if not 0 < window <= MAX_WINDOW or offset < 0:
-            raise self._refuse(f"{what}: window must be positive and at most 365 days, offset not negative")
         for text, length in (("window", window), ("offset", offset)):
             if interval and length % interval:
                 raise self._refuse(f"{what}: {text} must be a multiple of the aggregation_interval")
@@ -245,18 +250,11 @@ class _ViewCompiler:
         except ValueError as error:
             raise self._refuse(f"{error}; lengthen the aggregation_interval or shorten the window") from error
 
-    def _micros(self, what: str, duration: timedelta) -> int:
+    def _micros(self, what: str, duration: timedelta, least: int = 0, most: int = MAX_DURATION) -> int:
         if not isinstance(duration, timedelta):
             raise self._refuse(f"{what} must be a timedelta, got {duration!r}")
-        return duration // MICROSECOND
-
-    def _code(self) -> str:
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(self._view.function)))
-        except (OSError, SyntaxError) as error:
-            raise self._refuse("the function must be written with def in a module, not as a lambda") from error
-        statement = tree.body[0]
-        if not isinstance(statement, ast.FunctionDef):
-            raise self._refuse("the function must be a plain def; a lambda or an async def cannot be a view")
-        statement.decorator_list = []
-        return hashlib.sha256(ast.dump(statement).encode()).hexdigest()
+        length = duration // MICROSECOND
+        if not least <= length <= most:
+            sign = "positive" if least else "not negative"
+            raise self._refuse(f"{what} must be {sign} and at most {most // DAY} days, got {duration}")
+        return length

@@ -90,8 +90,7 @@ class StreamSource:
 
     Args:
         name: at most 32 characters.
-        schema: fields, or the text or parsed document of an Avro record schema, or the name of an ``.avsc`` file beside
-            the definition.
+        schema: fields, or the path of an ``.avsc`` file, an Avro record schema, relative to the repository.
         timestamp_field: the field that holds the event time; must be a required Timestamp.
         log_offline: whether the source's records are kept in the offline log, for later backfills.
 
@@ -136,11 +135,13 @@ class StreamSource:
             return self.schema
         what = f"StreamSource {self.name!r}"
         try:
-            fields = fields_of_avro_record(json.loads(read_file(self.schema_file)))
+            text = read_file(self.schema_file)
         except KeyError:
             problem = f"schema file {self.schema_file!r} is not in the repository; add it or correct the name"
             raise _refuse(self.origin, what, problem) from None
-        except (CodecError, json.JSONDecodeError) as error:
+        try:
+            fields = fields_of_avro_record(json.loads(text))
+        except (CodecError, ValueError, RecursionError) as error:
             raise _refuse(self.origin, what, f"schema file {self.schema_file!r}: {error}") from error
         return _check_fields(self.origin, what, fields)
 
@@ -272,10 +273,10 @@ def stream_feature_view(
             raise _refuse(origin, what, f"source must be a StreamSource, got {type(source).__name__}")
         if not entities or not all(isinstance(entity, Entity) for entity in entities):
             raise _refuse(origin, what, "entities must be a list of at least one Entity")
+        if not all(isinstance(aggregate, Aggregate) for aggregate in features):
+            raise _refuse(origin, what, "features must be a list of Aggregate; omit it for an attribute view")
         if ttl is not None and features:
             raise _refuse(origin, what, "ttl is for attribute views; remove it or the features")
-        if grace < timedelta(0):
-            raise _refuse(origin, what, f"grace must not be negative, got {grace}")
         return StreamFeatureView(
             name=view_name,
             version=version,

@@ -17,8 +17,6 @@ import struct
 from collections.abc import Sequence
 from functools import lru_cache
 
-from schemas.errors import CodecError
-
 FORMAT_VERSION = 1
 
 _NULL, _INT, _STRING = b"\x00", b"\x01", b"\x02"
@@ -43,36 +41,6 @@ def encode_join_keys(values: Sequence[JoinKey]) -> bytes:
         else:
             parts.append(_INT + _pack_u64(value + _SIGN))
     return b"".join(parts)
-
-
-def decode_join_keys(data: bytes) -> tuple[JoinKey, ...]:
-    """Returns the values behind ``encode_join_keys``.
-
-    Raises:
-        CodecError: the bytes were not made by it.
-    """
-    values: list[JoinKey] = []
-    position = 0
-    while position < len(data):
-        tag = data[position : position + 1]
-        position += 1
-        if tag == _NULL:
-            values.append(None)
-        elif tag == _INT:
-            values.append(_unpack_u64(data, position)[0] - _SIGN)
-            position += 8
-        elif tag == _STRING:
-            end = position
-            while True:
-                end = data.index(b"\x00", end)
-                if data[end + 1 : end + 2] == b"\x00":
-                    break
-                end += 2
-            values.append(data[position:end].replace(b"\x00\xff", b"\x00").decode())
-            position = end + 2
-        else:
-            raise CodecError(f"join key tag {tag.hex()} is unknown; expected 00, 01 or 02")
-    return tuple(values)
 
 
 def row_prefix(view: int, key: bytes) -> bytes:

@@ -8,7 +8,6 @@ view has a message of its own, never compacted away, whose offset is the view's 
 segments keep their meaning after the view is gone.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -103,7 +102,7 @@ class ViewPlan(msgspec.Struct, frozen=True):
     ttl: int | None
     online: bool
     offline: bool
-    code: str  # digest of the function's text
+    code: str  # schemas.code.code_digest of its function
 
     @property
     def key(self) -> str:
@@ -190,7 +189,7 @@ def decode_plan(number: int, data: bytes) -> Plan:
     """
     try:
         plan = _PLAN.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CodecError(f"plan {number} does not decode: {error}") from error
     if plan.format != PLAN_FORMAT:
         raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; upgrade Headrace")
@@ -205,7 +204,7 @@ def decode_view(offset: int, data: bytes) -> ViewPlan:
     """
     try:
         return msgspec.structs.replace(_VIEW.decode(data), id=offset)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CodecError(f"view message {offset} does not decode: {error}") from error
 
 
@@ -226,19 +225,21 @@ class Definitions:
         Raises:
             CodecError: the message is not one of Headrace's.
         """
-        kind, _, rest = key.decode().partition("/")
+        kind, _, rest = key.decode(errors="replace").partition("/")
         if value is None:
             self.plans.pop(rest, None)
         elif kind == "plan":
             self.plans[rest] = decode_plan(offset, value)
         elif kind == "view":
-            self.workspace_of[offset] = rest.partition("/")[0]
             self.views[offset] = decode_view(offset, value)
+            self.workspace_of[offset] = rest.partition("/")[0]
+        else:
+            raise CodecError(f"message {offset} of the definitions has key {key!r}, expected plan/... or view/...")
 
 
 def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:
     """Returns the implementation of each of a view's partials, in order."""
-    types: Mapping[str, DataType] = {column.name: parse_wire_type(column.dtype) for column in view.columns}
+    types = {column.name: parse_wire_type(column.dtype) for column in view.columns}
     kinds: list[PartialKind] = []
     for partial in view.partials:
         wanted = dict(FUNCTIONS[partial.function].partials(types[partial.column], partial.n))

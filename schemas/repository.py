@@ -43,6 +43,11 @@ def digest(files: Mapping[str, str]) -> str:
     return hasher.hexdigest()
 
 
+def module_texts(files: Mapping[str, str]) -> dict[str, str]:
+    """Returns the texts of a repository's modules, by dotted name."""
+    return {_module_name(path): text for path, text in files.items() if path.endswith(".py")}
+
+
 def load_repository(files: Mapping[str, str], label: str) -> Repository:
     """Runs a repository's modules and collects what they define.
 
@@ -85,6 +90,7 @@ class _Loader:
         self._files = files
         self._label = label
         self._modules: dict[str, ModuleType] = {}
+        self._running: set[str] = set()
         self.paths = {_module_name(path): path for path in files if path.endswith(".py")}
         self._builtins = {**vars(builtins), "__import__": self._import}
 
@@ -101,7 +107,9 @@ class _Loader:
         if parent:
             setattr(self.load(parent), child, module)
         if path is not None:
+            self._running.add(name)
             self._run(module, path)
+            self._running.remove(name)
         return module
 
     def _run(self, module: ModuleType, path: str) -> None:
@@ -114,8 +122,10 @@ class _Loader:
         except DefinitionError:
             raise
         except SyntaxError as error:
-            raise DefinitionError(f"{file}:{error.lineno}: {error.msg}; correct the line") from error
-        except Exception as error:
+            raise DefinitionError(f"{file}:{error.lineno or 1}: {error.msg}; correct the line") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module that calls sys.exit() must not end the process that loads it
             frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
             line = frames[-1].lineno if frames else 1
             problem = f"{type(error).__name__}: {error}; the module must load without errors"
@@ -137,8 +147,13 @@ class _Loader:
             return builtins.__import__(name, globals, locals, fromlist, level)
         module = self.load(absolute)
         for item in fromlist or ():
-            if not hasattr(module, item) and self._is_ours(f"{absolute}.{item}"):
+            if hasattr(module, item):
+                continue
+            if self._is_ours(f"{absolute}.{item}"):
                 self.load(f"{absolute}.{item}")
+            elif absolute in self._running:
+                message = f"{absolute!r} has no {item!r} yet: the modules import each other; move it to a third module"
+                raise ImportError(message)
         return module if fromlist else self.load(absolute.partition(".")[0])
 
     def _is_ours(self, name: str) -> bool:

@@ -100,7 +100,7 @@ def _boolean(value: Any) -> Value:
 def _timestamp(value: Any) -> Value:
     if not isinstance(value, datetime):
         raise TypeError
-    return micros(value)
+    return int(micros(value))  # pandas' NaT is a datetime too, and ends here as NaN
 
 
 _SCALARS: dict[str, Convert] = {
@@ -121,7 +121,7 @@ def _converter(dtype: DataType) -> Convert:
         case Map(value):
             return _map(_nullable(_converter(value)))
         case Struct(fields):
-            return _struct({field.name: (_converter(field.dtype), field.required) for field in fields})
+            return _struct({field.name: _nullable(_converter(field.dtype)) for field in fields})
 
 
 def _nullable(convert: Convert) -> Convert:
@@ -146,16 +146,10 @@ def _map(convert: Convert) -> Convert:
     return mapping
 
 
-def _struct(members: dict[str, tuple[Convert, bool]]) -> Convert:
+def _struct(members: dict[str, Convert]) -> Convert:
     def struct(value: Any) -> Value:
         if not isinstance(value, Mapping):
             raise TypeError
-        converted: dict[str, Value] = {}
-        for name, (convert, required) in members.items():
-            item = value.get(name)
-            if item is None and required:
-                raise TypeError
-            converted[name] = None if item is None else convert(item)
-        return converted
+        return {name: convert(value.get(name)) for name, convert in members.items()}
 
     return struct

@@ -5,6 +5,7 @@ view's function chose, or as a reject. None vanishes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,17 +14,19 @@ from schemas.errors import CodecError, RecordError
 from schemas.keys import partition_of
 from schemas.plan import Plan, SourcePlan, ViewPlan
 from schemas.rows import FUNCTION_FAILED, BuiltRow, compile_row_builder
-from schemas.updates import MESSAGE_FORMAT, Ack, Reply, Row, Transformed, Update, Waiting, encode_update
+from schemas.types import SCALARS
+from schemas.updates import MESSAGE_FORMAT, Ack, Reply, Row, Transformed, Update, Waiting, encode, encode_update
 
-MAX_UPDATE_BYTES = 256 * 1024  # of one message, as estimated from its records
+MAX_UPDATE_BYTES = 256 * 1024  # at which a message is closed; one record's rows are never split, so it may end above
 MAX_ROWS_PER_RECORD = 1_000  # that one view may make of one record
-ROW_BYTES = 64  # of a row besides its values, for the estimate
+MAX_ROWS_BYTES = 4 * 1024 * 1024  # of these rows, encoded: with what a message already holds, within Kafka's limit
+ROW_BYTES = 64  # of a row besides key, event time and values
 
 MALFORMED = "MALFORMED"
 UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
-FAILED = -1
 
 ViewFunction = Callable[[dict[str, Any]], Any]
+Copy = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class SourceRecord(NamedTuple):
@@ -65,7 +68,7 @@ class _Packer:
         self._open: dict[tuple[int, int], tuple[list[Row], list[Waiting]]] = {}
         self._sizes: dict[tuple[int, int], int] = {}
 
-    def add(self, record: SourceRecord, view: ViewPlan, built: list[BuiltRow]) -> list[tuple[int, int, int]]:
+    def add(self, record: SourceRecord, view: ViewPlan, built: list[BuiltRow], size: int) -> list[tuple[int, int, int]]:
         """Takes the rows of one record; returns (view id, updates partition, rows) for each partition they go to."""
         counts: dict[int, int] = {}
         for index, (key, event_time, values) in enumerate(built):
@@ -77,12 +80,11 @@ class _Packer:
                 collected = self._open[where] = ([], [])
                 self._sizes[where] = 0
             collected[0].append(Row(key, event_time, record.append_time, record.offset, index, values))
-        size = len(record.value) + ROW_BYTES
         for partition, count in counts.items():
             where = (view.id, partition)
             if record.reply is not None:
                 self._open[where][1].append(Waiting(record.reply, count))
-            self._sizes[where] += count * size
+            self._sizes[where] += size + count * ROW_BYTES  # the size of all rows: simple, and never too low
             if self._sizes[where] > MAX_UPDATE_BYTES:
                 self._close(where, *self._open.pop(where))
         return [(view.id, partition, count) for partition, count in counts.items()]
@@ -111,6 +113,8 @@ class SourceTransform:
         self.plan = plan
         self.source = source
         self._reader = avro.parse(source.schema)
+        is_flat = all(column.dtype["type"] in SCALARS for column in source.columns)
+        self._copy: Copy = dict if is_flat else deepcopy  # no view sees what another one's function did to the record
         self._views = [(view, functions[view.key], compile_row_builder(view)) for view in plan.views_of(source.name)]
 
     def __call__(
@@ -135,19 +139,19 @@ class SourceTransform:
             failures: list[tuple[int, str]] = []
             for view, function, build in self._views:
                 try:
-                    built = _rows(function, build, dict(decoded))
+                    built, size = _rows(function, build, self._copy(decoded))
                 except RecordError as error:
                     failures.append((view.id, error.message))
                     if record.reply is None:
                         outcome.rejects.append(Reject(record, error.record_code, error.message, view.key))
                     continue
                 outcome.rows += len(built)
-                sent += packer.add(record, view, built)
+                sent += packer.add(record, view, built, size)
             _answer(outcome, record, sent, failures)
         packer.close()
         return outcome
 
-    def decode(self, value: bytes, writers: Mapping[int, avro.ParsedSchema | None]) -> Mapping[str, Any]:
+    def decode(self, value: bytes, writers: Mapping[int, avro.ParsedSchema | None]) -> dict[str, Any]:
         """Returns a record in the source's schema.
 
         Raises:
@@ -186,27 +190,47 @@ def _answer(
 
 def _rows(
     function: ViewFunction, build: Callable[[Mapping[str, Any]], BuiltRow], record: dict[str, Any]
-) -> list[BuiltRow]:
-    """Runs a view's function on one record.
+) -> tuple[list[BuiltRow], int]:
+    """Runs a view's function on one record; returns its rows and their size in bytes.
 
     Raises:
         RecordError: the function failed, or returned what is not a row of the view.
     """
     try:
-        returned = function(record)
-    except (KeyboardInterrupt, GeneratorExit):
+        return _built(function(record), build)
+    except (RecordError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        # The function is the user's: whatever it raises, SystemExit included, is this record's failure alone.
-        raise RecordError(FUNCTION_FAILED, f"{type(error).__name__}: {error}") from error
+        # The function is the user's, and so is what it returns: whatever they raise, SystemExit included, is this
+        # record's failure alone.
+        raise RecordError(FUNCTION_FAILED, _described(error)) from error
+
+
+def _described(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception as broken:  # noqa: BLE001 - the text of a user's exception is made by the user's code
+        return f"{name}, whose text cannot be made: {type(broken).__name__}"
+
+
+def _built(returned: Any, build: Callable[[Mapping[str, Any]], BuiltRow]) -> tuple[list[BuiltRow], int]:
     if returned is None:
-        return []
+        return [], 0
     if isinstance(returned, Mapping):
-        return [build(returned)]
+        returned = (returned,)
     if not isinstance(returned, list | tuple) or not all(isinstance(row, Mapping) for row in returned):
         problem = f"expected a dict, a list of dicts or None, the function returned {type(returned).__name__}"
         raise RecordError(FUNCTION_FAILED, problem)
     if len(returned) > MAX_ROWS_PER_RECORD:
         problem = f"expected at most {MAX_ROWS_PER_RECORD} rows of one record, the function returned {len(returned)}"
         raise RecordError(FUNCTION_FAILED, problem)
-    return [build(row) for row in returned]
+    rows: list[BuiltRow] = []
+    size = 0
+    for row in returned:
+        rows.append(build(row))
+        size += len(encode(rows[-1]))
+        if size > MAX_ROWS_BYTES:
+            problem = f"expected at most {MAX_ROWS_BYTES} bytes of rows of one record, the function returned more"
+            raise RecordError(FUNCTION_FAILED, problem)
+    return rows, size

@@ -135,11 +135,16 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
 
 Ack = Transformed | Written
 
-_ENCODER = msgspec.msgpack.Encoder()
+encode = msgspec.msgpack.Encoder().encode
 _UPDATE = msgspec.msgpack.Decoder(Update)
 _ACKS = msgspec.msgpack.Decoder(tuple[int, list[Ack]])
 
-encode_update = _ENCODER.encode
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)  # msgspec lets through what a text's bytes raise
+
+
+def encode_update(update: Update) -> bytes:
+    """Returns the message of an update."""
+    return encode(update)
 
 
 def decode_update(data: bytes) -> Update:
@@ -150,7 +155,7 @@ def decode_update(data: bytes) -> Update:
     """
     try:
         update = _UPDATE.decode(data)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise CodecError(f"not an update: {error}") from error
     if update.format != MESSAGE_FORMAT:
         raise CodecError(f"update has format {update.format}, expected {MESSAGE_FORMAT}; upgrade Headrace")
@@ -159,7 +164,7 @@ def decode_update(data: bytes) -> Update:
 
 def encode_acks(acks: list[Ack]) -> bytes:
     """Returns a message of answers for one reply partition."""
-    return _ENCODER.encode((MESSAGE_FORMAT, acks))
+    return encode((MESSAGE_FORMAT, acks))
 
 
 def decode_acks(data: bytes) -> list[Ack]:
@@ -170,7 +175,7 @@ def decode_acks(data: bytes) -> list[Ack]:
     """
     try:
         version, acks = _ACKS.decode(data)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise CodecError(f"not a list of answers: {error}") from error
     if version != MESSAGE_FORMAT:
         raise CodecError(f"answers have format {version}, expected {MESSAGE_FORMAT}; upgrade Headrace")

@@ -1,7 +1,7 @@
 """The kinds of partials that tiles hold: what rows are lifted to, and what tiles and windows merge.
 
-Invariant: for every kind, merging the lifts of any split of some rows, in any order, gives the lift of all of them (event
-times are distinct), so a tile's content depends on the set of its rows alone.
+Invariant: for every kind, merging the lifts of any split of some rows, in any order, gives the lift of all of them
+(event times are distinct), so a tile's content depends on the set of its rows alone.
 
 A partial is made of what MessagePack holds; ``None`` stands for "no row at all". Columns may be null; a null counts as
 a row but adds nothing (`reference/tecton-http-api.md` §5: nulls excluded).
@@ -83,11 +83,9 @@ class FloatSum:
         return partials[0] if len(partials) == 1 else exact_sum.merge(partials)
 
 
-def _rank(value: Any) -> Any:
+def _rank(value: float) -> tuple[bool, float, float]:
     """Orders floats so that NaN is greatest, as SQL engines do; -0.0 sorts before 0.0."""
-    if isinstance(value, float):
-        return (isnan(value), 0.0 if isnan(value) else value, copysign(1.0, value))
-    return value
+    return (isnan(value), 0.0 if isnan(value) else value, copysign(1.0, value))
 
 
 @dataclass(frozen=True, slots=True)

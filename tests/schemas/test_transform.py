@@ -1,0 +1,264 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas import avro
+from schemas.errors import RecordError
+from schemas.keys import encode_join_keys, partition_of
+from schemas.plan import Plan
+from schemas.repository import load_repository
+from schemas.rows import micros
+from schemas.transform import (
+    MAX_ROWS_BYTES,
+    MAX_ROWS_PER_RECORD,
+    MAX_UPDATE_BYTES,
+    SourceRecord,
+    SourceTransform,
+    Transformation,
+)
+from schemas.updates import Reply, Transformed, Update, decode_update
+from tests.schemas.repositories import plan_of, view
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+SCHEMA_ID = 7
+REPLY = Reply(3, b"request", 5)
+
+
+def transform_of(text: str) -> SourceTransform:
+    plan = plan_of(text, number=42)
+    source = msgspec.structs.replace(plan.sources["events"], schema_id=SCHEMA_ID)
+    views = load_repository(plan.files, "repo").views
+    return SourceTransform(
+        plan, source, {f"{name}@{version}": item.function for (name, version), item in views.items()}
+    )
+
+
+def framed(plan: Plan, **values: Any) -> bytes:
+    record = {"user": "u", "x": 1.0, "tags": ["a"], "at": AT, **values}
+    return avro.frame(SCHEMA_ID, avro.parse(plan.sources["events"].schema), record)
+
+
+def source_record(
+    transform: SourceTransform, offset: int = 0, reply: Reply | None = None, **values: Any
+) -> SourceRecord:
+    return SourceRecord(2, offset, 1_767_312_000_000, framed(transform.plan, **values), reply)
+
+
+def run(text: str, *, reply: Reply | None = None, **values: Any) -> Transformation:
+    transform = transform_of(text)
+    return transform([source_record(transform, 9, reply, **values)], {})
+
+
+def updates(outcome: Transformation) -> list[Update]:
+    return [decode_update(data) for _, data in outcome.updates]
+
+
+def failure(body: str) -> str:
+    outcome = run(view(body=body))
+    (reject,) = outcome.rejects
+    assert (reject.code, reject.view, outcome.updates) == ("UDF_EXECUTION_FAILED", "totals@V1", [])
+    return reject.message
+
+
+def test_a_record_becomes_a_row_with_all_that_state_and_log_need() -> None:
+    outcome = run(view(), reply=REPLY)
+    ((partition, data),) = outcome.updates
+    update = decode_update(data)
+    assert partition == partition_of(encode_join_keys(["u"]), 4)
+    assert (update.plan, update.view, update.source_partition) == (42, 10, 2)
+    (row,) = update.rows
+    assert (row.key, row.event_time) == (encode_join_keys(["u"]), micros(AT))
+    assert (row.append_time, row.offset, row.index) == (1_767_312_000_000, 9, 0)
+    assert row.values == ["u", micros(AT), 1.0]
+    assert [(waiting.reply, waiting.rows) for waiting in update.waiting] == [(REPLY, 1)]
+    assert outcome.acks == {3: [Transformed(b"request", 5, [(10, partition, 1)], [])]}
+    assert outcome.rows == 1
+
+
+def test_a_dropped_record_is_answered_with_nothing_sent() -> None:
+    outcome = run(view(body="return None"), reply=REPLY)
+    assert outcome.acks == {3: [Transformed(b"request", 5, [], [])]}
+    assert (outcome.updates, outcome.rejects, outcome.rows) == ([], [], 0)
+
+
+def test_an_empty_list_drops_the_record_too() -> None:
+    assert run(view(body="return []")).updates == []
+
+
+def test_rows_of_one_record_are_numbered_and_go_to_their_partitions() -> None:
+    outcome = run(view(body="return [{**record, 'user': str(n)} for n in range(20)]"), reply=REPLY)
+    indices = sorted(row.index for update in updates(outcome) for row in update.rows)
+    assert indices == list(range(20))
+    (answer,) = outcome.acks[3]
+    assert isinstance(answer, Transformed)
+    sent = {partition: count for _, partition, count in answer.sent}
+    assert sent == {partition: len(decode_update(data).rows) for partition, data in outcome.updates}
+    assert sent == {partition: decode_update(data).waiting[0].rows for partition, data in outcome.updates}
+    for partition, data in outcome.updates:
+        assert all(partition_of(row.key, 4) == partition for row in decode_update(data).rows)
+
+
+def test_one_views_failure_is_its_own() -> None:
+    text = view("broken", body="return record['nothing']") + view("works")
+    outcome = run(text, reply=REPLY)
+    (answer,) = outcome.acks[3]
+    assert isinstance(answer, Transformed)
+    assert [sent[0] for sent in answer.sent] == [11]
+    assert answer.failures == [(10, "KeyError: 'nothing'")]
+    assert outcome.rejects == []  # its producer was told
+
+
+def test_a_failure_nobody_waits_for_goes_to_the_dead_letters() -> None:
+    text = view("broken", body="return record['nothing']") + view("works")
+    outcome = run(text)
+    assert [(reject.view, reject.message) for reject in outcome.rejects] == [("broken@V1", "KeyError: 'nothing'")]
+    assert [update.view for update in updates(outcome)] == [11]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise ValueError('no')", "ValueError: no"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("return 5", "expected a dict, a list of dicts or None, the function returned int"),
+        ("return [record, 5]", "expected a dict, a list of dicts or None, the function returned list"),
+        ("yield record", "expected a dict, a list of dicts or None, the function returned generator"),
+        (
+            "return {**record, 'x': 'one'}",
+            "view 'totals': column 'x': expected float64, the function returned str 'one'",
+        ),
+        ("return [record] * 1001", f"expected at most {MAX_ROWS_PER_RECORD} rows of one record, the function returned"),
+        ("return record['x'] / 0", "ZeroDivisionError: float division by zero"),
+    ],
+)
+def test_whatever_a_function_does_wrong_is_said_in_words(body: str, message: str) -> None:
+    assert failure(body).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "class E(Exception):\n        def __str__(self): raise OSError\n    raise E",
+            "E, whose text cannot be made: OSError",
+        ),
+        (
+            "class V:\n        def __repr__(self): raise OSError('no')\n    return {**record, 'x': V()}",
+            "OSError: no",
+        ),
+        (
+            "from collections import UserDict\n    return type('D', (UserDict,), {'get': lambda *_: 1 / 0})()",
+            "ZeroDivisionError: division by zero",
+        ),
+    ],
+    ids=["text of an exception", "text of a value", "mapping"],
+)
+def test_objects_of_the_user_cannot_break_out(body: str, message: str) -> None:
+    assert failure(body) == message
+
+
+def test_keyboard_interrupt_ends_the_run() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(view(body="raise KeyboardInterrupt"))
+
+
+def test_no_view_sees_what_another_ones_function_did_to_the_record() -> None:
+    features = ', schema=[Field("n", Int64)]'
+    text = view("a", features, "record['tags'].append('b'); record['x'] = None; return {**record, 'n': 1}")
+    outcome = run(text + view("b", features, "return {**record, 'n': len(record['tags']) if record['x'] else -1}"))
+    assert [update.rows[0].values[-1] for update in updates(outcome)] == [1, 1]
+
+
+def test_rows_too_large_for_a_message_are_refused() -> None:
+    text = view(options="", body="return [record] * 900")
+    transform = transform_of(text)
+    tags = ["x" * 1000] * (MAX_ROWS_BYTES // 900 // 1000 + 1)
+    (reject,) = transform([source_record(transform, tags=tags)], {}).rejects
+    assert (
+        reject.message == f"expected at most {MAX_ROWS_BYTES} bytes of rows of one record, the function returned more"
+    )
+
+
+def test_messages_are_closed_as_they_grow_and_split_no_record() -> None:
+    transform = transform_of(view(options="", body="return [record, {**record, 'at': record['at'] + timedelta(1)}]"))
+    tags = ["x" * 1000] * 30
+    records = [source_record(transform, offset, Reply(0, b"r", offset), tags=tags) for offset in range(20)]
+    outcome = transform(records, {})
+    messages = updates(outcome)
+    assert len(messages) > 2
+    assert max(len(data) for _, data in outcome.updates) < MAX_UPDATE_BYTES + 70_000
+    assert [row.offset for update in messages for row in update.rows] == [n for n in range(20) for _ in range(2)]
+    for update in messages:
+        assert [waiting.reply.index for waiting in update.waiting] == sorted({row.offset for row in update.rows})
+        assert {waiting.rows for waiting in update.waiting} == {2}
+
+
+def test_what_a_function_makes_counts_for_the_size_of_messages() -> None:
+    transform = transform_of(view(options="", body="return {**record, 'tags': ['x' * 100_000]}"))
+    outcome = transform([source_record(transform, offset) for offset in range(10)], {})
+    assert [len(update.rows) for update in updates(outcome)] == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "message"),
+    [
+        (b"", "MALFORMED", "expected the Confluent wire format (0x00, schema id, Avro body), got nothing"),
+        (b"{}", "MALFORMED", "expected the Confluent wire format (0x00, schema id, Avro body), got 2 bytes"),
+        (b"\x00\x00\x00\x00\x07\x01", "MALFORMED", "the Avro body does not decode"),
+        (b"\x00\x00\x00\x00\x63\x01", "UNKNOWN_SCHEMA", "schema id 99 is not in the registry; register the schema"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_rejected_whole_and_answered(value: bytes, code: str, message: str) -> None:
+    transform = transform_of(view() + view("other"))
+    for reply in (None, REPLY):
+        record = SourceRecord(0, 1, 2, value, reply)
+        outcome = transform([record, source_record(transform, 2)], {99: None})
+        (reject,) = outcome.rejects
+        assert (reject.record, reject.code, reject.view) == (record, code, "")
+        assert reject.message.startswith(message)
+        expected = (
+            {} if reply is None else {3: [Transformed(b"request", 5, [], [(10, reject.message), (11, reject.message)])]}
+        )
+        assert outcome.acks == expected
+        assert len(outcome.updates) == 2
+
+
+def test_a_record_no_view_may_see_is_rejected_with_the_given_words() -> None:
+    transform = transform_of(view())
+    record = source_record(transform, reply=REPLY)
+    outcome = transform.refuse(record, "CODE", "words")
+    assert [(reject.code, reject.message, reject.record) for reject in outcome.rejects] == [("CODE", "words", record)]
+    assert outcome.acks == {3: [Transformed(b"request", 5, [], [(10, "words")])]}
+
+
+def test_records_of_an_older_schema_are_read_with_its_own() -> None:
+    transform = transform_of(view())
+    older = avro.parse(
+        '{"type":"record","name":"events","fields":[{"name":"user","type":"string"},'
+        '{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}}]}'
+    )
+    value = avro.frame(3, older, {"user": "u", "at": AT + timedelta(microseconds=1)})
+    (update,) = updates(transform([SourceRecord(0, 0, 0, value, None)], {3: older}))
+    assert update.rows[0].values == ["u", micros(AT) + 1, None]
+
+
+def test_decode_says_what_is_wrong() -> None:
+    with pytest.raises(RecordError, match="got nothing"):
+        transform_of(view()).decode(b"", {})
+
+
+def test_the_outcome_does_not_depend_on_the_batches() -> None:
+    def rows(batches: Sequence[Sequence[SourceRecord]]) -> list[Any]:
+        return [
+            msgspec.to_builtins(row)
+            for batch in batches
+            for update in updates(transform(batch, {}))
+            for row in update.rows
+        ]
+
+    transform = transform_of(view())
+    records = [source_record(transform, offset, x=float(offset)) for offset in range(10)]
+    assert rows([records]) == rows([[record] for record in records]) == rows([records[:3], records[3:]])
