@@ -20,22 +20,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.keys import meta_key, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
+from schemas.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
 from schemas.plan import ViewPlan, partial_kinds, stored_columns
 from schemas.state_reader import Reader
 from schemas.updates import VERSION_BYTES, Row, Update, Value, version_bytes
-
-NEXT_OFFSET = meta_key("next_offset")
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 
 Tile = list[Any]  # [greatest event time, partial, ...]
-
-
-def watermark_key(view: int) -> bytes:
-    """Returns the key of a view's watermark in one partition."""
-    return meta_key(f"watermark/{view}")
 
 
 class Message(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from itertools import islice, pairwise
 from typing import Final
 
-from schemas.keys import meta_key, row_prefix, tile_prefix, time_of
+from schemas.keys import WATERMARKS, row_prefix, tile_prefix, time_of
 from schemas.plan import ViewPlan
 from schemas.state_reader import Reader
 from schemas.windows import DAY
@@ -21,9 +21,8 @@ MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
 _ROWS = row_prefix(0, b"")[:1]
 _TILES = tile_prefix(0, b"")[:1]
-_WATERMARKS = meta_key("watermark/")
-_FIRST = min(_ROWS, _TILES, _WATERMARKS)
-_END = bytes([max(_ROWS, _TILES, _WATERMARKS)[0] + 1])
+_FIRST = min(_ROWS, _TILES, WATERMARKS)
+_END = bytes([max(_ROWS, _TILES, WATERMARKS)[0] + 1])
 _VIEW = slice(1, 9)  # of row and tile keys (``schemas.keys``)
 _KEY = slice(0, -8)
 _RESOLUTION = slice(-16, -8)
@@ -51,8 +50,8 @@ def sweep(
 
 
 def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], now: int) -> bool:
-    if key.startswith(_WATERMARKS):
-        return int(key[len(_WATERMARKS) :]) not in views
+    if key.startswith(WATERMARKS):
+        return int(key[len(WATERMARKS) :]) not in views
     space = key[:1]
     if space not in {_ROWS, _TILES}:
         return False

@@ -6,7 +6,8 @@ Invariant: the offset is written with the rows it covers or not at all, so it al
 from collections.abc import Sequence
 from typing import Protocol
 
-from processors.materialize import NEXT_OFFSET, decode
+from processors.materialize import decode
+from schemas.keys import NEXT_OFFSET
 from schemas.state_reader import Reader
 
 

@@ -73,6 +73,15 @@ def meta_key(name: str) -> bytes:
     return b"M" + name.encode("ascii")
 
 
+NEXT_OFFSET = meta_key("next_offset")
+WATERMARKS = meta_key("watermark/")
+
+
+def watermark_key(view: int) -> bytes:
+    """Returns the key of a view's watermark in one partition."""
+    return WATERMARKS + str(view).encode("ascii")
+
+
 def murmur2(data: bytes) -> int:
     """Returns Kafka's 32-bit hash of a key (org.apache.kafka.common.utils.Utils.murmur2), as an unsigned integer."""
     length = len(data)

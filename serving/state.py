@@ -13,7 +13,7 @@ from infra.databases import DatabaseResources, SecondaryDatabase
 from infra.logs import get_logger
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.errors import StorageError, UnavailableError
-from schemas.keys import meta_key
+from schemas.keys import watermark_key
 
 _decode: Final = msgspec.msgpack.Decoder(int).decode
 
@@ -69,7 +69,7 @@ class PartitionState:
     def watermark(self, view: int) -> int | None:
         """Returns the greatest event time seen of a view, in µs since the epoch; None before its first event."""
         if view not in self._watermarks:
-            value = self.reader.get(meta_key(f"watermark/{view}"))
+            value = self.reader.get(watermark_key(view))
             self._watermarks[view] = None if value is None else _decode(value)
         return self._watermarks[view]
 

@@ -7,15 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.materialize import (
-    NEXT_OFFSET,
     Materialization,
     Message,
     ViewState,
     decode,
     materialize,
-    watermark_key,
 )
-from schemas.keys import row_prefix, tile_prefix
+from schemas.keys import NEXT_OFFSET, row_prefix, tile_prefix, watermark_key
 from schemas.plan import ViewPlan
 from schemas.updates import VERSION_BYTES, decode_update, encode_update
 from serving.view_reads import view_reader

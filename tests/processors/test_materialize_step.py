@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.materialize import NEXT_OFFSET, Message
+from processors.materialize import Message
 from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.messages import OutMessage
 from processors.offline_log import OfflineLog, read_updates
 from processors.state_store import next_offset_of
 from schemas.errors import StorageError
+from schemas.keys import NEXT_OFFSET
 from schemas.plan import Plan, ViewPlan
 from schemas.updates import Reply, Update, Waiting, Written, decode_acks
 from tests.histories import History, examples, histories, updates_of

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.materialize import Message, ViewState, materialize, watermark_key
+from processors.materialize import Message, ViewState, materialize
 from processors.retention import sweep
-from schemas.keys import row_prefix, tile_prefix, time_of
+from schemas.keys import row_prefix, tile_prefix, time_of, watermark_key
 from schemas.plan import ViewPlan
 from schemas.windows import DAY
 from serving.view_reads import view_reader

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from processors.materialize import Message, ViewState, decode, materialize, watermark_key
-from schemas.keys import encode_join_keys, partition_of
+from processors.materialize import Message, ViewState, decode, materialize
+from schemas.keys import encode_join_keys, partition_of, watermark_key
 from schemas.plan import ViewPlan
 from tests.memory_state import MemoryState
 from tests.serving.world import PARTITIONS, update_of

@@ -4,9 +4,8 @@ import pytest
 
 from infra.databases import DatabaseResources
 from infra.paths import secondaries_path, state_path
-from processors.materialize import watermark_key
 from schemas.errors import UnavailableError
-from schemas.keys import encode_join_keys, partition_of
+from schemas.keys import encode_join_keys, partition_of, watermark_key
 from serving.state import OnlineState
 from tests.serving.world import NOON, PARTITIONS, SECOND, Writer, plan_of, service_text, view_text
 
