@@ -19,14 +19,13 @@ from bench.harness import REPOSITORIES, scratch
 from headrace.applying import read_repository
 from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.disk import LocalDisk
-from processors.isolation import transform_of
 from processors.materialize import Message, ViewState, materialize
 from processors.offline_log import OfflineLog
 from schemas.compile import compile_services, compile_sources, compile_views
 from schemas.keys import encode_join_keys
 from schemas.plan import Plan, ViewPlan
 from schemas.repository import digest, load_repository
-from schemas.transform import SourceRecord
+from schemas.transform import SourceRecord, SourceTransform
 from schemas.updates import decode_update
 from schemas.windows import DAY
 from serving.view_reads import view_reader
@@ -104,7 +103,7 @@ def _write_path(plan: Plan, records: Sequence[SourceRecord]) -> Mapping[str, flo
 def _process(
     plan: Plan, records: Sequence[SourceRecord], database: PrimaryDatabase, log: OfflineLog
 ) -> Mapping[str, float]:
-    transform = transform_of(plan, events.SOURCE)
+    transform = _transform(plan)
     view = _view(plan)
     states = {view.id: ViewState(view)}
     seconds: dict[str, float] = defaultdict(float)
@@ -146,6 +145,12 @@ def _read_path(plan: Plan) -> float:
         for key in keys:
             reader.read(database, key, now)
         return (time.thread_time() - started) * 1e6 / READS
+
+
+def _transform(plan: Plan) -> SourceTransform:
+    views = load_repository(plan.files, "clicks").views
+    functions = {f"{name}@{version}": view.function for (name, version), view in views.items()}
+    return SourceTransform(plan, plan.sources[events.SOURCE], functions)
 
 
 def _view(plan: Plan) -> ViewPlan:
