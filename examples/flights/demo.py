@@ -19,6 +19,7 @@ from functools import partial
 from typing import Final
 
 import click
+import httpx
 from rich.console import Console
 
 from examples.flights import report
@@ -31,10 +32,11 @@ from examples.flights.reads import FeatureReader, Reading, all_keys, read_all
 from examples.flights.system import WORKSPACE, DemoError, System, apply_repository, running_system, wait_until
 from headrace.current_plan import current_plan
 from headrace.lags import lags
+from schemas.errors import HeadraceError
 from schemas.plan import Plan
 
 TAKE_UP_SECONDS: Final = 30.0
-SETTLE_SECONDS: Final = 300.0
+SETTLE_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ def main(*, whole_year: bool, days: int, keep: bool) -> None:
             if keep:
                 console.print(f"data folder: {system.data}")
             problems = run(console, system, load_flights(datetime.now(UTC), None if whole_year else days))
-    except DemoError as error:
-        problems = [str(error)]
+    except (DemoError, HeadraceError, httpx.HTTPError) as error:
+        problems = [f"{type(error).__name__}: {error}"]
     report.show_end(console, problems)
     sys.exit(1 if problems else 0)
 
@@ -76,7 +78,7 @@ def run(console: Console, system: System, flights: Sequence[Flight]) -> list[str
     with FeatureReader(system.serving, system.key) as reader:
         wait_until(
             lambda: is_taken(system, flights[0]) and reader.is_served(flights[0]),
-            "definitions in force",
+            "the servers take the definitions up",
             TAKE_UP_SECONDS,
         )
     rows = OfflineRows(system.data, plan)
@@ -109,8 +111,10 @@ def send_and_read(console: Console, system: System, flights: Sequence[Flight], p
 
         sent = send(flights, system, on_ack, on_produce)
         sent_seconds = time.perf_counter() - sent.started
-        wait_until(lambda: rows.read_on() >= sent.taken, "every flight in the offline log", SETTLE_SECONDS)
-        wait_until(lambda: not any(each.lag for each in lags(system.kafka, plan)), "no lag", SETTLE_SECONDS)
+        wait_until(lambda: rows.read_on() >= sent.taken, "the offline log has every flight", SETTLE_SECONDS)
+        wait_until(
+            lambda: not any(each.lag for each in lags(system.kafka, plan)), "processors report no lag", SETTLE_SECONDS
+        )
         return Stream(sent, acked, produced, sent_seconds, time.perf_counter() - sent.started)
 
 
