@@ -77,6 +77,7 @@ def run(extent: Extent) -> Results:
         Figure("pipeline: events to state and offline log", [r.rate for r in runs], "events/s", EVENTS_PER_SECOND),
         Figure("pipeline: stock Faust agent, one sum", [r.stock_rate for r in runs], "events/s"),
         Figure("pipeline: times a stock agent", [r.rate / r.stock_rate for r in runs], "×", TIMES_STOCK),
+        Figure("pipeline: processor busy", [100 * r.work.processor_cpu / r.work.seconds for r in runs], "%"),
         Figure("pipeline: CPU of the processor", [r.work.processor_cpu * per_event for r in runs], "µs/event"),
         Figure("pipeline: CPU of the broker", [r.work.broker_cpu * per_event for r in runs], "µs/event"),
     ]
