@@ -113,9 +113,10 @@ class SourceTransform:
         self.plan = plan
         self.source = source
         self._reader = avro.parse(source.schema)
-        is_flat = all(column.dtype["type"] in SCALARS for column in source.columns)
-        self._copy: Copy = dict if is_flat else deepcopy  # no view sees what another one's function did to the record
         self._views = [(view, functions[view.key], compile_row_builder(view)) for view in plan.views_of(source.name)]
+        # No view sees what another one's function did to the record; a deep copy takes 10 µs, so only where it must be.
+        is_flat = all(column.dtype["type"] in SCALARS for column in source.columns)
+        self._copy: Copy = dict if is_flat or len(self._views) == 1 else deepcopy
 
     def __call__(
         self, records: Sequence[SourceRecord], writers: Mapping[int, avro.ParsedSchema | None]
@@ -217,9 +218,9 @@ def _described(error: BaseException) -> str:
 def _built(returned: Any, build: Callable[[Mapping[str, Any]], BuiltRow]) -> tuple[list[BuiltRow], int]:
     if returned is None:
         return [], 0
-    if isinstance(returned, Mapping):
+    if isinstance(returned, (dict, Mapping)):  # the first is the common case; the abstract class costs 0.3 µs more
         returned = (returned,)
-    if not isinstance(returned, list | tuple) or not all(isinstance(row, Mapping) for row in returned):
+    elif not isinstance(returned, list | tuple) or not all(isinstance(row, Mapping) for row in returned):
         problem = f"expected a dict, a list of dicts or None, the function returned {type(returned).__name__}"
         raise RecordError(FUNCTION_FAILED, problem)
     if len(returned) > MAX_ROWS_PER_RECORD:

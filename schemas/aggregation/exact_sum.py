@@ -13,6 +13,7 @@ counted apart, and a sum beyond the range of a double is kept as a fraction:
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import chain
 from math import fsum, inf, isfinite, isnan, nan
 from typing import cast
 
@@ -76,8 +77,15 @@ def _lift_unusual(values: Sequence[float]) -> Partial:
     return [counts, *total] if any(counts) else total
 
 
-def merge(partials: Iterable[Partial]) -> Partial:
+def merge(partials: Sequence[Partial]) -> Partial:
     """Returns the partial of everything that went into the given ones."""
+    try:
+        return cast("Partial", _expansion(list(chain.from_iterable(cast("Sequence[list[float]]", partials)))))
+    except (OverflowError, TypeError):  # counts or fractions among them, or too large a sum
+        return _merge_unusual(partials)
+
+
+def _merge_unusual(partials: Iterable[Partial]) -> Partial:
     counts = [0, 0, 0]
     parts: list[object] = []
     for partial in partials:

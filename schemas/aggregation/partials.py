@@ -17,7 +17,9 @@ a row but adds nothing (`reference/tecton-http-api.md` §5: nulls excluded).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from math import copysign, isnan
+from operator import itemgetter
 from typing import Any, Protocol
 
 from schemas.aggregation import exact_sum
@@ -128,18 +130,15 @@ class Last:
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """See ``PartialKind``."""
-        if len(partials) == 1:
-            return partials[0]
-        return self._newest([pair for partial in partials for pair in _pairs(partial)])
+        ordered = sorted(filter(None, partials), key=itemgetter(0))
+        if all(earlier[-2] < later[0] for earlier, later in pairwise(ordered)):  # tiles side by side: nothing to sort
+            return list(chain.from_iterable(ordered))[-2 * self.n :]
+        return self._newest([pair for partial in ordered for pair in _pairs(partial)])
 
     def _newest(self, pairs: list[tuple[int, Any]]) -> list[Any]:
         if len(pairs) > 1:
-            pairs.sort(key=_time)
+            pairs.sort(key=itemgetter(0))
         return [part for pair in pairs[-self.n :] for part in pair]
-
-
-def _time(pair: tuple[int, Any]) -> int:
-    return pair[0]
 
 
 def _pairs(flat: Sequence[Any]) -> list[tuple[int, Any]]:
