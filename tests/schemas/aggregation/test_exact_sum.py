@@ -42,8 +42,8 @@ def test_partials_are_equal_however_values_are_grouped_and_ordered(
 ) -> None:
     shuffled = list(values)
     random.shuffle(shuffled)
-    one = exact_sum.merge(map(exact_sum.lift, split(values, some)))
-    other = exact_sum.merge(map(exact_sum.lift, split(shuffled, others)))
+    one = exact_sum.merge([exact_sum.lift(part) for part in split(values, some)])
+    other = exact_sum.merge([exact_sum.lift(part) for part in split(shuffled, others)])
     assert encoded(one) == encoded(other) == encoded(exact_sum.lift(values))
 
 
