@@ -3,11 +3,11 @@
 In this order:
 
 1. Read the repository, and the topic of definitions to its end.
-2. Compile; compare with what is applied; refuse what may not change.
+2. Compile; compare with what is applied. If anything may not change, nothing is done.
 3. Register the Avro schemas.
-4. Make the topics.
+4. Make the topics, also where nothing changed: that is how a lost one comes back.
 5. Publish new views; the offset of each message is the view's id.
-6. Publish the plan: running processes take it up.
+6. Publish the plan, unless another apply was quicker: running processes take it up.
 
 Invariant: until step 6 nothing that runs has changed; a crash before it leaves schemas, topics and view messages that
 the next apply finds or that nobody refers to.
@@ -21,16 +21,16 @@ from typing import Final
 import msgspec
 
 from infra.definitions import MAX_PLAN_BYTES, DefinitionsFollower, publish_plan, publish_view
-from infra.kafka_clients import ensure_topics, producer
+from infra.kafka_clients import ensure_topics, producer, warm
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics, workspace_topics
 from schemas.changes import Change, carry_ids, changes
 from schemas.compile import compile_services, compile_sources, compile_views
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
-from schemas.plan import Plan, encode
-from schemas.repository import digest, load_repository
-from schemas.topics import source_topic, value_subject
+from schemas.plan import Plan, SourcePlan, encode
+from schemas.repository import Repository, digest, load_repository
+from schemas.topics import DEFINITIONS_TOPIC, source_topic, value_subject
 
 READ_SECONDS: Final = 20.0
 SUFFIXES: Final = (".py", ".avsc")
@@ -39,10 +39,20 @@ SKIPPED_FOLDERS: Final = frozenset({"__pycache__", ".venv", ".git", ".headrace"}
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply found and did; ``plan`` is the number it published, None if nothing was."""
+    """What an apply found and did.
+
+    Attributes:
+        changes: all differences, refused ones included.
+        plan: what was published, with its number and ids; None if nothing was.
+    """
 
     changes: list[Change]
-    plan: int | None
+    plan: Plan | None
+
+    @property
+    def refused(self) -> list[Change]:
+        """The changes that must not be made; one is enough for none to be made."""
+        return [change for change in self.changes if change.problem is not None]
 
 
 def read_repository(folder: Path) -> dict[str, str]:
@@ -77,52 +87,82 @@ def apply_repository(folder: Path, settings: Settings, *, dry_run: bool) -> Appl
         dry_run: show the changes, change nothing.
 
     Raises:
-        DefinitionError: the repository does not compile.
-        IncompatibleChangeError: it would change what must not change; names each object and reason.
-        UnavailableError: Kafka is away.
+        DefinitionError: the repository does not compile, or its plan is too large.
+        IncompatibleChangeError: what is applied was written by a newer version of Headrace.
+        UnavailableError: Kafka is away, or another apply was made meanwhile.
     """
     files = read_repository(folder)
     repository = load_repository(files, str(folder))
     ensure_topics(settings.bootstrap, control_topics(settings.replication))
-    follower = DefinitionsFollower(settings.bootstrap)
-    follower.start()
+    definitions = DefinitionsFollower(settings.bootstrap)
+    definitions.start()
     try:
-        try:
-            follower.wait_caught_up(READ_SECONDS)
-        except TimeoutError as error:
-            raise UnavailableError(f"{error}; check that Kafka runs, and try again") from error
-        current = follower.plan(settings.workspace)
+        current = _current(definitions, settings.workspace)
+        plan = _compiled(repository, current, settings)
+        if len(encode(plan)) > MAX_PLAN_BYTES:
+            raise DefinitionError(
+                f"{folder}: the plan exceeds {MAX_PLAN_BYTES} bytes; move data files out of the repository"
+            )
+        found = Applied(changes(current, plan), None)
+        if dry_run or found.refused:
+            return found
+        if current is not None and not found.changes:
+            ensure_topics(settings.bootstrap, workspace_topics(current, settings.replication))
+            return found
+        return Applied(found.changes, _publish(plan, current, definitions, settings))
     finally:
-        follower.stop()
+        definitions.stop()
+
+
+def _current(definitions: DefinitionsFollower, workspace: str) -> Plan | None:
+    definitions.read_to_end(READ_SECONDS)
+    if problem := definitions.unreadable(workspace):
+        raise IncompatibleChangeError(f"{problem}; applying with this version would undo it")
+    return definitions.plan(workspace)
+
+
+def _compiled(repository: Repository, current: Plan | None, settings: Settings) -> Plan:
+    """Returns the plan of a repository, with what stays from the one before: partitions, ids of unchanged views."""
     sources = compile_sources(repository, settings.source_partitions)
     if current is not None:
-        for name, source in current.sources.items():
-            if name in sources:
-                sources[name] = msgspec.structs.replace(sources[name], partitions=source.partitions)
-    plan = Plan(
+        for name in sources.keys() & current.sources.keys():
+            sources[name] = msgspec.structs.replace(sources[name], partitions=current.sources[name].partitions)
+    return Plan(
         workspace=settings.workspace,
         partitions=settings.partitions if current is None else current.partitions,
         sources=sources,
         views=carry_ids(current, compile_views(repository, sources)),
         services=compile_services(repository),
-        files=files,
-        digest=digest(files),
+        files=repository.files,
+        digest=digest(repository.files),
     )
-    found = changes(current, plan)
-    problems = [f"{change.object} ({change.detail}): {change.problem}" for change in found if change.problem]
-    if problems:
-        raise IncompatibleChangeError("\n".join(problems))
-    if len(encode(plan)) > MAX_PLAN_BYTES:
-        raise DefinitionError(
-            f"{folder}: the plan exceeds {MAX_PLAN_BYTES} bytes; move data files out of the repository"
+
+
+def _publish(plan: Plan, current: Plan | None, definitions: DefinitionsFollower, settings: Settings) -> Plan:
+    sources = _registered(plan, settings)
+    ensure_topics(settings.bootstrap, workspace_topics(plan, settings.replication))
+    client = producer(settings.bootstrap)
+    warm(client, DEFINITIONS_TOPIC)
+    nonce = os.urandom(8).hex()
+    views = {
+        key: view
+        if view.id >= 0
+        else msgspec.structs.replace(view, id=publish_view(client, plan.workspace, view, nonce))
+        for key, view in plan.views.items()
+    }
+    newest = _current(definitions, plan.workspace)
+    if newest is not None and (current is None or newest.number != current.number):
+        raise UnavailableError(
+            f"another apply changed workspace {plan.workspace!r} meanwhile (plan {newest.number}); nothing was "
+            "applied: apply again to see what changes now"
         )
-    if dry_run or not found:
-        return Applied(found, None)
-    return Applied(found, _publish(plan, settings))
+    complete = msgspec.structs.replace(plan, sources=sources, views=views)
+    return msgspec.structs.replace(complete, number=publish_plan(client, complete))
 
 
-def _publish(plan: Plan, settings: Settings) -> int:
-    registry = SchemaRegistry(settings.bootstrap)
+def _registered(plan: Plan, settings: Settings) -> dict[str, SourcePlan]:
+    """Returns the plan's sources with the ids of their schemas."""
+    registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
     registry.start()
     try:
         sources = {}
@@ -130,17 +170,6 @@ def _publish(plan: Plan, settings: Settings) -> int:
             subject = value_subject(source_topic(plan.workspace, name))
             schema_id, _ = registry.register(subject, source.schema)
             sources[name] = msgspec.structs.replace(source, schema_id=schema_id)
+        return sources
     finally:
         registry.stop()
-    ensure_topics(settings.bootstrap, workspace_topics(plan, settings.replication))
-    client = producer(settings.bootstrap)
-    nonce = os.urandom(8).hex()
-    views = {}
-    for key, view in plan.views.items():
-        known = (
-            view
-            if view.id >= 0
-            else msgspec.structs.replace(view, id=publish_view(client, plan.workspace, view, nonce))
-        )
-        views[key] = known
-    return publish_plan(client, msgspec.structs.replace(plan, sources=sources, views=views))

@@ -3,7 +3,6 @@
 Invariant: all processes that have read the topic to the same offset hold the same plans.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -30,20 +29,15 @@ class DefinitionsFollower:
 
     def __init__(self, bootstrap: str) -> None:
         self._definitions = Definitions()
+        self._views: dict[str, dict[int, ViewPlan]] = {}
         self._follower = TopicFollower(bootstrap, DEFINITIONS_TOPIC, self._on_record)
-        self._changed = threading.Condition()
         self._subscribers: list[Callable[[], None]] = []
-        self._problem: str | None = None
+        self._problems: dict[bytes, str] = {}  # by key of the message that cannot be used
 
     @property
     def failure(self) -> str | None:
         """What keeps the definitions from being current, or None."""
-        return self._follower.failure or self._problem
-
-    @property
-    def views(self) -> Mapping[int, ViewPlan]:
-        """Every view that was ever applied, by id."""
-        return self._definitions.views
+        return self._follower.failure or "; ".join([*self._problems.values()]) or None
 
     def start(self) -> None:
         """Begin to follow; returns at once."""
@@ -65,54 +59,67 @@ class DefinitionsFollower:
         """Return the names of all workspaces that have a plan, sorted."""
         return tuple(sorted(self._definitions.plans))
 
-    def workspace_of(self, view: int) -> str:
-        """Return the workspace that a view was applied to."""
-        return self._definitions.workspace_of[view]
-
     def plan(self, workspace: str) -> Plan | None:
         """Return a workspace's plan; None before its first apply."""
         return self._definitions.plans.get(workspace)
+
+    def unreadable(self, workspace: str) -> str | None:
+        """Return why a workspace's newest plan cannot be used, or None if it can."""
+        return self._problems.get(plan_key(workspace))
+
+    def views_of(self, workspace: str) -> Mapping[int, ViewPlan]:
+        """Return every view that was ever applied to a workspace, by id; what is applied later appears in it."""
+        return self._views.setdefault(workspace, {})
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have a function called, in the follower's thread, after each message of the topic."""
         self._subscribers.append(callback)
 
-    def wait_for(self, workspace: str, number: int, timeout: float) -> Plan:
-        """Return the plan of a workspace once it is at least as new as ``number``.
+    def read_to(self, workspace: str, number: int, timeout: float) -> None:
+        """Read until a workspace's plan is as new as ``number``, or there turns out to be no such plan.
+
+        A plan's number is the offset of its message, and who names it has seen it there: the topic's end tells.
 
         Args:
             workspace: its name.
-            number: a plan number met in a message.
+            number: a plan number met in a message; whoever writes messages can make one up.
             timeout: seconds.
 
         Raises:
-            UnavailableError: the plan did not come in time.
+            UnavailableError: the topic cannot be read now, or the plan may be one that this process cannot use.
         """
+        if self._has(workspace, number):
+            return
+        self.read_to_end(timeout)
+        if not self._has(workspace, number) and (problem := self.unreadable(workspace)):
+            raise UnavailableError(f"plan {number} of workspace {workspace!r} is not known here: {problem}")
 
-        def arrived() -> bool:
-            plan = self.plan(workspace)
-            return plan is not None and plan.number >= number
+    def read_to_end(self, timeout: float) -> None:
+        """Do as `wait_caught_up`.
 
-        with self._changed:
-            if not self._changed.wait_for(arrived, timeout):
-                why = f" ({self.failure})" if self.failure else ""
-                message = f"plan {number} of workspace {workspace!r} did not arrive within {timeout:g} s{why}"
-                raise UnavailableError(message)
+        Raises:
+            UnavailableError: not within ``timeout`` seconds.
+        """
+        try:
+            self._follower.wait_caught_up(timeout)
+        except TimeoutError as error:
+            raise UnavailableError(f"{error}; check that Kafka runs, and try again") from error
+
+    def _has(self, workspace: str, number: int) -> bool:
         plan = self.plan(workspace)
-        if plan is None:
-            raise UnavailableError(f"workspace {workspace!r} was removed; apply a repository to it")
-        return plan
+        return plan is not None and plan.number >= number
 
     def _on_record(self, offset: int, key: bytes, value: bytes | None) -> None:
-        with self._changed:
-            try:
-                self._definitions.apply(offset, key, value)
-                self._problem = None
-            except (CodecError, UnicodeDecodeError) as error:
-                # The plan before it stays in force; readiness and the log say why.
-                self._problem = f"definitions message {offset} cannot be used: {error}"
-                _log.error("definitions message refused", offset=offset, problem=str(error))
-            self._changed.notify_all()
+        try:
+            self._definitions.apply(offset, key, value)
+            self._problems.pop(key, None)
+        except CodecError as error:
+            # The plan before it stays in force; readiness and the log say why.
+            self._problems[key] = f"definitions message {offset} cannot be used: {error}"
+            _log.error("definitions message refused", offset=offset, problem=str(error))
+        if offset in self._definitions.views:
+            workspace = self._definitions.workspace_of[offset]
+            self._views.setdefault(workspace, {})[offset] = self._definitions.views[offset]
         for callback in self._subscribers:
             callback()
 

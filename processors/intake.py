@@ -1,14 +1,14 @@
 """Kafka partitions as micro-batches: a thread that reads with confluent-kafka and feeds a Faust channel.
 
-Invariant: a partition's batches reach its owner in offset order without gaps, from the offset that the owner itself
-named, and none after ``open`` was cleared. In this order, a partition
+Invariant: a partition's batches reach its owner in offset order, from the offset that the owner itself named, and none
+after ``open`` was cleared. In this order, a partition
 
 1. is assigned: the owner is opened and names its start offset; reading begins there;
 2. is read: a batch takes a permit, goes to the channel, and gives the permit back when the owner is done with it;
 3. is revoked or lost: ``open`` is cleared in the event loop (no step runs from then on), batches on their way are
    dropped (the next owner reads them again), then the owner is closed and the partition let go.
 
-The shape, its figures and its traps: `reference/engine-shape.md`.
+The thread survives outages of Kafka: ``problem`` tells meanwhile what is wrong.
 """
 
 import asyncio
@@ -16,55 +16,37 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka_clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
 from infra.logs import get_logger
 from infra.metrics import CONSUMER_LAG
-from processors.offsets import check_offsets
+from processors.batches import Batch, Owner
+from processors.partitions import Partitions, Where
 from schemas.errors import StorageError, UnavailableError
 
-SESSION_SECONDS: Final = 6  # until a dead process's partitions move (`reference/engine-shape.md`, Recommended)
+SESSION_SECONDS: Final = 6  # until a dead process's partitions move; measured beside other settings in the benchmarks
 HEARTBEAT_SECONDS: Final = 1
+OPENING_SECONDS: Final = 1_800  # that taking partitions over may last: state may have to be rebuilt from a long log
 PERMITS: Final = 4  # batches on their way per process and stage
 POLL_SECONDS: Final = 0.1
 TICK_SECONDS: Final = 1.0
-COMMIT_SECONDS: Final = 1.0
-FENCE_SECONDS: Final = 15.0
+ASK_SECONDS: Final = 5.0
+PROBE_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 60.0  # with a Kafka that does not answer while partitions are taken over
+STOP_SECONDS: Final = 5.0
 QUEUED_KIB: Final = 16 * 1024
 
+_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - its public name
+
+T = TypeVar("T")
+
 _log = get_logger(__name__)
-
-
-class Owner(Protocol):
-    """Whoever processes one partition; made in the Kafka thread, used in the event loop."""
-
-    open: bool
-    """Whether steps may run; read and cleared in the event loop only."""
-    committable: int | None
-    """The group offset to commit, or None."""
-    next_offset: int
-    """Where the partition's processing goes on."""
-
-    def start_offset(self, committed: int | None) -> int | None:
-        """Returns where to read on; None for the earliest. ``committed`` is the group's offset, if there is one."""
-
-    def close(self) -> None:
-        """Releases files and locks; called in the Kafka thread once no step can run any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Messages of one partition in order; none for a tick, which comes about once a second."""
-
-    owner: Owner
-    messages: list[Message]
-    done: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +66,15 @@ class IntakeSettings:
 
 
 class Intake:
-    """Reads all partitions that the group assigns to this process.
+    """Reads all partitions that the group assigns to this process. Made in the event loop that owners run in.
 
     Args:
         settings: see ``IntakeSettings``.
         topics: returns what to subscribe to; asked again after ``refresh``.
-        make_owner: opens the owner of a partition.
-        send: puts a batch on the channel.
+        make_owner: opens the owner of a partition; None for one that is no longer to be read.
+        send: puts a batch on a channel, which holds more than ``PERMITS`` batches: none waits or overtakes another.
         fail: called once, from the Kafka thread, with what ends it.
+
     """
 
     def __init__(
@@ -99,16 +82,16 @@ class Intake:
         settings: IntakeSettings,
         *,
         topics: Callable[[], list[str]],
-        make_owner: Callable[[str, int], Owner],
-        send: Callable[[Batch], Awaitable[Any]],
+        make_owner: Callable[[str, int], Owner | None],
+        send: Callable[[Batch], Coroutine[Any, Any, None]],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
         self._topics = topics
-        self._make_owner = make_owner
         self._send = send
         self._fail = fail
         self._loop = asyncio.get_running_loop()
+        self._partitions = Partitions(self._loop, make_owner, reset_to_earliest=settings.reset_to_earliest)
         self._permits = threading.Semaphore(PERMITS)
         self._idle = threading.Condition()
         self._in_work = 0
@@ -116,12 +99,11 @@ class Intake:
         self._stale = threading.Event()
         self._stale.set()
         self._subscribed: list[str] = []
-        self._expected: dict[tuple[str, int], int] = {}  # the offset after the last record that was received
-        self._ends: dict[tuple[str, int], int] = {}  # of the partition, as Kafka told with its last records
+        self._doubt: str | None = None  # what the client has complained of since Kafka last answered
+        self._outage: str | None = None
+        self._waiting: str | None = "not in the consumer group yet"
         self._raised: BaseException | None = None
-        self._last_tick = self._last_commit = 0.0
-        self.owners: dict[tuple[str, int], Owner] = {}
-        self.problem: str | None = "not connected to Kafka yet"
+        self._next_tick = 0.0
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.bootstrap,
@@ -130,6 +112,7 @@ class Intake:
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": SESSION_SECONDS * 1000,
                 "heartbeat.interval.ms": HEARTBEAT_SECONDS * 1000,
+                "max.poll.interval.ms": OPENING_SECONDS * 1000,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest" if settings.reset_to_earliest else "error",
                 "queued.max.messages.kbytes": QUEUED_KIB,
@@ -137,10 +120,17 @@ class Intake:
                 "topic.metadata.refresh.interval.ms": 5_000,
                 "reconnect.backoff.ms": RECONNECT_BACKOFF_MS,
                 "reconnect.backoff.max.ms": RECONNECT_BACKOFF_MAX_MS,
+                "error_cb": self._on_error,
+                "on_commit": self._on_commit,
             },
             logger=_log,
         )
         self._thread = threading.Thread(target=self._run, name=f"intake {settings.group}", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why partitions are not read now, or None."""
+        return self._outage or self._waiting
 
     def start(self) -> None:
         """Begins to read."""
@@ -151,20 +141,20 @@ class Intake:
         self._stale.set()
 
     def stop(self) -> None:
-        """Lets all partitions go and ends the thread; blocks, so call it from another thread than the event loop's."""
+        """Lets all partitions go and ends the thread, for a bounded time; not to be called in the event loop."""
         self._quit.set()
-        self._thread.join(FENCE_SECONDS)
+        self._thread.join(STOP_SECONDS)
 
-    def lag(self) -> dict[tuple[str, int], int]:
-        """Returns how many records each owned partition is behind, as far as is known here; from any thread.
+    def progress(self) -> dict[Where, tuple[int, int]]:
+        """Returns next offset and lag (records, as far as is known here) of each owned partition; from any thread.
 
-        It does not ask the consumer: that blocked for ever when called from another thread than the one that polls.
+        Without a way to make progress (Kafka is away, partitions are being taken over) there is no lag either.
+
+        It does not ask the consumer: that blocks for ever when another thread than the one that polls calls it.
         """
-        lags = {}
-        for where, owner in list(self.owners.items()):
-            end = max(self._ends.get(where, 0), self._expected.get(where, 0))
-            lags[where] = max(0, end - owner.next_offset)
-        return lags
+        lags = self._partitions.lag()
+        owners = list(self._partitions.owners.items())
+        return {where: (owner.next_offset, 0 if self.problem else lags.get(where, 0)) for where, owner in owners}
 
     def _run(self) -> None:
         try:
@@ -173,36 +163,45 @@ class Intake:
                 self._receive()
                 self._tick()
                 if self._raised is not None:
-                    raise self._raised  # noqa: TRY301 - what a callback met; raised through librdkafka it would be lost
+                    raised, self._raised = self._raised, None
+                    raise raised  # noqa: TRY301 - what a callback met; raised through librdkafka it would be lost
         except BaseException as error:  # noqa: BLE001 - a thread that ends silently keeps its partitions unread
-            self._fail(error)
+            self._fail(self._explained(error))
         finally:
             self._close()
 
+    def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, KafkaException):
+            return error
+        return UnavailableError(
+            f"the consumer group {self._settings.group} ended: {error.args[0].str()}; starting over"
+        )
+
     def _close(self) -> None:
         try:
-            self._commit(asynchronous=False)
+            self._commit(asynchronous=self._doubt is not None)  # while Kafka is away, waiting for it helps nobody
             self._consumer.close()  # calls _on_revoke for what is owned
-        except (KafkaException, RuntimeError) as error:
-            _log.warning("closing the consumer failed", group=self._settings.group, problem=str(error))
-        if self.owners:
-            self._release(list(self.owners))
+            self._partitions.release(list(self._partitions.owners))
+        except (KafkaException, RuntimeError, UnavailableError) as error:
+            self._raised = error
+        if self._raised is not None:
+            _log.warning("partitions were not let go properly", group=self._settings.group, problem=str(self._raised))
 
     def _subscribe(self) -> None:
         if not self._stale.is_set():
             return
         self._stale.clear()
         topics = sorted(self._topics())
-        if topics and topics != self._subscribed:
-            self._consumer.subscribe(
-                topics,
-                on_assign=self._guard(self._on_assign),
-                on_revoke=self._guard(self._on_revoke),
-                on_lost=self._guard(self._on_revoke),
-            )
-            self._subscribed = topics
-        elif not topics:
-            self.problem = None  # nothing is applied yet: nothing to read
+        if not topics:
+            self._waiting = None  # nothing is applied yet, or no longer: nothing to read
+        if topics == self._subscribed:
+            return
+        self._subscribed = topics
+        if topics:
+            release = self._guard(self._on_revoke)
+            self._consumer.subscribe(topics, on_assign=self._guard(self._on_assign), on_revoke=release, on_lost=release)
+        else:
+            self._consumer.unsubscribe()
 
     def _guard(
         self, callback: Callable[[Consumer, list[TopicPartition]], None]
@@ -214,52 +213,49 @@ class Intake:
                 callback(consumer, partitions)
             except:  # noqa: E722 - KafkaError is not a BaseException: only a bare except sees it
                 error = sys.exc_info()[1]
-                self._raised = error if isinstance(error, BaseException) else StorageError(str(error))
+                self._raised = error if isinstance(error, BaseException) else UnavailableError(str(error))
 
         return guarded
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.problem = None
+        self._waiting = "taking partitions over" if partitions else None
         starts = []
-        committed = {(p.topic, p.partition): p.offset for p in consumer.committed(partitions, timeout=10.0)}
-        for partition in partitions:
-            where = (partition.topic, partition.partition)
-            owner = self._make_owner(*where)
-            self.owners[where] = owner
-            group_offset = committed.get(where, -1)
-            start = owner.start_offset(group_offset if group_offset >= 0 else None)
-            earliest, latest = consumer.get_watermark_offsets(TopicPartition(*where), timeout=10.0)
-            checked = check_offsets(where, start, earliest, latest, reset_to_earliest=self._settings.reset_to_earliest)
-            owner.next_offset = earliest if checked is None else checked
-            if start is not None and start < owner.next_offset:
-                _log.warning("records expired in Kafka unread", partition=where, first=start, next=owner.next_offset)
-            self._expected[where] = owner.next_offset
-            starts.append(TopicPartition(*where, owner.next_offset))
+        for found in self._ask(lambda: consumer.committed(partitions, timeout=ASK_SECONDS)):
+            at = TopicPartition(found.topic, found.partition)
+            committed = found.offset if found.offset >= 0 else None
+            start = self._partitions.take((at.topic, at.partition), committed, lambda at=at: self._bounds(at))  # type: ignore[misc] # mypy does not infer defaults of lambdas
+            starts.append(TopicPartition(at.topic, at.partition, OFFSET_END if start is None else start))
         consumer.incremental_assign(starts)
+        self._waiting = None
         _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
+
+    def _bounds(self, at: TopicPartition) -> tuple[int, int]:
+        return self._ask(lambda: self._consumer.get_watermark_offsets(at, timeout=ASK_SECONDS))
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Returns Kafka's answer, asking again for a while if there is none.
+
+        Raises:
+            UnavailableError: there is none, or the process is about to stop.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if time.monotonic() > deadline or self._quit.wait(POLL_SECONDS):
+                    problem = f"Kafka did not answer while partitions were taken over: {error.args[0].str()}"
+                    raise UnavailableError(f"{problem}; starting over") from error
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(asynchronous=True)
-        self._release([(p.topic, p.partition) for p in partitions])
+        gone = [(p.topic, p.partition) for p in partitions]
+        self._partitions.release(gone)
+        for topic, partition in gone:
+            with suppress(KeyError):
+                CONSUMER_LAG.remove(topic, str(partition))
         consumer.incremental_unassign(partitions)
         _log.info("partitions released", group=self._settings.group, partitions=_names(partitions))
-
-    def _release(self, partitions: list[tuple[str, int]]) -> None:
-        gone = [self.owners.pop(where) for where in partitions if where in self.owners]
-        for where in partitions:
-            self._expected.pop(where, None)
-            self._ends.pop(where, None)
-            with suppress(KeyError):
-                CONSUMER_LAG.remove(where[0], str(where[1]))
-
-        async def fence() -> None:
-            for owner in gone:
-                owner.open = False
-
-        if self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(fence(), self._loop).result(FENCE_SECONDS)
-        for owner in gone:
-            owner.close()
 
     def _receive(self) -> None:
         first = self._consumer.poll(POLL_SECONDS)  # consume() alone would wait for a full batch
@@ -267,36 +263,30 @@ class Intake:
             return
         with self._idle:
             self._idle.wait_for(lambda: self._in_work == 0, self._settings.gather_seconds)
-        by_partition: dict[tuple[str, int], list[Message]] = defaultdict(list)
+        by_partition: dict[Where, list[Message]] = defaultdict(list)
         for message in (first, *self._consumer.consume(self._settings.batch - 1, 0)):
             if self._is_record(message):
                 by_partition[message.topic() or "", message.partition() or 0].append(message)
         for where, messages in by_partition.items():
-            owner = self.owners.get(where)
+            owner = self._partitions.receive(where, messages)
             if owner is not None:
-                self._expect(where, messages)
                 self._dispatch(owner, messages)
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
         if error is None:
-            self.problem = None
             return True
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 - public names
-            problem = f"{message.topic()} partition {message.partition()}: Kafka no longer holds the next offset"
-            raise StorageError(f"{problem}; restore the partition from a copy of its log, or reset it")
+        if error.code() in _LOST:
+            raise StorageError(
+                f"{message.topic()} partition {message.partition()}: Kafka no longer holds the next record to process; "
+                "restore log and state of the partition from a newer copy, then start this process again"
+            )
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
-            raise UnavailableError(f"the consumer group {self._settings.group} ended: {error.str()}")
+            raise UnavailableError(f"the consumer group {self._settings.group} ended: {error.str()}; starting over")
         if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # a topic that was just made
             _log.warning("consumer problem", group=self._settings.group, problem=error.str())
-            self.problem = f"Kafka: {error.str()}"
+            self._on_error(error)
         return False
-
-    def _expect(self, where: tuple[str, int], messages: list[Message]) -> None:
-        first = messages[0].offset() or 0
-        if first < self._expected[where]:
-            raise StorageError(f"{where[0]} partition {where[1]}: offset {first} came after {self._expected[where]}")
-        self._expected[where] = (messages[-1].offset() or 0) + 1
 
     def _dispatch(self, owner: Owner, messages: list[Message]) -> None:
         while not self._permits.acquire(timeout=POLL_SECONDS):
@@ -304,9 +294,7 @@ class Intake:
                 return
         with self._idle:
             self._in_work += 1
-        batch = Batch(owner, messages, self._done)
-        # The channel holds more than PERMITS batches: no put ever waits, so none overtakes another.
-        asyncio.run_coroutine_threadsafe(_sending(self._send(batch)), self._loop)
+        asyncio.run_coroutine_threadsafe(self._send(Batch(owner, messages, self._done)), self._loop)
 
     def _done(self) -> None:
         self._permits.release()
@@ -316,42 +304,51 @@ class Intake:
                 self._idle.notify()
 
     def _tick(self) -> None:
-        now = time.monotonic()
-        if now - self._last_tick >= TICK_SECONDS:
-            self._last_tick = now
-            for owner in list(self.owners.values()):
-                self._dispatch(owner, [])
-            self._look_at_ends()
-            for (topic, partition), lag in self.lag().items():
-                CONSUMER_LAG.labels(topic, str(partition)).set(lag)
-        if now - self._last_commit >= COMMIT_SECONDS:
-            self._last_commit = now
-            self._commit(asynchronous=True)
-
-    def _look_at_ends(self) -> None:
-        for where in list(self.owners):
+        if self._doubt is not None:
+            self._probe()
+        if time.monotonic() < self._next_tick:
+            return
+        self._next_tick = time.monotonic() + TICK_SECONDS
+        for owner in list(self._partitions.owners.values()):
+            self._dispatch(owner, [])
+        for where in self._partitions.owners:
             with suppress(KafkaException):
-                self._ends[where] = self._consumer.get_watermark_offsets(TopicPartition(*where), cached=True)[1]
+                self._partitions.note_end(where, self._consumer.get_watermark_offsets(_at(where), cached=True)[1])
+        for (topic, partition), lag in self._partitions.lag().items():
+            CONSUMER_LAG.labels(topic, str(partition)).set(lag)
+        self._commit(asynchronous=True)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._doubt = error.str()
+
+    def _probe(self) -> None:
+        """Asks whether Kafka answers: no record need ever come to show that a problem has passed."""
+        try:
+            self._consumer.list_topics(timeout=PROBE_SECONDS)
+        except KafkaException:
+            if self._outage is None:
+                _log.warning("waiting for Kafka", group=self._settings.group, problem=self._doubt)
+            self._outage = f"Kafka is away: {self._doubt}"
+        else:
+            self._doubt = self._outage = None
 
     def _commit(self, *, asynchronous: bool) -> None:
-        offsets = [
-            TopicPartition(topic, partition, owner.committable)
-            for (topic, partition), owner in self.owners.items()
-            if owner.committable is not None
-        ]
+        offsets = [TopicPartition(*where, offset) for where, offset in self._partitions.to_commit().items()]
         if not offsets:
             return
-        for owner in self.owners.values():
-            owner.committable = None
         try:
             self._consumer.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload] # a bool is either
         except KafkaException as error:
             # Only a hint: processing goes on from offsets of its own, and repeats are absorbed.
             _log.info("offsets not committed", group=self._settings.group, problem=str(error))
 
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            self._partitions.not_committed([(p.topic, p.partition) for p in partitions])
 
-async def _sending(sent: Awaitable[Any]) -> None:
-    await sent
+
+def _at(where: Where) -> TopicPartition:
+    return TopicPartition(*where)
 
 
 def _names(partitions: list[TopicPartition]) -> list[str]:

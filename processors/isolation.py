@@ -1,22 +1,26 @@
 """Running one record's transform in a child process, for records that were in flight when the process died.
 
 Invariant: whatever the record does to the child (endless loop, memory, a crash in native code), this process lives and
-the record ends as rows or as a reject.
+the record ends as rows or as a reject; and the child ends with the call, or with this process.
 
 Protocol: MessagePack on stdin (plan as JSON, plan number, source, record, writer schemas), MessagePack on stdout.
 """
 
 import asyncio
+import os
 import resource
+import signal
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from infra.parent_death import tied_to_parent
+from processors.view_functions import load_functions
 from schemas import avro
 from schemas.plan import Plan, decode_plan, encode
-from schemas.repository import load_repository
 from schemas.transform import Reject, SourceRecord, SourceTransform, Transformation
 from schemas.updates import Ack, Reply
 
@@ -28,19 +32,11 @@ Task = tuple[bytes, int, str, tuple[int, int, int, bytes, Reply | None], dict[st
 Result = tuple[list[tuple[int, bytes]], list[tuple[str, str, str]], dict[int, list[Ack]], int]
 
 
-def transform_of(plan: Plan, source: str) -> SourceTransform:
-    """Returns the compiled transform of one source, with the functions of the plan's own files.
-
-    Raises:
-        DefinitionError: the files do not load here as they did at apply.
-    """
-    repository = load_repository(plan.files, f"plan-{plan.number}")
-    functions = {f"{name}@{version}": view.function for (name, version), view in repository.views.items()}
-    return SourceTransform(plan, plan.sources[source], functions)
-
-
 async def transform_isolated(
-    transform: SourceTransform, record: SourceRecord, writers: dict[int, str | None]
+    transform: SourceTransform,
+    record: SourceRecord,
+    writers: Mapping[int, str | None],
+    time_limit: float = TIME_LIMIT_SECONDS,
 ) -> Transformation:
     """Transforms one record in a child process.
 
@@ -48,6 +44,7 @@ async def transform_isolated(
         transform: says which plan and source.
         record: the record.
         writers: the text of each schema that the record may name, by id.
+        time_limit: seconds, after which the child is killed.
     """
     task: Task = (
         encode(transform.plan),
@@ -56,24 +53,43 @@ async def transform_isolated(
         (record.partition, record.offset, record.append_time, record.value, record.reply),
         {str(schema_id): text for schema_id, text in writers.items()},
     )
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__, stdin=PIPE, stdout=PIPE)
+    command = tied_to_parent([sys.executable, "-m", __name__])
+    child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    output = b""
     try:
-        output, _ = await asyncio.wait_for(child.communicate(msgspec.msgpack.encode(task)), TIME_LIMIT_SECONDS)
-        problem = f"the process that ran this record alone ended with status {child.returncode}"
+        output, _ = await asyncio.wait_for(child.communicate(msgspec.msgpack.encode(task)), time_limit)
+        problem = f"the process that ran this record alone ended with {_described(await child.wait())}"
     except TimeoutError:
-        child.kill()
-        await child.wait()
-        output, problem = b"", f"the process that ran this record alone did not end within {TIME_LIMIT_SECONDS:g} s"
-    if child.returncode == 0 and output:
+        problem = f"the process that ran this record alone did not end within {time_limit:g} s"
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        return transform.refuse(record, KILLED, problem)
+    try:
         updates, rejects, acks, rows = msgspec.msgpack.decode(output, type=Result)
-        found = [Reject(record, code, message, view) for code, message, view in rejects]
-        return Transformation(updates, found, acks, rows)
-    return transform.refuse(record, KILLED, problem)
+    except msgspec.DecodeError:  # the function ended the child, or wrote where the answer goes
+        return transform.refuse(record, KILLED, f"{problem} and without an answer")
+    return Transformation(updates, [Reject(record, *reject) for reject in rejects], acks, rows)
+
+
+def transform_of(plan: Plan, source: str) -> SourceTransform:
+    """Returns the compiled transform of one source, with the functions of the plan's own files.
+
+    Raises:
+        DefinitionError: the files do not load here as they did at apply.
+    """
+    return SourceTransform(plan, plan.sources[source], load_functions(plan))
+
+
+def _described(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
 def _run(task: Task) -> Result:
-    plan, number, source, fields, schemas = task
-    transform = transform_of(decode_plan(number, plan), source)
+    number, source, fields, schemas = task[1:]
+    transform = transform_of(decode_plan(number, task[0]), source)
     writers: dict[int, Any] = {int(i): None if text is None else avro.parse(text) for i, text in schemas.items()}
     outcome = transform([SourceRecord(*fields)], writers)
     rejects = [(reject.code, reject.message, reject.view) for reject in outcome.rejects]
@@ -82,7 +98,6 @@ def _run(task: Task) -> Result:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-    stdout = sys.stdout
-    sys.stdout = sys.stderr  # what user code prints must not mix with the answer
-    answer = _run(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task))
-    stdout.buffer.write(msgspec.msgpack.encode(answer))
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what user code prints must not mix with the answer
+        answers.write(msgspec.msgpack.encode(_run(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task))))

@@ -4,9 +4,10 @@ Invariant: the folder of the partition is this process's alone from ``__init__``
 either in log and state or will be read again.
 """
 
-import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ from infra.disk import Disk
 from infra.logs import get_logger
 from infra.metrics import BATCH_SECONDS, ROWS
 from infra.paths import state_path, version_path
-from processors.intake import Batch
+from processors.availability import until_available
+from processors.batches import Batch
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.offline_log import OfflineLog
@@ -30,7 +32,7 @@ from schemas.plan import Plan
 from schemas.updates import decode_update
 
 LOCK_SECONDS: Final = 20.0  # for a former owner to let the folder go
-PLAN_SECONDS: Final = 30.0
+PLAN_SECONDS: Final = 5.0
 SWEEP_KEYS: Final = 2_000  # looked at per tick: bounded work, about 2 ms
 
 _log = get_logger(__name__)
@@ -48,23 +50,24 @@ class MaterializeParts:
 
 
 class MaterializePartition:
-    """The owner of one updates partition (``processors.intake.Owner``).
+    """The owner of one updates partition (``processors.batches.Owner``).
 
     Args:
         parts: shared by all partitions.
-        workspace: whose updates.
+        plan: of the workspace whose updates these are.
         partition: which partition.
 
     Raises:
         StorageError: the folder is held by another process, damaged, or of another format.
+        UnavailableError: Kafka is away.
     """
 
-    def __init__(self, parts: MaterializeParts, workspace: str, partition: int) -> None:
+    def __init__(self, parts: MaterializeParts, plan: Plan, partition: int) -> None:
         self.open = True
         self.committable: int | None = None
         self.next_offset = 0
         self._parts = parts
-        self._workspace = workspace
+        self._workspace = workspace = plan.workspace
         self._partition = partition
         self._plan: Plan | None = None
         self._cursor: bytes | None = None
@@ -75,12 +78,16 @@ class MaterializePartition:
             lock_deadline=LOCK_SECONDS,
         )
         try:
+            # What a former owner wrote under a newer plan must not look like what no plan wants.
+            parts.definitions.read_to_end(PLAN_SECONDS)
             log = OfflineLog(parts.disk, workspace, partition)
             cut = log.open()
             if cut:
                 _log.warning("torn tail of the offline log cut", partition=partition, bytes=cut)
-            self._step = MaterializeStep(workspace, partition, log, self._database, parts.definitions.views)
-            self._use(parts.definitions.plan(workspace))
+            self._step = MaterializeStep(
+                workspace, partition, log, self._database, parts.definitions.views_of(workspace)
+            )
+            self._use(parts.definitions.plan(workspace) or plan)
             if self._database.rebuilding:
                 started = time.monotonic()
                 messages = rebuild(self._step, parts.disk, workspace, partition)
@@ -92,12 +99,12 @@ class MaterializePartition:
             raise
 
     def start_offset(self, committed: int | None) -> int | None:
-        """See ``processors.intake.Owner``; the group's offset does not matter."""
+        """See ``processors.batches.Owner``; the group's offset does not matter."""
         del committed
         return self._step.start_offset()
 
     def close(self) -> None:
-        """See ``processors.intake.Owner``."""
+        """See ``processors.batches.Owner``."""
         self._database.close()
 
     async def process(self, batch: Batch) -> None:
@@ -106,32 +113,28 @@ class MaterializePartition:
         Raises:
             StorageError: log or state cannot be written; whoever waits has been told.
         """
-        if self._let_go():
+        messages = self._decoded(batch.messages)
+        await self._follow_plan(max((message.update.plan for message in messages), default=0))
+        if not self.open:
             batch.done()
-            return
-        if not batch.messages:
+        elif not messages:
             self._housekeep()
             batch.done()
-            return
-        messages = self._decoded(batch.messages)
-        await self._follow_plan(max((m.update.plan for m in messages), default=0))
-        if self._let_go():
-            batch.done()
-            return
-        next_offset = (batch.messages[-1].offset() or 0) + 1
-        with BATCH_SECONDS.labels("materialize").time():
-            try:
-                done = self._step.run(messages, next_offset)
-            except StoreFailedError as failed:
-                self._parts.outbox.send(failed.acks, batch.done)
-                raise
-        self.next_offset = self.committable = next_offset
-        for (view, outcome), count in done.rows.items():
-            ROWS.labels(view, outcome).inc(count)
-        self._parts.outbox.send(done.acks, batch.done)
+        else:
+            with BATCH_SECONDS.labels("materialize").time():
+                await self._apply(messages, batch.done)
 
-    def _let_go(self) -> bool:
-        return not self.open
+    async def _apply(self, messages: list[Message], done: Callable[[], None]) -> None:
+        next_offset = messages[-1].offset + 1
+        try:
+            made = self._step.run(messages, next_offset)
+        except StoreFailedError as failed:
+            await self._parts.outbox.send(failed.acks, done)
+            raise
+        self.next_offset = self.committable = next_offset
+        for (view, outcome), count in made.rows.items():
+            ROWS.labels(view, outcome).inc(count)
+        await self._parts.outbox.send(made.acks, done)
 
     def _decoded(self, messages: list[KafkaMessage]) -> list[Message]:
         decoded = []
@@ -148,11 +151,13 @@ class MaterializePartition:
         return decoded
 
     async def _follow_plan(self, number: int) -> None:
-        definitions = self._parts.definitions
-        plan = definitions.plan(self._workspace)
-        if plan is None or plan.number < number:
-            plan = await asyncio.to_thread(definitions.wait_for, self._workspace, number, PLAN_SECONDS)
-        self._use(plan)
+        definitions, workspace = self._parts.definitions, self._workspace
+        known = definitions.plan(workspace) or self._plan
+        if known is None or known.number < number:
+            read = partial(definitions.read_to, workspace, number, PLAN_SECONDS)
+            await until_available(self, read, f"plan {number} for {workspace} partition {self._partition}")
+        if self.open:
+            self._use(definitions.plan(workspace) or self._plan)
 
     def _use(self, plan: Plan | None) -> None:
         if plan is not None and (self._plan is None or plan.number != self._plan.number):

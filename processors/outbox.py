@@ -4,18 +4,19 @@ Invariant: ``done`` is called once all of a batch's messages are in Kafka, never
 take ends the process, so its batch is processed again.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processors.messages import OutMessage
 from schemas.errors import UnavailableError
 
 POLL_SECONDS: Final = 0.05
 FULL_QUEUE_SECONDS: Final = 0.01
-FLUSH_SECONDS: Final = 10.0
+FLUSH_SECONDS: Final = 2.0  # what is not delivered by then is sent again by whoever goes on
 
 
 class _Pending:
@@ -58,10 +59,13 @@ class Outbox:
         self._quit.set()
         self._thread.join()
 
-    def send(self, messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
+    async def send(self, messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
         """Hands messages to the producer; ``done`` is called when all are in Kafka, at once if there are none.
 
         Waits only while the producer's queue is full.
+
+        Raises:
+            UnavailableError: the producer refuses a message.
         """
         if not messages:
             done()
@@ -72,28 +76,36 @@ class Outbox:
             if error is None:
                 pending.arrived()
             else:
-                topic = message.topic()
-                self._fail(UnavailableError(f"Kafka did not take a message for {topic}: {error.str()}; starting over"))
+                self._fail(_refused(message.topic() or "", error))
 
         for message in messages:
-            self._produce(message, delivered)
+            while not self._produce(message, delivered):  # noqa: ASYNC110 - librdkafka tells nobody that there is room
+                await asyncio.sleep(FULL_QUEUE_SECONDS)
 
-    def _produce(self, message: OutMessage, delivered: Callable[[KafkaError | None, Message], None]) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    -1 if message.partition is None else message.partition,
-                    on_delivery=delivered,
-                    headers=list(message.headers),
-                )
-            except BufferError:
-                self._producer.poll(FULL_QUEUE_SECONDS)
-            else:
-                return
+    def _produce(self, message: OutMessage, delivered: Callable[[KafkaError | None, Message], None]) -> bool:
+        """Returns whether there was room for a message."""
+        try:
+            self._producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                -1 if message.partition is None else message.partition,
+                on_delivery=delivered,
+                headers=list(message.headers),
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise _refused(message.topic, error.args[0]) from error
+        return True
 
     def _run(self) -> None:
         while not self._quit.is_set():
             self._producer.poll(POLL_SECONDS)
+
+
+def _refused(topic: str, error: KafkaError) -> UnavailableError:
+    remedy = "starting over"
+    if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}:  # noqa: SLF001 - their public names
+        remedy = "apply the workspace's repository again, which makes missing topics"
+    return UnavailableError(f"Kafka did not take a message for {topic}: {error.str()}; {remedy}")

@@ -1,36 +1,45 @@
 """One source partition in a running processor: definitions, schemas and the in-flight marker around the pure step.
 
-Invariant: each record is transformed by a plan at least as new as the one that its producer knew.
+Invariant: each record is transformed by a plan at least as new as the one that its producer knew, by one process at a
+time: the partition's lock is held from ``__init__`` to ``close``, also by a process that is stopped and does not know
+that another one took over.
 """
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import Final, cast
-
-from confluent_kafka import Message
+from typing import Final
 
 from infra.definitions import DefinitionsFollower
 from infra.disk import Disk
+from infra.file_lock import FileLock
 from infra.logs import get_logger
 from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS
 from infra.paths import in_flight_path
 from infra.registry import SchemaRegistry
+from processors.availability import until_available
+from processors.batches import Batch
+from processors.delivered import Delivered
 from processors.inflight import InFlight
-from processors.intake import Batch
-from processors.isolation import transform_isolated, transform_of
+from processors.isolation import transform_isolated
 from processors.outbox import Outbox
+from processors.pace import Pace
 from processors.source_log import SourceLog
-from processors.transform_step import TransformStep
-from schemas import avro
-from schemas.errors import CodecError, UnavailableError
-from schemas.plan import Plan
+from processors.source_records import source_records
+from processors.transform_step import TransformStep, Writers
+from processors.view_functions import ViewFunctions
+from processors.writer_schemas import WriterSchemas, ids_of
+from schemas.errors import StorageError
+from schemas.plan import Plan, SourcePlan
 from schemas.topics import source_topic
 from schemas.transform import SourceRecord, Transformation
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_of_header
 
-PLAN_SECONDS: Final = 30.0
-REGISTRY_SECONDS: Final = 10.0
+LOCK_SECONDS: Final = 20.0  # for a former owner to let the partition go
+PLAN_SECONDS: Final = 5.0
 
 _log = get_logger(__name__)
 
@@ -44,154 +53,162 @@ class TransformParts:
     definitions: DefinitionsFollower
     registry: SchemaRegistry
     outbox: Outbox
+    functions: ViewFunctions = field(default_factory=ViewFunctions)
 
 
 class TransformPartition:
-    """The owner of one source partition (``processors.intake.Owner``).
+    """The owner of one source partition (``processors.batches.Owner``).
 
     Args:
         parts: shared by all partitions.
-        workspace: of the source.
+        plan: of the source's workspace.
         source: its name.
         partition: which partition of its topic.
+
+    Raises:
+        StorageError: another process keeps the partition, or its log is damaged.
+        DefinitionError: the plan's files do not load here as they did at apply.
     """
 
-    def __init__(self, parts: TransformParts, workspace: str, source: str, partition: int) -> None:
+    def __init__(self, parts: TransformParts, plan: Plan, source: str, partition: int) -> None:
         self.open = True
-        self.committable: int | None = None
         self.next_offset = 0
         self._parts = parts
-        self._workspace = workspace
         self._source = source
-        self._texts: dict[int, str | None] = {}
-        self._writers: dict[int, avro.ParsedSchema | None] = {}
-        self._plan = self._current_plan()
-        plan_source = self._plan.sources[source]
-        log = SourceLog(parts.disk, workspace, source, partition) if plan_source.log_offline else None
-        if log is not None:
-            log.open()
-        self._step = TransformStep(transform_of(self._plan, source), log)
-        self._in_flight = InFlight(in_flight_path(parts.data, source_topic(workspace, source), partition))
+        self._partition = partition
+        self._plan = plan
+        self._delivered = Delivered()
+        self._pace = Pace()
+        self._schemas = WriterSchemas(parts.registry)
+        self._topic = source_topic(plan.workspace, source)
+        path = in_flight_path(parts.data, self._topic, partition)
+        self._lock = _locked(path.with_name(f"{path.name}.lock"))
+        try:
+            self._in_flight = InFlight(path)
+            self._log: SourceLog | None = None
+            self._log = self._log_of(plan.sources[source])
+            self._step = TransformStep(parts.functions.transform(plan, source), self._log)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def committable(self) -> int | None:
+        """See ``processors.batches.Owner``."""
+        return self._delivered.offset
 
     def start_offset(self, committed: int | None) -> int | None:
-        """See ``processors.intake.Owner``."""
+        """See ``processors.batches.Owner``."""
         return self._step.start_offset(committed)
 
     def close(self) -> None:
-        """See ``processors.intake.Owner``."""
+        """See ``processors.batches.Owner``."""
         self._in_flight.close()
+        self._lock.release()
 
     async def process(self, batch: Batch) -> None:
-        """Transforms a batch and sends what it became; gives the batch back once all is in Kafka."""
-        if not batch.messages or self._let_go():
+        """Transforms a batch, some records at a time, and sends what they became.
+
+        The batch is given back once all of it is in Kafka, or at once if the partition was let go.
+
+        Raises:
+            StorageError: the source log cannot be written.
+        """
+        if not batch.messages:
             batch.done()
             return
-        records, plan_number = self._records(batch.messages)
+        left, plan_number = source_records(batch.messages)
         await self._follow_plan(plan_number)
-        await self._resolve(records)
-        with BATCH_SECONDS.labels("transform").time():
-            if any(self._in_flight.is_suspect(record.offset) for record in records):
-                await self._process_suspects(records, batch)
-            elif self._let_go():
-                batch.done()
-            else:
-                self._process(records, batch)
+        writers = await self._writers(left)
+        while left and self.open:
+            taken = self._next(left)
+            with BATCH_SECONDS.labels("transform").time():
+                outcome = await self._outcome(taken, writers)
+                if self.open:
+                    left = left[len(taken) :]
+                    await self._finish(taken, outcome, writers, None if left else batch.done)
+            await asyncio.sleep(0)  # others get their turn: who lets partitions go, who asks for health
+        if left:
+            batch.done()
 
-    def _let_go(self) -> bool:
-        return not self.open
+    def _next(self, left: list[SourceRecord]) -> list[SourceRecord]:
+        """Returns the records to take next: one alone if it was in flight at a death."""
+        is_suspect = self._in_flight.is_suspect
+        fitting = left[: self._pace.records]
+        return list(takewhile(lambda record: not is_suspect(record.offset), fitting)) or left[:1]
 
-    def _process(self, records: list[SourceRecord], batch: Batch) -> None:
-        with self._in_flight.running(records[0].offset, records[-1].offset + 1):
-            outcome = self._step.transform(records, self._writers)
-        self._finish(records, outcome, batch)
+    async def _outcome(self, records: list[SourceRecord], writers: Writers) -> Transformation:
+        first, end = records[0].offset, records[-1].offset + 1
+        if self._in_flight.must_isolate(first):
+            _log.warning("record runs alone", topic=self._topic, partition=self._partition, offset=first)
+            texts = self._schemas.texts(writers.keys() & ids_of([records[0].value]))
+            return await transform_isolated(self._step.current, records[0], texts)
+        started = time.monotonic()
+        with self._in_flight.running(first, end):
+            outcome = self._step.transform(records, writers)
+        self._pace.took(len(records), time.monotonic() - started)
+        return outcome
 
-    async def _process_suspects(self, records: list[SourceRecord], batch: Batch) -> None:
-        for position, record in enumerate(records):
-            if self._let_go():
-                batch.done()
-                return
-            if self._in_flight.must_isolate(record.offset):
-                _log.warning("record runs alone", source=self._source, offset=record.offset)
-                texts = {i: text for i, text in self._texts.items() if i in self._ids([record])}
-                outcome = await transform_isolated(self._step.current, record, texts)
-            else:
-                with self._in_flight.running(record.offset, record.offset + 1):
-                    outcome = self._step.transform([record], self._writers)
-            last = position == len(records) - 1
-            self._finish([record], outcome, batch if last else Batch(self, [], lambda: None))
-
-    def _finish(self, records: list[SourceRecord], outcome: Transformation, batch: Batch) -> None:
-        messages = self._step.finish(records, outcome, self._writers)
+    async def _finish(
+        self, records: list[SourceRecord], outcome: Transformation, writers: Writers, done: Callable[[], None] | None
+    ) -> None:
+        messages = self._step.finish(records, outcome, writers)
         self.next_offset = records[-1].offset + 1
-        after = self.next_offset
         RECORDS.labels(self._source, "transformed").inc(len(records))
         for reject in outcome.rejects:
             DEAD_LETTERS.labels(self._source, reject.code).inc()
+        arrived = self._delivered.expect(self.next_offset)
 
         def delivered() -> None:
-            self.committable = after
-            batch.done()
+            arrived()
+            if done is not None:
+                done()
 
-        self._parts.outbox.send(messages, delivered)
-
-    def _records(self, messages: list[Message]) -> tuple[list[SourceRecord], int]:
-        """Returns the records of messages, and the newest plan that their producers knew."""
-        newest = 0
-        records = []
-        for message in messages:
-            reply = None
-            for name, value in cast("list[tuple[str, bytes]]", message.headers() or ()):
-                try:
-                    if name == REPLY_HEADER:
-                        reply = Reply.of_header(value)
-                    elif name == PLAN_HEADER:
-                        newest = max(newest, plan_of_header(value))
-                except CodecError as error:
-                    _log.warning("header ignored", source=self._source, offset=message.offset(), problem=str(error))
-            _, append_time = message.timestamp()
-            records.append(
-                SourceRecord(
-                    message.partition() or 0, message.offset() or 0, append_time, message.value() or b"", reply
-                )
-            )
-        return records, newest
-
-    def _current_plan(self) -> Plan:
-        plan = self._parts.definitions.plan(self._workspace)
-        if plan is None or self._source not in plan.sources:
-            raise UnavailableError(f"source {self._source!r} is no longer part of workspace {self._workspace!r}")
-        return plan
+        await self._parts.outbox.send(messages, delivered)
 
     async def _follow_plan(self, number: int) -> None:
-        """Takes up the newest plan; waits for it if a record was made under a newer one than is here."""
-        definitions = self._parts.definitions
-        plan = definitions.plan(self._workspace)
-        if plan is None or plan.number < number:
-            plan = await asyncio.to_thread(definitions.wait_for, self._workspace, number, PLAN_SECONDS)
-        if plan.number != self._plan.number and self._source in plan.sources:
-            self._step.use(transform_of(plan, self._source))
+        """Takes up the newest plan, which is at least the one with this number if there is such a one."""
+        definitions, workspace = self._parts.definitions, self._plan.workspace
+        if number > (definitions.plan(workspace) or self._plan).number:
+            read = partial(definitions.read_to, workspace, number, PLAN_SECONDS)
+            await until_available(self, read, f"plan {number} for {self._topic}")
+        plan = definitions.plan(workspace)
+        if plan is None or plan.number == self._plan.number or self._source not in plan.sources:
+            return  # of a source that was removed, what is on its way still counts
+        transform = await asyncio.to_thread(self._parts.functions.transform, plan, self._source)
+        if self.open:
+            self._log = self._log_of(plan.sources[self._source])
+            self._step = TransformStep(transform, self._log)
             self._plan = plan
 
-    async def _resolve(self, records: list[SourceRecord]) -> None:
-        """Looks up the schemas that records name; an id counts as unknown once the registry was read to its end."""
-        unknown = self._ids(records) - self._writers.keys()
-        unknown |= {schema_id for schema_id in self._ids(records) if self._writers.get(schema_id) is None}
-        unknown.discard(self._plan.sources[self._source].schema_id)
-        if not unknown:
-            return
-        registry = self._parts.registry
-        if any(registry.schema_by_id(schema_id) is None for schema_id in unknown):
-            await asyncio.to_thread(registry.read_to_end, REGISTRY_SECONDS)
-        for schema_id in unknown:
-            text = registry.schema_by_id(schema_id)
-            self._texts[schema_id] = text
-            self._writers[schema_id] = None if text is None else avro.parse(text)
+    async def _writers(self, records: list[SourceRecord]) -> Writers:
+        """Returns the schemas that records name by id, other than the source's own."""
+        ids = ids_of(record.value for record in records) - {self._plan.sources[self._source].schema_id}
+        known = self._schemas.known(ids)
+        if len(known) < len(ids):
+            await until_available(self, self._schemas.read, f"schemas {sorted(ids - known.keys())} for {self._topic}")
+            known = self._schemas.known(ids)
+        return {schema_id: known.get(schema_id) for schema_id in ids}
 
-    @staticmethod
-    def _ids(records: list[SourceRecord]) -> set[int]:
-        prefixes = {record.value[: avro.PREFIX_BYTES] for record in records}
-        return {
-            int.from_bytes(prefix[1:], "big")
-            for prefix in prefixes
-            if len(prefix) == avro.PREFIX_BYTES and prefix[:1] == avro.MAGIC
-        }
+    def _log_of(self, source: SourcePlan) -> SourceLog | None:
+        """Returns the open log of the partition; None where the source is not logged."""
+        if not source.log_offline:
+            return None
+        if self._log is None:
+            self._log = SourceLog(self._parts.disk, self._plan.workspace, source.name, self._partition)
+            self._log.open()
+        return self._log
+
+
+def _locked(path: Path) -> FileLock:
+    lock = FileLock(path)
+    try:
+        held = lock.acquire(LOCK_SECONDS)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}; free space or correct its permissions") from error
+    if not held:
+        raise StorageError(
+            f"{path}: another process keeps it locked (waited {LOCK_SECONDS:g} s for it): look for another `headrace "
+            "processor` on this host with the same data folder, perhaps a stopped one, and end it"
+        )
+    return lock

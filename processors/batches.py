@@ -1,0 +1,42 @@
+"""What passes between the intake, which reads partitions, and the owners, which process them.
+
+Invariant: an owner is used by one thread at a time: made and closed in the Kafka thread, used in the event loop only
+while ``open``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from confluent_kafka import Message
+
+
+class Owner(Protocol):
+    """Whoever processes one partition."""
+
+    open: bool
+    """Whether steps may run; cleared in the event loop. Looked at again after each await of a step."""
+    next_offset: int
+    """Where the partition's processing goes on."""
+
+    @property
+    def committable(self) -> int | None:
+        """The group offset to commit, or None as long as there is none."""
+
+    def start_offset(self, committed: int | None) -> int | None:
+        """Returns where to read on; None for the earliest. ``committed`` is the group's offset, if there is one."""
+
+    def close(self) -> None:
+        """Releases files and locks; called in the Kafka thread once no step can run any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages of one partition in order; none for a tick, which comes about once a second.
+
+    ``done`` is called once, from any thread: it makes room for another batch.
+    """
+
+    owner: Owner
+    messages: list[Message]
+    done: Callable[[], None]

@@ -1,0 +1,142 @@
+"""The partitions of one consumer group that this process owns: how they are taken over, how far they are, how let go.
+
+Invariant: from ``take`` to ``release`` a partition has one owner, and its messages pass in offset order; once
+``release`` has begun, no step of the owner runs any more.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from confluent_kafka import Message
+
+from infra.logs import get_logger
+from processors.batches import Owner
+from processors.offsets import check_offsets
+from schemas.errors import StorageError, UnavailableError
+
+FENCE_SECONDS: Final = 15.0
+
+Where = tuple[str, int]
+"""Topic and partition."""
+
+_log = get_logger(__name__)
+
+
+class Partitions:
+    """Used by the Kafka thread; ``lag`` and ``owners`` may be read from any.
+
+    Args:
+        loop: where owners process batches.
+        make_owner: opens the owner of a partition; None for one that the definitions no longer have.
+        reset_to_earliest: see ``processors.offsets.check_offsets``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        make_owner: Callable[[str, int], Owner | None],
+        *,
+        reset_to_earliest: bool,
+    ) -> None:
+        self.owners: dict[Where, Owner] = {}
+        self._loop = loop
+        self._make_owner = make_owner
+        self._reset_to_earliest = reset_to_earliest
+        self._received: dict[Where, int] = {}  # the offset after the last record that was received
+        self._ends: dict[Where, int] = {}  # of the partition, as Kafka told
+        self._committed: dict[Where, int] = {}
+
+    def take(self, where: Where, committed: int | None, bounds: Callable[[], tuple[int, int]]) -> int | None:
+        """Opens the owner of a partition and returns where to read on; None if nobody is to read it.
+
+        Args:
+            where: which one.
+            committed: the group's offset, if it has one.
+            bounds: asks Kafka for the first offset that it holds and the one that the next record will get.
+
+        Raises:
+            HeadraceError: the owner cannot be opened, or Kafka does not hold what it needs.
+        """
+        owner = self._make_owner(*where)
+        if owner is None:
+            return None
+        self.owners[where] = owner
+        start = owner.start_offset(committed)
+        earliest, latest = bounds()
+        checked = check_offsets(where, start, earliest, latest, reset_to_earliest=self._reset_to_earliest)
+        owner.next_offset = earliest if checked is None else checked
+        if start is not None and start < owner.next_offset:
+            _log.warning("records expired in Kafka unread", partition=where, first=start, next=owner.next_offset)
+        self._received[where] = owner.next_offset
+        return owner.next_offset
+
+    def release(self, partitions: Sequence[Where]) -> None:
+        """Fences the owners of partitions, then closes them; batches on their way are dropped by their owners.
+
+        Raises:
+            UnavailableError: the event loop does not answer; nothing is closed, so the process must end.
+        """
+        gone = [self.owners.pop(where) for where in partitions if where in self.owners]
+        for where in partitions:
+            for known in (self._received, self._ends, self._committed):
+                known.pop(where, None)
+
+        async def fence() -> None:
+            for owner in gone:
+                owner.open = False
+
+        if gone and self._loop.is_running():
+            try:
+                asyncio.run_coroutine_threadsafe(fence(), self._loop).result(FENCE_SECONDS)
+            except TimeoutError as error:
+                raise UnavailableError(
+                    f"partitions {list(partitions)} cannot be let go: the process has been busy for {FENCE_SECONDS:g} "
+                    "s, perhaps in a view's function; starting over"
+                ) from error
+        for owner in gone:
+            owner.close()
+
+    def receive(self, where: Where, messages: Sequence[Message]) -> Owner | None:
+        """Notes that messages came; returns who is to get them, None if the partition was let go meanwhile.
+
+        Raises:
+            StorageError: they came before: what was processed would be processed again.
+        """
+        owner = self.owners.get(where)
+        if owner is not None:
+            first = messages[0].offset() or 0
+            if first < self._received[where]:
+                raise StorageError(
+                    f"{where[0]} partition {where[1]}: offset {first} came after {self._received[where] - 1}; was the "
+                    "topic made anew? start this process again"
+                )
+            self._received[where] = (messages[-1].offset() or 0) + 1
+        return owner
+
+    def note_end(self, where: Where, end: int) -> None:
+        """Notes the offset that a partition's next record will get."""
+        self._ends[where] = end
+
+    def lag(self) -> dict[Where, int]:
+        """Returns how many records each owned partition is behind, as far as is known here."""
+        return {
+            where: max(
+                0, self._ends.get(where, 0) - owner.next_offset, self._received.get(where, 0) - owner.next_offset
+            )
+            for where, owner in list(self.owners.items())
+        }
+
+    def to_commit(self) -> dict[Where, int]:
+        """Returns the group offsets that have changed since they were returned last."""
+        changed = {}
+        for where, owner in self.owners.items():
+            offset = owner.committable
+            if offset is not None and self._committed.get(where) != offset:
+                changed[where] = self._committed[where] = offset
+        return changed
+
+    def not_committed(self, partitions: Sequence[Where]) -> None:
+        """Has offsets returned by ``to_commit`` once more."""
+        for where in partitions:
+            self._committed.pop(where, None)
