@@ -184,4 +184,4 @@ def _profile(count: int) -> Table:
         settings, _ = _prepare(folder, kafka, count)
         statistics = folder / "processor.prof"
         _process(profiled(HEADRACE, statistics), settings, kafka, count, folder / "processor.log")
-        return profile_table(statistics, "pipeline: the processor's main thread under cProfile", count)
+        return profile_table(statistics, "pipeline: the processor's main thread under cProfile", "event", count)

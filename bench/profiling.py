@@ -12,13 +12,16 @@ from bench.figures import Table
 from bench.harness import ROOT
 
 ROWS: Final = 30
-LEAST_OWN: Final = 0.5  # µs per event, for what is not Headrace's own code
-PACKAGES: Final = ("schemas/", "processors/", "infra/")
+LEAST_OWN: Final = 0.5  # µs each, for what is not Headrace's own code
+PACKAGES: Final = ("schemas/", "processors/", "serving/", "access/", "infra/")
 _DRIVERS: Final = ("click/", "faust/", "mode/", "runpy", "asyncio/")
 """Libraries that merely call or wait."""
 
 _LIBRARIES: Final = ("site-packages/", "dist-packages/")
-_STARTING: Final = ("<module>", "<frozen", "__import__", "__build_class__", "exec", "compile", "dynamic")
+_STARTING: Final = (
+    *("<module>", "<frozen", "__import__", "__build_class__", "exec", "compile", "dynamic"),
+    *("with_settings", "load_settings"),
+)
 """Parts of the names of what runs while a process starts."""
 
 
@@ -28,13 +31,14 @@ def profiled(argv: Sequence[str], statistics: Path) -> list[str]:
     return [python, "-m", "cProfile", "-o", str(statistics), *rest]
 
 
-def profile_table(statistics: Path, title: str, count: int) -> Table:
+def profile_table(statistics: Path, title: str, each: str, count: int) -> Table:
     """Returns where the time went, longest first: functions of Headrace, and others that took long themselves.
 
     Args:
         statistics: file of cProfile.
         title: of the table.
-        count: events, to divide by.
+        each: what times are divided by, e.g. ``event``.
+        count: how many of them there were.
     """
     found = cast("Any", pstats.Stats(str(statistics))).stats
     rows = []
@@ -47,7 +51,7 @@ def profile_table(statistics: Path, title: str, count: int) -> Table:
             rows.append((total * 1e6 / count, own_micros, calls / count, f"`{where}` {function}"))
     rows.sort(reverse=True)
     shown = [[name, f"{calls:.2f}", f"{own:.1f}", f"{total:.1f}"] for total, own, calls, name in rows[:ROWS]]
-    return Table(title, ["function", "calls/event", "own µs/event", "cumulative µs/event"], shown)
+    return Table(title, ["function", f"calls/{each}", f"own µs/{each}", f"cumulative µs/{each}"], shown)
 
 
 def _where(file: str, line: int) -> str | None:
