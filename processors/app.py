@@ -36,6 +36,7 @@ MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 Ki
 GATHER_SECONDS: Final = 0.01  # under load, state is written at most 100 times a second (design §3)
 ASK_SECONDS: Final = 3.0  # that a question to Kafka may take at start: a stop waits as long
 RETRY_SECONDS: Final = 1.0
+ISOLATION_SHARE: Final = 0.5  # of the watchdog's patience: what a record that runs alone may take
 OPERATIONS_REQUESTS: Final = 16
 
 _log = get_logger(__name__)
@@ -99,7 +100,8 @@ async def run_processor(settings: Settings) -> int:
         stack.push_async_callback(asyncio.to_thread, outbox.stop)
         app = make_app()
         disk = LocalDisk(settings.data)
-        transform = TransformParts(settings.data, disk, definitions, registry, outbox)
+        isolation_seconds = settings.watchdog_seconds * ISOLATION_SHARE
+        transform = TransformParts(settings.data, disk, definitions, registry, outbox, isolation_seconds)
         materialize = MaterializeParts(settings.data, disk, definitions, DatabaseResources.of_sizes(), outbox)
 
         def transform_owner(topic: str, partition: int) -> TransformPartition | None:

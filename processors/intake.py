@@ -12,6 +12,7 @@ The thread survives outages of Kafka: ``problem`` tells meanwhile what is wrong.
 """
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -47,6 +48,7 @@ _LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_O
 T = TypeVar("T")
 
 _log = get_logger(__name__)
+_kafka_log = logging.getLogger("headrace.kafka")  # whose filter drops what the client repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Intake:
                 "error_cb": self._on_error,
                 "on_commit": self._on_commit,
             },
-            logger=_log,
+            logger=_kafka_log,
         )
         self._thread = threading.Thread(target=self._run, name=f"intake {settings.group}", daemon=True)
 

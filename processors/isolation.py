@@ -24,7 +24,6 @@ from schemas.plan import Plan, decode_plan, encode
 from schemas.transform import Reject, SourceRecord, SourceTransform, Transformation
 from schemas.updates import Ack, Reply
 
-TIME_LIMIT_SECONDS: Final = 30.0
 MEMORY_LIMIT_BYTES: Final = 2 * 1024**3
 KILLED: Final = "UDF_EXECUTION_FAILED"
 
@@ -36,7 +35,7 @@ async def transform_isolated(
     transform: SourceTransform,
     record: SourceRecord,
     writers: Mapping[int, str | None],
-    time_limit: float = TIME_LIMIT_SECONDS,
+    time_limit: float,
 ) -> Transformation:
     """Transforms one record in a child process.
 

@@ -46,13 +46,17 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TransformParts:
-    """What all source partitions of a process share."""
+    """What all source partitions of a process share.
+
+    ``isolation_seconds``: that a record may take which runs alone; less than the watchdog's patience.
+    """
 
     data: Path
     disk: Disk
     definitions: DefinitionsFollower
     registry: SchemaRegistry
     outbox: Outbox
+    isolation_seconds: float
     functions: ViewFunctions = field(default_factory=ViewFunctions)
 
 
@@ -142,7 +146,7 @@ class TransformPartition:
         if self._in_flight.must_isolate(first):
             _log.warning("record runs alone", topic=self._topic, partition=self._partition, offset=first)
             texts = self._schemas.texts(writers.keys() & ids_of([records[0].value]))
-            return await transform_isolated(self._step.current, records[0], texts)
+            return await transform_isolated(self._step.current, records[0], texts, self._parts.isolation_seconds)
         started = time.monotonic()
         with self._in_flight.running(first, end):
             outcome = self._step.transform(records, writers)

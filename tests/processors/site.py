@@ -1,6 +1,7 @@
 """A workspace on a real broker with processors of its own: in threads of this process, or in processes to be killed."""
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -72,9 +73,13 @@ def spending(body: str = "return record", options: str = "log_offline=True,") ->
     return HEAD + source_text(options=options) + view_text(body=body)
 
 
+_BASE = datetime.now(UTC) - timedelta(hours=1)
+_serial = itertools.count()
+
+
 def event(user: str, amount: int, **more: Any) -> dict[str, Any]:
-    """An event of now."""
-    return {"user": user, "amount": amount, "at": datetime.now(UTC) - timedelta(seconds=1), **more}
+    """An event of a little while ago, at a time that no other event has."""
+    return {"user": user, "amount": amount, "at": _BASE + timedelta(microseconds=next(_serial)), **more}
 
 
 @dataclass

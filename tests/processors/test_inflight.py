@@ -39,6 +39,23 @@ def test_a_record_alone_in_flight_at_a_death_must_be_isolated(tmp_path: Path) ->
     marker.close()
 
 
+def test_it_stays_so_over_further_deaths_of_others(tmp_path: Path) -> None:
+    for offset in range(100, 200):
+        died_in(tmp_path / "m", offset, offset + 1).close()
+    marker = died_in(tmp_path / "m", 300, 310)
+    assert [offset for offset in range(400) if marker.must_isolate(offset)] == list(range(139, 200))
+    assert marker.is_suspect(199)
+    marker.close()
+
+
+def test_a_record_is_remembered_once(tmp_path: Path) -> None:
+    for _ in range(100):
+        died_in(tmp_path / "m", 8, 9).close()
+    marker = died_in(tmp_path / "m", 9, 10)
+    assert [offset for offset in range(20) if marker.must_isolate(offset)] == [8, 9]
+    marker.close()
+
+
 def test_a_marker_that_cannot_be_made_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file/m"):

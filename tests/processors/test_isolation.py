@@ -1,0 +1,119 @@
+"""One record in a child process: whatever its function does, the caller lives and gets rows or a reject."""
+
+import asyncio
+import contextlib
+import os
+
+import psutil
+import pytest
+
+from processors.isolation import KILLED, transform_isolated, transform_of
+from schemas.plan import Plan
+from schemas.transform import Transformation
+from schemas.updates import Reply, Transformed, decode_update
+from tests.processors.flow import OWN_ID, SOURCE, body, plan, record
+from tests.waiting import wait_until
+
+TEXT = """
+import ctypes, os, sys, time
+from headrace import *
+
+user = Entity(name="user", join_keys=[Field("user", String)])
+events = StreamSource(name="events", timestamp_field="at", log_offline=True, schema=[
+    Field("user", String), Field("amount", Float64), Field("at", Timestamp)])
+
+@stream_feature_view(source=events, entities=[user], version="V1", timestamp_field="at")
+def newest(record):
+    what = record["user"]
+    if what == "exit": os._exit(0)
+    if what == "status": os._exit(7)
+    if what == "segfault": ctypes.string_at(0)
+    if what == "loop":
+        while True: pass
+    if what == "memory": return [record] * (4 * 1024**3)
+    if what == "print": print("hello"); os.write(1, b"native"); sys.stdout.flush()
+    if what == "raise": raise ValueError("no")
+    return record
+"""
+
+
+def planned() -> Plan:
+    of = plan()
+    return Plan(
+        of.workspace, of.partitions, of.sources, {"newest@V1": of.views["newest@V1"]}, {}, {"features.py": TEXT}, "",
+        number=9,
+    )  # fmt: skip
+
+
+def run(what: str, time_limit: float = 30.0) -> Transformation:
+    transform = transform_of(planned(), SOURCE)
+    value = body(transform.source, what, 1.0)
+    waiting = record(4, value, Reply(3, b"request", 0))
+    return asyncio.run(transform_isolated(transform, waiting, {OWN_ID + 1: None}, time_limit))
+
+
+def test_a_record_that_kills_nobody_becomes_what_it_becomes_here() -> None:
+    transform = transform_of(planned(), SOURCE)
+    value = body(transform.source, "print", 1.0)
+    alone = record(4, value, Reply(3, b"request", 0))
+    here, there = transform([alone], {}), run("print")
+    assert (there.updates, there.rejects, there.acks, there.rows) == (here.updates, [], here.acks, 1)
+    assert decode_update(there.updates[0][1]).rows[0].offset == 4
+
+
+@pytest.mark.parametrize(
+    ("what", "problem"),
+    [
+        ("exit", "ended with exit status 0 and without an answer"),
+        ("status", "ended with exit status 7"),
+        ("segfault", "ended with signal SIGSEGV"),
+    ],
+)
+def test_a_record_that_ends_the_child_is_a_reject_that_says_how(what: str, problem: str) -> None:
+    outcome = run(what)
+    assert (outcome.updates, outcome.rows) == ([], 0)
+    assert [(reject.code, reject.view) for reject in outcome.rejects] == [(KILLED, "")]
+    assert outcome.rejects[0].message.endswith(problem)
+    view = planned().views["newest@V1"].id
+    assert outcome.acks == {3: [Transformed(b"request", 0, [], [(view, outcome.rejects[0].message)])]}
+
+
+def test_an_endless_loop_ends_with_its_time() -> None:
+    outcome = run("loop", time_limit=1.5)
+    assert outcome.rejects[0].message.endswith("did not end within 1.5 s")
+
+
+def test_too_much_memory_is_a_failure_of_the_function() -> None:
+    outcome = run("memory")
+    assert outcome.acks[3][0].failures[0][1].startswith("MemoryError")  # type: ignore[union-attr] # Transformed it is
+
+
+def test_an_unknown_schema_is_the_same_reject_as_here() -> None:
+    transform = transform_of(planned(), SOURCE)
+    value = b"\x00" + (OWN_ID + 1).to_bytes(4, "big") + b"x"
+    outcome = asyncio.run(transform_isolated(transform, record(1, value), {OWN_ID + 1: None}, 30.0))
+    assert [reject.code for reject in outcome.rejects] == ["UNKNOWN_SCHEMA"]
+
+
+def test_the_child_ends_with_a_call_that_is_cancelled() -> None:
+    transform = transform_of(planned(), SOURCE)
+    value = body(transform.source, "loop", 1.0)
+
+    async def cancelled() -> None:
+        call = asyncio.create_task(transform_isolated(transform, record(1, value), {}, 30.0))
+        await asyncio.to_thread(wait_until, lambda: bool(children()))
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(cancelled())
+    wait_until(lambda: not children())
+
+
+def children() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(os.getpid()).children():
+        with contextlib.suppress(psutil.Error):
+            if "processors.isolation" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
