@@ -90,7 +90,8 @@ def test_a_new_workspace_gets_topics_schemas_ids_and_a_plan(settings: Settings, 
 def test_ids_and_partitions_stay_and_what_changed_is_told(settings: Settings, tmp_path: Path) -> None:
     first = published(apply(settings, tmp_path / "r", text(view(), view("old"))))
     wider = replace(settings, partitions=7, source_partitions=7)
-    again = apply(wider, tmp_path / "r", text(view(), view("newer", version="V2"), more=', Field("x", String, required=False)'))
+    changed = text(view(), view("newer", version="V2"), more=', Field("x", String, required=False)')
+    again = apply(wider, tmp_path / "r", changed)
     second = published(again)
     assert [(change.kind, change.object) for change in again.changes] == [
         ("changed", "stream source events"),
