@@ -49,10 +49,8 @@ def machine() -> str:
     """Returns what this machine is, without naming it."""
     model = _cpu_model()
     memory = psutil.virtual_memory().total / _GIB
-    python = platform.python_version()
-    return (
-        f"{psutil.cpu_count()} × {model}, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {python}"
-    )
+    python, kernel = platform.python_version(), platform.release().partition("-")[0]
+    return f"{psutil.cpu_count()} × {model}, {memory:.0f} GiB, {platform.system()} {kernel}, Python {python}"
 
 
 def _cpu_model() -> str:
