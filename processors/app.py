@@ -51,11 +51,12 @@ class _Ending:
         self._error: BaseException | None = None
 
     def fail(self, error: BaseException) -> None:
-        if self._error is None:
-            self._error = error
+        first, self._error = self._error is None, self._error or error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process has ended already
+            self._loop.call_soon_threadsafe(self._happened.set)
+        if first:
             trace = None if isinstance(error, HeadraceError) else error
             _log.error("processor ends", problem=str(error), kind=type(error).__name__, exc_info=trace)
-        self._loop.call_soon_threadsafe(self._happened.set)
 
     async def exit_code(self) -> int:
         """Waits for the failure and returns the exit code that tells of it."""

@@ -49,13 +49,14 @@ class InFlight:
 
     @contextmanager
     def running(self, first: int, end: int) -> Iterator[None]:
-        """Marks the offsets from ``first`` to before ``end`` while user code runs on them."""
+        """Marks the offsets from ``first`` to before ``end`` while user code runs on them.
+
+        An exception leaves the mark: it ends the process, and the next one must know what it was.
+        """
         self._cells[0] = first
         self._cells[1] = end
-        try:
-            yield
-        finally:
-            self._cells[1] = 0
+        yield
+        self._cells[1] = 0
 
     def is_suspect(self, offset: int) -> bool:
         """Returns whether a record was in flight at the last death, or alone at any."""

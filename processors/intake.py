@@ -265,14 +265,17 @@ class Intake:
             return
         with self._idle:
             self._idle.wait_for(lambda: self._in_work == 0, self._settings.gather_seconds)
+        messages = (first, *self._consumer.consume(self._settings.batch - 1, 0))
+        if self._raised is not None:
+            return  # a partition that could not be taken over is read all the same, from wherever the client thinks
         by_partition: dict[Where, list[Message]] = defaultdict(list)
-        for message in (first, *self._consumer.consume(self._settings.batch - 1, 0)):
+        for message in messages:
             if self._is_record(message):
                 by_partition[message.topic() or "", message.partition() or 0].append(message)
-        for where, messages in by_partition.items():
-            owner = self._partitions.receive(where, messages)
+        for where, received in by_partition.items():
+            owner = self._partitions.receive(where, received)
             if owner is not None:
-                self._dispatch(owner, messages)
+                self._dispatch(owner, received)
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

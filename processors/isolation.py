@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from infra.parent_death import tied_to_parent
+from infra.parent_death import PYTHON, tied_to_parent
 from processors.view_functions import load_functions
 from schemas import avro
 from schemas.plan import Plan, decode_plan, encode
@@ -52,7 +52,7 @@ async def transform_isolated(
         (record.partition, record.offset, record.append_time, record.value, record.reply),
         {str(schema_id): text for schema_id, text in writers.items()},
     )
-    command = tied_to_parent([sys.executable, "-m", __name__])
+    command = tied_to_parent([*PYTHON, "-m", __name__])
     child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     output = b""
     try:

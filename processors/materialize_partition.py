@@ -17,7 +17,7 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.definitions import DefinitionsFollower
 from infra.disk import Disk
 from infra.logs import get_logger
-from infra.metrics import BATCH_SECONDS, ROWS
+from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, ROWS
 from infra.paths import state_path, version_path
 from processors.availability import until_available
 from processors.batches import Batch
@@ -27,7 +27,7 @@ from processors.offline_log import OfflineLog
 from processors.outbox import Outbox
 from processors.rebuild import rebuild
 from processors.retention import sweep
-from schemas.errors import CodecError, StorageError
+from schemas.errors import CodecError, NewerFormatError, StorageError
 from schemas.plan import Plan
 from schemas.updates import decode_update
 
@@ -117,15 +117,15 @@ class MaterializePartition:
         await self._follow_plan(max((message.update.plan for message in messages), default=0))
         if not self.open:
             batch.done()
-        elif not messages:
+        elif not batch.messages:
             self._housekeep()
             batch.done()
         else:
+            next_offset = (batch.messages[-1].offset() or 0) + 1
             with BATCH_SECONDS.labels("materialize").time():
-                await self._apply(messages, batch.done)
+                await self._apply(messages, next_offset, batch.done)
 
-    async def _apply(self, messages: list[Message], done: Callable[[], None]) -> None:
-        next_offset = messages[-1].offset + 1
+    async def _apply(self, messages: list[Message], next_offset: int, done: Callable[[], None]) -> None:
         try:
             made = self._step.run(messages, next_offset)
         except StoreFailedError as failed:
@@ -140,14 +140,15 @@ class MaterializePartition:
         decoded = []
         for message in messages:
             offset = message.offset() or 0
+            where = f"{message.topic()} partition {message.partition()} offset {offset}"
             try:
                 decoded.append(Message(offset, decode_update(message.value() or b"")))
+            except NewerFormatError as error:
+                raise StorageError(f"{where}: {error}") from error
             except CodecError as error:
-                # Only processors write here: what does not decode is of a newer version, or nobody's row at all.
-                raise StorageError(
-                    f"{message.topic()} partition {message.partition()} offset {offset}: {error}; "
-                    "upgrade this process, or find out who else writes to this topic"
-                ) from error
+                # Only processors should write here, and they write nothing else: this is nobody's row.
+                DEAD_LETTERS.labels(message.topic() or "", error.code).inc()
+                _log.error("not an update, passed over: find out who writes here", message=where, problem=str(error))
         return decoded
 
     async def _follow_plan(self, number: int) -> None:
@@ -165,6 +166,7 @@ class MaterializePartition:
             self._plan = plan
 
     def _housekeep(self) -> None:
+        self._database.check_in_place()
         self._database.heartbeat()
         if self._plan is None:
             return

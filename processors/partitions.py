@@ -61,14 +61,18 @@ class Partitions:
         owner = self._make_owner(*where)
         if owner is None:
             return None
-        self.owners[where] = owner
-        start = owner.start_offset(committed)
-        earliest, latest = bounds()
-        checked = check_offsets(where, start, earliest, latest, reset_to_earliest=self._reset_to_earliest)
+        try:
+            start = owner.start_offset(committed)
+            earliest, latest = bounds()
+            checked = check_offsets(where, start, earliest, latest, reset_to_earliest=self._reset_to_earliest)
+        except BaseException:
+            owner.close()
+            raise
         owner.next_offset = earliest if checked is None else checked
         if start is not None and start < owner.next_offset:
             _log.warning("records expired in Kafka unread", partition=where, first=start, next=owner.next_offset)
         self._received[where] = owner.next_offset
+        self.owners[where] = owner
         return owner.next_offset
 
     def release(self, partitions: Sequence[Where]) -> None:

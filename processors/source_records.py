@@ -4,14 +4,17 @@ Invariant: whatever a producer puts into headers, its record is processed; only 
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
 from confluent_kafka import Message
 
 from infra.logs import get_logger
+from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
 from schemas.transform import SourceRecord
 from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_of_header
+
+MAX_REQUEST_BYTES: Final = 64  # of a request id; ours are shorter
 
 _log = get_logger(__name__)
 
@@ -25,7 +28,7 @@ def source_records(messages: Sequence[Message]) -> tuple[list[SourceRecord], int
         for name, value in cast("list[tuple[str, bytes | None]]", message.headers() or ()):
             try:
                 if name == REPLY_HEADER:
-                    reply = Reply.of_header(value or b"")
+                    reply = _genuine(Reply.of_header(value or b""))
                 elif name == PLAN_HEADER:
                     newest = max(newest, plan_of_header(value or b""))
             except CodecError as error:
@@ -35,3 +38,14 @@ def source_records(messages: Sequence[Message]) -> tuple[list[SourceRecord], int
             SourceRecord(message.partition() or 0, message.offset() or 0, append_time, message.value() or b"", reply)
         )
     return records, newest
+
+
+def _genuine(reply: Reply) -> Reply:
+    """Returns a reply that the ingest API may have written.
+
+    Raises:
+        CodecError: it names a partition that nobody reads, or a request longer than any.
+    """
+    if reply.partition >= ACKS_PARTITIONS or len(reply.request) > MAX_REQUEST_BYTES:
+        raise CodecError(f"header {REPLY_HEADER} is not of the ingest API: reply partition {reply.partition}")
+    return reply

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -236,11 +236,15 @@ class Health:
     def is_ready(self) -> bool:
         return self.reasons() == {}
 
+    def has_ended(self) -> bool:
+        raise NotImplementedError
+
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         try:
-            wait_until(self.is_ready, seconds)
+            wait_until(lambda: self.is_ready() or self.has_ended(), seconds)
         except TimeoutError as error:
             raise TimeoutError(f"not ready: {self.reasons()}") from error
+        assert not self.has_ended(), "the processor ended before it was ready"
 
 
 class ProcessorThread(Health):
@@ -254,6 +258,9 @@ class ProcessorThread(Health):
         self._tasks: list[asyncio.Task[int]] = []
         self._thread = threading.Thread(target=self._main, name="processor")
         self._thread.start()
+
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
 
     def stop(self) -> int:
         """Stops it as SIGTERM does; returns the exit code, 0 for one that ended because it was asked to."""
@@ -289,51 +296,64 @@ def processor(site: Site, **changes: Any) -> Iterator[ProcessorThread]:
         running.wait_ready()
         yield running
     finally:
-        ended = bool(running.codes)
+        ended = running.has_ended()
         code = running.stop()
     assert ended or code == 0
 
 
 class ProcessorProcess(Health):
-    """A processor in a process of its own; its log is kept."""
+    """A processor in a process of its own; its log is kept here, so that it needs no disk."""
 
-    def __init__(self, site: Site, **changes: Any) -> None:
-        settings = site.settings(**changes)
+    def __init__(self, settings: Settings) -> None:
         super().__init__(settings.processor_port)
-        self.log_file = site.folder / f"processor-{settings.processor_port}.log"
-        with self.log_file.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "headrace", "processor"],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **as_environment(settings)},
-            )
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "headrace", "processor"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **as_environment(settings)},
+        )
+        self._lines: list[str] = []
+        self._reader = in_background(self._read)
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text()
+        return "".join(self._lines)
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        return self.process.wait(seconds)
+        """Waits for its end, and for the end of its log; returns the exit code."""
+        code = self.process.wait(seconds)
+        self._reader.join()
+        return code
 
     def stop(self) -> int:
         self.signal(signal.SIGTERM)
         return self.wait()
 
+    def kill(self) -> None:
+        """Kills it if it runs."""
+        self.process.kill()
+        self.wait()
+
+    def _read(self) -> None:
+        with self.process.stdout or nullcontext(()) as lines:
+            self._lines.extend(lines)
+
 
 @contextmanager
 def processor_process(site: Site, **changes: Any) -> Iterator[ProcessorProcess]:
     """Runs a processor in a process of its own, and kills what is left of it at the end."""
-    running = ProcessorProcess(site, **changes)
+    running = ProcessorProcess(site.settings(**changes))
     try:
         yield running
     finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.wait()
+        running.kill()
 
 
 @contextmanager

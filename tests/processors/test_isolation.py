@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from pathlib import Path
 
 import psutil
 import pytest
@@ -76,6 +77,15 @@ def test_a_record_that_ends_the_child_is_a_reject_that_says_how(what: str, probl
     assert outcome.rejects[0].message.endswith(problem)
     view = planned().views["newest@V1"].id
     assert outcome.acks == {3: [Transformed(b"request", 0, [], [(view, outcome.rejects[0].message)])]}
+
+
+def test_packages_in_the_working_directory_do_not_stand_in_for_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "__init__.py").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run("print").rows == 1
 
 
 def test_an_endless_loop_ends_with_its_time() -> None:

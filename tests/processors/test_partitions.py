@@ -1,0 +1,129 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from processors import partitions
+from processors.partitions import Partitions
+from schemas.errors import StorageError, UnavailableError
+
+WHERE = ("prod.updates", 3)
+
+
+class Counting:
+    """An owner that does nothing but remember."""
+
+    def __init__(self, start: int | None = None) -> None:
+        self.open = True
+        self.next_offset = 0
+        self.committable: int | None = None
+        self.closed_while_open: bool | None = None
+        self._start = start
+
+    def start_offset(self, committed: int | None) -> int | None:
+        return committed if self._start is None else self._start
+
+    def close(self) -> None:
+        self.closed_while_open = self.open
+
+
+class Received:
+    """A message of which only the offset counts."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def messages(*offsets: int) -> Any:
+    return [Received(offset) for offset in offsets]
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def owned(loop: asyncio.AbstractEventLoop, owner: Counting | None, *, reset: bool = False) -> Partitions:
+    return Partitions(loop, lambda *_: owner, reset_to_earliest=reset)
+
+
+def test_a_partition_begins_where_its_owner_says(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=7)
+    held = owned(loop, owner)
+    assert held.take(WHERE, None, lambda: (0, 9)) == 7
+    assert (owner.next_offset, held.lag()) == (7, {WHERE: 0})
+    held.note_end(WHERE, 9)
+    assert held.lag() == {WHERE: 2}
+
+
+def test_a_partition_without_an_owner_is_not_read(loop: asyncio.AbstractEventLoop) -> None:
+    held = owned(loop, None)
+    assert held.take(WHERE, None, lambda: (0, 9)) is None
+    assert held.receive(WHERE, messages(1)) is None
+
+
+def test_records_that_expired_unread_are_passed_over_where_that_is_allowed(loop: asyncio.AbstractEventLoop) -> None:
+    assert owned(loop, Counting(), reset=True).take(WHERE, 2, lambda: (5, 9)) == 5
+
+
+def test_an_owner_whose_records_are_gone_is_closed_and_not_kept(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=2)
+    held = owned(loop, owner)
+    with pytest.raises(StorageError, match=r"prod\.updates partition 3"):
+        held.take(WHERE, None, lambda: (5, 9))
+    assert (owner.closed_while_open, held.owners) == (True, {})
+
+
+def test_messages_pass_in_order_and_never_twice(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=7)
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 20))
+    assert held.receive(WHERE, messages(7, 8)) is owner
+    assert held.receive(WHERE, messages(11)) is owner  # transactions and compaction leave gaps
+    with pytest.raises(StorageError, match="offset 11 came after 11"):
+        held.receive(WHERE, messages(11))
+
+
+def test_a_released_owner_is_fenced_before_it_is_closed(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=0)
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 0))
+    held.release([WHERE, ("other", 0)])
+    assert owner.closed_while_open is False
+    assert held.receive(WHERE, messages(0)) is None
+
+
+def test_a_busy_event_loop_is_told_and_nothing_is_closed(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "FENCE_SECONDS", 0.05)
+    owner, free = Counting(start=0), threading.Event()
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 0))
+    loop.call_soon_threadsafe(free.wait, 30)
+    with pytest.raises(UnavailableError, match="busy"):
+        held.release([WHERE])
+    free.set()
+    assert owner.closed_while_open is None
+
+
+def test_offsets_are_committed_once_each_and_again_if_that_failed(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=0)
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 0))
+    assert held.to_commit() == {}
+    owner.committable = 5
+    assert [held.to_commit(), held.to_commit()] == [{WHERE: 5}, {}]
+    held.not_committed([WHERE, ("other", 0)])
+    assert held.to_commit() == {WHERE: 5}
