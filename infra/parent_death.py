@@ -1,4 +1,6 @@
-"""Ties a child process to its parent: when the parent is gone, however it went, the child is killed.
+"""Starts child processes of our own: with our own modules, and tied to the parent.
+
+When the parent is gone, however it went, the child is killed.
 
 Invariant: no child outlives its parent by more than a moment on Linux. Elsewhere there is no such call and the child
 is started as it is.
@@ -9,6 +11,10 @@ Linux ties a child to the *thread* that started it: start long-lived children fr
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+PYTHON: Final = (sys.executable, "-P")
+"""How to run a module of ours; -P, so that a folder ``schemas`` where the user happens to be is not taken for ours."""
 
 # Runs in the child, before it becomes the program: safer than code between fork and exec of a process with threads.
 # 1 is PR_SET_PDEATHSIG, 9 is SIGKILL; the second line is for a parent that died before the first.

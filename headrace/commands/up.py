@@ -30,7 +30,7 @@ from infra.exit_codes import ExitCode
 from infra.file_lock import FileLock
 from infra.http_server import bind, reachable_host
 from infra.logs import configure_logs
-from infra.parent_death import tied_to_parent
+from infra.parent_death import PYTHON, tied_to_parent
 from infra.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment, environment_name, settings_options
 from infra.supervisor import Child, Supervisor
@@ -38,7 +38,7 @@ from schemas.errors import StorageError, UnavailableError
 
 LOCK_FILE: Final = "up.lock"
 
-HEADRACE: Final = (sys.executable, "-m", "headrace")
+HEADRACE: Final = (*PYTHON, "-m", "headrace")
 
 KEY_NOTES: Final = {
     "kept": "",

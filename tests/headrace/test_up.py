@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from access.store import AccessStore
-from headrace.commands.up import choose_ports
+from headrace.commands.up import HEADRACE, choose_ports
 from infra.exit_codes import ExitCode
 from infra.settings import Settings
 from schemas.errors import SettingsError
@@ -173,6 +173,14 @@ def test_nothing_is_left_when_it_is_killed(up: Callable[..., Up]) -> None:
     children = psutil.Process(system.process.pid).children(recursive=True)
     system.end(signal.SIGKILL)
     assert psutil.wait_procs(children, timeout=EXIT_SECONDS)[1] == []
+
+
+def test_packages_in_the_working_directory_do_not_stand_in_for_its_own(tmp_path: Path) -> None:
+    for name in ("schemas", "infra", "access", "serving"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("", encoding="utf-8")
+    child = subprocess.run([*HEADRACE, "serving", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stderr) == (ExitCode.OK, "")
 
 
 def test_a_taken_port_is_named_before_anything_starts() -> None:
