@@ -66,6 +66,7 @@ class PrimaryDatabase:
         self._rebuild_path = path.with_name(path.name + ".rebuild")
         self._generation = Generation(1, 0, 0)
         self._flush_sign = 0
+        self._inode = 0
         self._db: Rdict | None = None
 
     @classmethod
@@ -155,6 +156,21 @@ class PrimaryDatabase:
         if self._property(_FLUSH_SIGN) != self._flush_sign:
             self._commit(WriteBatch(raw_mode=True), self.version)
 
+    def check_in_place(self) -> None:
+        """Checks that the folder is still the one that was opened; call it now and then.
+
+        Raises:
+            StorageError: it was removed or replaced: what is written goes where no reader looks.
+        """
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            inode = 0
+        if not self.rebuilding and inode != self._inode:
+            raise StorageError(
+                f"database {self.path} was removed or replaced while in use; the next start rebuilds it from the log"
+            )
+
     def promote(self) -> None:
         """Puts the rebuilt database in its place and publishes it.
 
@@ -201,6 +217,7 @@ class PrimaryDatabase:
 
     def _begin_epoch(self, deadline: float) -> None:
         self._db = self._open_database(deadline)
+        self._inode = self.path.stat().st_ino
         self._check_format()
         epoch, version = self._publisher.read()
         written, generation = decode_version(self.get(VERSION_KEY))

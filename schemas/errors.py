@@ -10,6 +10,7 @@ Dialect packages map codes to their envelopes in one table each.
     ├── StorageError             a disk or database cannot be used; the process must stop
     ├── UnavailableError         something needed is away for now; retrying helps
     ├── CodecError               bytes that are not what their topic or file says
+    │   └── NewerFormatError     of a format that a later version writes
     ├── RecordError              one record was refused
     └── RequestError             one request was refused
         ├── UnauthenticatedError
@@ -66,6 +67,12 @@ class CodecError(HeadraceError):
     """Bytes are not what their topic or file promises."""
 
     code = "MALFORMED"
+
+
+class NewerFormatError(CodecError):
+    """Bytes of a format that this version does not know; a later one does, so they must not be passed over."""
+
+    code = "NEWER_FORMAT"
 
 
 class RecordError(HeadraceError):

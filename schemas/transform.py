@@ -199,11 +199,11 @@ def _rows(
     """
     try:
         return _built(function(record), build)
-    except (RecordError, KeyboardInterrupt, GeneratorExit):
+    except RecordError:
         raise
     except BaseException as error:
-        # The function is the user's, and so is what it returns: whatever they raise, SystemExit included, is this
-        # record's failure alone.
+        # The function is the user's, and so is what it returns: whatever they raise, SystemExit and KeyboardInterrupt
+        # included, is this record's failure alone. Signals do not come as exceptions here.
         raise RecordError(FUNCTION_FAILED, _described(error)) from error
 
 

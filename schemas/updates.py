@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.errors import CodecError
+from schemas.errors import CodecError, NewerFormatError
 
 MESSAGE_FORMAT = 1
 
@@ -151,14 +151,15 @@ def decode_update(data: bytes) -> Update:
     """Returns the update in a message.
 
     Raises:
-        CodecError: the message is not an update of a known format.
+        NewerFormatError: the message is of a later format.
+        CodecError: the message is no update.
     """
     try:
         update = _UPDATE.decode(data)
     except _UNDECODABLE as error:
         raise CodecError(f"not an update: {error}") from error
     if update.format != MESSAGE_FORMAT:
-        raise CodecError(f"update has format {update.format}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+        raise NewerFormatError(f"update has format {update.format}, expected {MESSAGE_FORMAT}; upgrade Headrace")
     return update
 
 

@@ -20,7 +20,7 @@ from processors.messages import (
 )
 from schemas import avro
 from schemas.topics import source_topic, value_subject
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, plan_header
+from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
 from tests.processors.site import (
     HEAD,
     SOURCE,
@@ -148,8 +148,10 @@ def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(
         {PLAN_HEADER: plan_header(2**63)},
         {PLAN_HEADER: b"short", REPLY_HEADER: b"x"},
         {PLAN_HEADER: b"", REPLY_HEADER: b""},
+        {REPLY_HEADER: Reply(99, b"x", 0).header()},
+        {REPLY_HEADER: Reply(1, b"x" * 1_000, 0).header()},
     ],
-    ids=["a plan that was never published", "of the wrong length", "empty"],
+    ids=["a plan that was never published", "of the wrong length", "empty", "no such partition", "endless request"],
 )
 def test_headers_that_a_producer_made_up_stop_nothing(site: Site, made_up: dict[str, bytes]) -> None:
     site.apply(spending())

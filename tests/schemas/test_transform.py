@@ -160,9 +160,9 @@ def test_objects_of_the_user_cannot_break_out(body: str, message: str) -> None:
     assert failure(body) == message
 
 
-def test_keyboard_interrupt_ends_the_run() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        run(view(body="raise KeyboardInterrupt"))
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "SystemExit", "BaseException"])
+def test_what_is_no_ordinary_exception_fails_its_record_alone(name: str) -> None:
+    assert failure(f"raise {name}") == f"{name}: "
 
 
 def test_no_view_sees_what_another_ones_function_did_to_the_record() -> None:
