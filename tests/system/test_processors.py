@@ -1,0 +1,161 @@
+"""Processors as processes: they join and leave under load, freeze, and meet functions that kill; over HTTP, too."""
+
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import httpx
+import pytest
+
+from infra.exit_codes import ExitCode
+from infra.local_kafka import LocalKafka
+from tests.processors.site import Site, event, processor, processor_process, spending
+from tests.system.running import Running, running
+from tests.waiting import wait_until
+
+USERS = [f"user{number}" for number in range(20)]
+PATIENCE = 90.0
+
+
+@pytest.fixture
+def site(tmp_path: Path, unique: str) -> Iterator[Site]:
+    with LocalKafka(tmp_path / "kafka") as kafka:
+        yield Site(kafka.bootstrap, unique, tmp_path, partitions=4)
+
+
+class Load:
+    """Produces until it is told to stop, and knows what has to be counted."""
+
+    def __init__(self, site: Site) -> None:
+        self.rounds = 0
+        self._site = site
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def expected(self) -> dict[str, tuple[int, int]]:
+        return dict.fromkeys(USERS, (self.rounds, sum(range(self.rounds))))
+
+    def further(self, rounds: int) -> None:
+        """Waits until so many more rounds are produced."""
+        before = self.rounds
+        wait_until(lambda: self.rounds >= before + rounds, PATIENCE)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._site.produce(*[event(user, self.rounds) for user in USERS], partition=self.rounds % 4)
+            self.rounds += 1
+            self._stop.wait(0.01)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_processors_join_and_leave_under_load_and_every_event_counts_once(site: Site) -> None:
+    site.apply(spending())
+    with processor_process(site) as first:
+        first.wait_ready()
+        with Load(site) as load:
+            load.further(50)
+            with processor_process(site) as second:
+                second.wait_ready()
+                wait_until(lambda: "partitions released" in first.log)  # some have moved to the second
+                load.further(50)
+                assert second.stop() == ExitCode.OK, second.log
+            load.further(50)
+            with processor_process(site) as third:
+                third.wait_ready()
+                assert first.stop() == ExitCode.OK, first.log
+                load.further(50)
+                third.wait_ready()
+                assert third.stop() == ExitCode.OK, third.log
+    with processor(site):
+        site.waits_for(load.expected(), seconds=PATIENCE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_frozen_processor_that_wakes_up_corrupts_nothing(site: Site) -> None:
+    site.apply(spending())
+    with processor_process(site) as frozen, Load(site) as load:
+        frozen.wait_ready()
+        load.further(50)
+        frozen.signal(signal.SIGSTOP)
+        with processor_process(site) as other:
+            # It is given the partitions after the session has ended, and waits for the folders to be let go.
+            wait_until(lambda: "processor runs" in other.log)
+            load.further(700)
+            frozen.signal(signal.SIGCONT)
+            wait_until(lambda: "updates" in other.log and other.is_ready(), PATIENCE)
+            load.further(50)
+            assert frozen.stop() == ExitCode.OK, frozen.log
+            load.further(50)
+            other.wait_ready()
+            assert other.stop() == ExitCode.OK, other.log
+    with processor(site):
+        site.waits_for(load.expected(), seconds=PATIENCE)
+
+
+POISON = """if record["user"] == "poison":
+        import os
+        os._exit(9)
+    return record"""
+
+
+@contextmanager
+def up(folder: Path, *flags: str, body: str = "return record") -> Iterator[Running]:
+    repository = folder / "repository"
+    repository.mkdir()
+    (repository / "features.py").write_text(spending(body, options=""))
+    with running(folder, "--repo", str(repository), "--source-partitions", "1", *flags) as system:
+        yield system
+
+
+def post(system: Running, user: str) -> httpx.Response:
+    record = event(user, 1)
+    body = {"records": {"events": [{**record, "at": record["at"].isoformat()}]}}
+    url = system.addresses["ingest"] + "/api/v1/ingest"
+    return httpx.post(url, json=body, headers=system.snowflake_headers, timeout=120)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_caller_is_told_that_the_function_killed_and_the_others_are_stored(tmp_path: Path) -> None:
+    with (
+        up(tmp_path, "--ack-deadline-seconds", "90", body=POISON) as system,
+        ThreadPoolExecutor() as callers,
+    ):
+        wait_until(lambda: post(system, "first").status_code == 200)
+        answers = list(callers.map(lambda user: post(system, user), ["ann", "poison", "bob"]))
+    assert [answer.status_code for answer in answers] == [200, 207, 200], [answer.text for answer in answers]
+    assert "UDF_EXECUTION_FAILED" in answers[1].text
+    assert "ended with exit status 9" in answers[1].text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_a_caller_is_told_which_store_failed_and_may_send_again(tmp_path: Path) -> None:
+    with up(tmp_path) as system:
+        wait_until(lambda: post(system, "ann").status_code == 200)
+        before = system.children("processor")[0]
+        # Its next write to any file fails, as on a full disk. The processor that follows it has no such limit.
+        resource.prlimit(before.pid, resource.RLIMIT_FSIZE, (1, 1))
+        failed = post(system, "ann")
+        assert failed.status_code == 207
+        assert "WRITE_ERROR" in failed.text
+        assert "offline" in failed.text
+        wait_until(lambda: post(system, "ann").status_code == 200, PATIENCE)
+        assert system.children("processor")[0].pid != before.pid
