@@ -4,6 +4,7 @@ Invariant: whatever goes wrong is an error of Headrace that says what to do; an 
 its reference.
 """
 
+import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -80,19 +81,38 @@ class ApiClient:
 
         Raises:
             UnavailableError: the server is not there, or too busy.
-            RequestError: it refused the request.
+            RequestError: it refused the request, or the document cannot be written as JSON, or the answer is none.
         """
         try:
-            answer = self._client.post(path, json=document)
+            content = encode_json(document)
+        except (ValueError, RecursionError) as error:
+            raise RequestError(
+                f"the request for {path} cannot be written as JSON: {error}; correct its values"
+            ) from error
+        try:
+            answer = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise UnavailableError(
                 f"{self._url} does not answer: {reason}; start it, or correct host and port"
             ) from error
         if answer.is_success:
-            return answer.json()
+            try:
+                return answer.json()
+            except ValueError as error:
+                raise RequestError(f"{self._url}{path} answered no JSON: {error}; correct host and port") from error
         problem = UnavailableError if answer.status_code in BUSY else RequestError
         raise problem(f"{self._url}{path} answered {answer.status_code}: {_message(answer)}")
+
+
+def encode_json(document: object) -> bytes:
+    """Returns a document as JSON in UTF-8.
+
+    Raises:
+        ValueError: it holds a number or a text that JSON has not.
+        RecursionError: it is nested too deeply.
+    """
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _message(answer: httpx.Response) -> str:

@@ -5,11 +5,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, BinaryIO, Final
 
 import click
 
-from headrace.api_client import ApiClient, key_file_option, read_key
+from headrace.api_client import ApiClient, encode_json, key_file_option, read_key
 from infra.exit_codes import ExitCode
 from infra.settings import Settings, settings_options
 from schemas.errors import RequestError
@@ -25,13 +25,13 @@ MAX_PROBLEMS: Final = 20
 
 @click.command("ingest")
 @click.argument("source")
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.argument("file", type=click.File("rb"))
 @settings_options("data", "host", "ingest_port")
 @key_file_option
 @click.option("--dry-run", is_flag=True, help="Check the records; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
 def command(
-    settings: Settings, source: str, file: IO[str], key_file: Path | None, *, dry_run: bool, as_json: bool
+    settings: Settings, source: str, file: BinaryIO, key_file: Path | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Send the events in FILE to the stream source SOURCE.
 
@@ -55,7 +55,7 @@ def command(
         sys.exit(ExitCode.FAILURE)
 
 
-def _batches(file: IO[str]) -> Iterator[tuple[int, list[Any]]]:
+def _batches(file: BinaryIO) -> Iterator[tuple[int, list[Any]]]:
     """Yields up to ``BATCH`` records at a time, with the number of the first; records count from 1."""
     batch: list[Any] = []
     sent = 0
@@ -69,26 +69,52 @@ def _batches(file: IO[str]) -> Iterator[tuple[int, list[Any]]]:
         yield sent + 1, batch
 
 
-def _records(file: IO[str]) -> Iterator[Any]:
+def _records(file: BinaryIO) -> Iterator[Any]:
     """Yields the records of a file, line by line unless it is an array.
 
     Raises:
-        RequestError: a line, or the array, is not JSON.
+        RequestError: a line, or the array, is not JSON; names file and line.
     """
+    name = getattr(file, "name", "<stdin>")
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        if line.lstrip().startswith("["):
-            yield from _parse(line + file.read(), f"{file.name} begins with [ but is no JSON array")
+        if line.lstrip().startswith(b"["):
+            where = f"{name}, line {number}: begins with [ but is no JSON array"
+            for index, record in enumerate(_parse(_decode(line + file.read(), name, number), where), 1):
+                yield _sendable(record, f"{name}, line {number}: record {index} of the array")
             return
-        yield _parse(line, f"{file.name}, line {number}: expected one JSON object in each line")
+        where = f"{name}, line {number}: expected one JSON object in each line"
+        yield _sendable(_parse(_decode(line, name, number), where), where)
+
+
+def _decode(text: bytes, name: str, number: int) -> str:
+    """Decodes what begins in a line of a file."""
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = number + text.count(b"\n", 0, error.start)
+        raise _refused(f"{name}, line {line}: expected UTF-8", error) from error
 
 
 def _parse(text: str, problem: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise RequestError(f"{problem}: {error}; what was counted before went in") from error
+    except (ValueError, RecursionError) as error:
+        raise _refused(problem, error) from error
+
+
+def _sendable(record: Any, problem: str) -> Any:
+    """Returns a record if it can be written as JSON; Python reads more: NaN, halves of surrogate pairs."""
+    try:
+        encode_json(record)
+    except (ValueError, RecursionError) as error:
+        raise _refused(problem, error) from error
+    return record
+
+
+def _refused(problem: str, error: Exception) -> RequestError:
+    return RequestError(f"{problem}: {error}; what was counted before went in")
 
 
 def _problems(result: Any, first: int, count: int) -> Iterator[tuple[int, tuple[str, str]]]:

@@ -69,6 +69,22 @@ def test_a_file_that_is_not_json_is_named(headrace: Headrace, tmp_path: Path, te
     assert str(file) in done.stderr
 
 
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"1e999", b'"\\ud800"', b'"\xff"', b"[" * 5000 + b"]" * 5000])
+@pytest.mark.parametrize("array", [False, True])
+def test_what_json_does_not_have_is_named_with_file_and_line(
+    headrace: Headrace, tmp_path: Path, value: bytes, array: bool
+) -> None:
+    good = json.dumps(event()).encode()
+    bad = b'{"user_id": %s}' % value
+    file = tmp_path / "broken"
+    file.write_bytes(b"\n[%s,\n%s]" % (good, bad) if array else b"\n%s\n%s\n%s" % (good, bad, good))
+    done = headrace("ingest", "transactions", str(file))
+    assert (done.exit_code, type(done.exception)) == (ExitCode.FAILURE, SystemExit)
+    line = 2 if array and b"\xff" not in value else 3  # an array's records are named by the line where it begins
+    assert f"{file}, line {line}: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_what_went_in_before_a_broken_line_is_counted(headrace: Headrace) -> None:
     text = "\n".join([*(json.dumps(event(number)) for number in range(10)), "{"])
     done = headrace("ingest", "transactions", "-", stdin=text)
