@@ -34,7 +34,7 @@ from infra.parent_death import PYTHON, tied_to_parent
 from infra.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment, environment_name, settings_options
 from infra.supervisor import Child, Supervisor
-from schemas.errors import StorageError, UnavailableError
+from schemas.errors import SettingsError, StorageError, UnavailableError
 
 LOCK_FILE: Final = "up.lock"
 
@@ -144,19 +144,25 @@ def choose_ports(settings: Settings) -> System:
     """Pick a free port for each that is 0, all of them different.
 
     Raises:
-        SettingsError: a port that was given is taken.
+        SettingsError: a port that was given is taken, or given to two servers.
     """
-    taken: set[int] = set()
+    own_kafka = "bootstrap" not in settings.given
+    given = [settings.kafka_port] * own_kafka + [settings.ingest_port, settings.serving_port]
+    for port in given:
+        if port != 0 and given.count(port) > 1:
+            message = f"port {port} is given to more than one server; give each its own, or 0 for a free one"
+            raise SettingsError(message)
+    taken = {0, *given}
 
     def port_for(wanted: int, host: str = settings.host) -> int:
         chosen = wanted
-        while chosen == 0 or chosen in taken:
+        while wanted == 0 and chosen in taken:
             chosen = free_port()
         bind(host, chosen).close()
         taken.add(chosen)
         return chosen
 
-    if own_kafka := "bootstrap" not in settings.given:
+    if own_kafka:
         kafka_port = port_for(settings.kafka_port, LOOPBACK)
         settings = dataclasses.replace(settings, kafka_port=kafka_port, bootstrap=f"{LOOPBACK}:{kafka_port}")
     settings = dataclasses.replace(

@@ -13,6 +13,7 @@ import pytest
 from access.store import AccessStore
 from headrace.commands.up import HEADRACE, choose_ports
 from infra.exit_codes import ExitCode
+from infra.ports import free_port
 from infra.settings import Settings
 from schemas.errors import SettingsError
 
@@ -190,6 +191,12 @@ def test_a_taken_port_is_named_before_anything_starts() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f":{port}: .*"):
             choose_ports(Settings(ingest_port=port, kafka_port=0, serving_port=0))
+
+
+def test_a_port_given_twice_is_refused() -> None:
+    port = free_port()
+    with pytest.raises(SettingsError, match=f"port {port} is given to more than one server"):
+        choose_ports(Settings(ingest_port=port, kafka_port=0, serving_port=port))
 
 
 def test_ports_given_as_0_are_chosen_all_different() -> None:
