@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -21,8 +21,16 @@ from access.roles import Action
 from infra.logs import get_logger
 from infra.operations import RETRY_AFTER_SECONDS
 from infra.registry import TIMEOUT_SECONDS, SchemaRegistry
+from infra.request_body import SlowBodyError, read_body
 from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
-from schemas.errors import ForbiddenError, HeadraceError, RequestError, UnauthenticatedError, UnavailableError
+from schemas.errors import (
+    ForbiddenError,
+    HeadraceError,
+    RequestError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 
 Authenticate = Callable[[str | None, Action], object]
 """Takes the ``Authorization`` header and what the caller wants to do; raises if it may not."""
@@ -49,6 +57,8 @@ class _Envelope:
 ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
     UnauthenticatedError: _Envelope(401, 401, {"WWW-Authenticate": 'Basic realm="headrace"'}),
     ForbiddenError: _Envelope(403, 403),
+    SlowBodyError: _Envelope(408, 408, {"Connection": "close"}),
+    TooLargeError: _Envelope(413, 413),
     RequestError: _Envelope(422, INVALID_SCHEMA),
     UnavailableError: _Envelope(503, STORE_AWAY, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
     HeadraceError: _Envelope(500, STORE_FAILED),
@@ -80,8 +90,6 @@ class _RegistryApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = _json(200, await self._answer(Request(scope, receive)))
-        except ClientDisconnect:
-            return
         except HeadraceError as error:
             response = _refusal(error)
         await response(scope, receive, send)
@@ -97,7 +105,10 @@ class _RegistryApp:
             status = 405 if endpoints else 404
             raise RefusedError(status, status, f"the schema registry serves no {request.method} on this path")
         names = _names(endpoint, parts) or []
-        call = Call(self._registry, self._timeout_seconds, names, request.query_params, await _body(request))
+        body = await read_body(request.receive, MAX_BODY_BYTES, "register a smaller schema")
+        if body is None:
+            raise RequestError("the caller went away")
+        call = Call(self._registry, self._timeout_seconds, names, request.query_params, body)
         return await to_thread.run_sync(endpoint.answer, call, limiter=self._threads)
 
 
@@ -111,15 +122,6 @@ def _names(endpoint: Endpoint, parts: list[str]) -> list[str] | None:
     if len(wanted) != len(parts) or any(name not in ("*", part) for name, part in zip(wanted, parts, strict=True)):
         return None
     return [part for name, part in zip(wanted, parts, strict=True) if name == "*"]
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise RefusedError(413, 413, f"the body is larger than {MAX_BODY_BYTES} bytes; register a smaller schema")
-    return bytes(body)
 
 
 def _refusal(error: HeadraceError) -> Response:

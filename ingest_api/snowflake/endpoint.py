@@ -10,19 +10,19 @@ valid record. ``diagnostics`` has milliseconds: ``total_ms``, and of it ``valida
 Invariant: an unexpected error is answered in the dialect's shape too, and logged with the request's id.
 """
 
-import asyncio
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Final
 
 from msgspec import Raw
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from access.roles import Action, Principal
 from infra.logs import get_logger
 from infra.metrics import ACK_SECONDS, RECORDS
+from infra.request_body import read_body
 from ingest_api.ingestion import Batch, BatchOutcome
 from ingest_api.request_context import request_id
 from ingest_api.service import IngestService
@@ -31,12 +31,9 @@ from ingest_api.snowflake.names import field_names, find_source
 from ingest_api.snowflake.requests import MAX_BODY_BYTES, IngestRequest, decode_record, parse_request
 from ingest_api.snowflake.responses import SourceResult, ingest_response
 from ingest_api.sources import Source, Sources
-from schemas.errors import ForbiddenError, HeadraceError, RecordError, RequestError, TooLargeError
+from schemas.errors import ForbiddenError, HeadraceError, RecordError, RequestError
 
 PATH: Final = "/api/v1/ingest"
-BODY_SECONDS: Final = 30.0
-"""How long a body may take to arrive."""
-
 _MILLISECONDS: Final = 1_000
 
 Errors = dict[int, tuple[str, str]]
@@ -66,8 +63,6 @@ class IngestEndpoint:
             return await self._answer(request, started)
         except HeadraceError as error:
             return error_response(error, request_id(request))
-        except ClientDisconnect:
-            return error_response(RequestError("The caller went away"), request_id(request))
         except Exception:  # noqa: BLE001 - whatever it is, a caller gets the documented shape, an operator the rest
             _log.exception("ingest failed")
             problem = "Internal error; the ingest API's log has more under this request_id"
@@ -78,7 +73,10 @@ class IngestEndpoint:
         workspace = principal.default_workspace or self._service.default_workspace
         if not principal.may(Action.VALIDATE, workspace):
             _require(principal, Action.INGEST, workspace)
-        parsed = parse_request(await _body(request))
+        body = await read_body(request.receive, MAX_BODY_BYTES, "send fewer records in a request")
+        if body is None:
+            raise RequestError("The caller went away")
+        parsed = parse_request(body)
         _require(principal, Action.VALIDATE if parsed.dry_run else Action.INGEST, workspace)
         sources = self._service.ingestion.sources(workspace)
         checked = {name: _check(sources, name, texts) for name, texts in parsed.records.items()}
@@ -120,27 +118,6 @@ def _require(principal: Principal, action: Action, workspace: str) -> None:
         raise ForbiddenError(
             f"Not allowed to {action} in workspace '{workspace}'; ask an owner of the workspace for a role that may"
         )
-
-
-async def _body(request: Request) -> bytes:
-    """Return a request's body.
-
-    Raises:
-        TooLargeError: it is longer than ``MAX_BODY_BYTES``.
-        RequestError: it does not arrive in time.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise TooLargeError(
-                        f"Request body is larger than {MAX_BODY_BYTES} bytes; send fewer records in a request"
-                    )
-    except TimeoutError:
-        raise RequestError(f"Request body did not arrive within {BODY_SECONDS:g} s") from None
-    return bytes(body)
 
 
 def _check(sources: Sources, name: str, texts: list[Raw]) -> tuple[Batch | None, Errors]:

@@ -1,15 +1,17 @@
 """``POST /api/v1/feature-service/get-features`` as an ASGI application of its own: the hot route.
 
-Order of checks: 1. who calls (401); 2. too many at once (429); 3. the body's form (400); 4. the role in the workspace
+Order of checks: 1. who calls (401); 2. the body's size and arrival (400), then too many at once (429); 3. the body's
+form (400); 4. the role in the workspace
 that it names (403), before anything tells whether that exists; 5. the rest of the request (400); 6. the service (404);
 7. its join keys (400); 8. online state (503).
 
-Invariant: from 3 on there is no await, so what one request reads is of one moment, and a request in work is one that
-waits for its body or for its caller to take the answer.
+Invariant: from 3 on there is no await, so what one request reads is of one moment, and a request in work is one whose
+body is there and whose caller has not taken the answer: callers that send slowly keep nobody else out.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Final
 
@@ -19,7 +21,8 @@ from access.authentication import Authenticator, Principal
 from access.roles import Action
 from infra.logs import get_logger
 from infra.metrics import HTTP_REQUESTS, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
-from schemas.errors import ForbiddenError, HeadraceError, OverloadedError, TooLargeError
+from infra.request_body import read_body
+from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
 from serving.metering import Meter
 from serving.read_plan import Answer, ReadPlan
 from serving.services import Services
@@ -93,16 +96,15 @@ class GetFeatures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         started = perf_counter()
-        self._in_work += 1
         try:
             principal = self._authenticator.authenticate(_header(scope, b"authorization"))
-            self._check_limit()
-            content = await _body(receive)
+            content = await read_body(receive, MAX_BODY_BYTES, "send a smaller request context")
             if content is None:
                 return
-            body = self.answer(principal, content, started)
-            self._answered.inc()
-            await _send(send, 200, body)
+            with self._working():
+                body = self.answer(principal, content, started)
+                self._answered.inc()
+                await _send(send, 200, body)
         except HeadraceError as error:
             await self._refuse(send, refusal_of(error), error.message)
         except Exception:  # noqa: BLE001 - whatever it is, a caller gets the documented shape, an operator the rest
@@ -111,7 +113,6 @@ class GetFeatures:
             message = f"internal error; the serving log has more under request_id {request}"
             await self._refuse(send, INTERNAL, message)
         finally:
-            self._in_work -= 1
             self._seconds.observe(perf_counter() - started)
 
     def answer(self, principal: Principal, content: bytes, started: float) -> bytes:
@@ -147,9 +148,16 @@ class GetFeatures:
         slo = None if meter is None else slo_info(meter, perf_counter() - started)
         return service.responses.encode(request, answers, slo)
 
-    def _check_limit(self) -> None:
-        if self._in_work > MAX_CONCURRENT:
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Counts a request as in work."""
+        if self._in_work >= MAX_CONCURRENT:
             raise OverloadedError("GetFeatures exceeded the concurrent request limit")
+        self._in_work += 1
+        try:
+            yield
+        finally:
+            self._in_work -= 1
 
     async def _refuse(self, send: Send, refusal: Refusal, message: str) -> None:
         HTTP_REQUESTS.labels(PATH, str(refusal.status)).inc()
@@ -163,27 +171,6 @@ def _header(scope: Scope, name: bytes) -> str | None:
             text: str = value.decode("latin-1")
             return text
     return None
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Returns a request's body; None if its caller went away.
-
-    Raises:
-        TooLargeError: it is longer than ``MAX_BODY_BYTES``.
-    """
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise TooLargeError(f"the body has more than {MAX_BODY_BYTES} bytes; send a smaller request context")
-        if not message.get("more_body", False):
-            return b"".join((*parts, part)) if parts else part
-        parts.append(part)
 
 
 async def _send(send: Send, status: int, body: bytes, *, retryable: bool = False) -> None:

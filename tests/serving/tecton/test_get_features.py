@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
+from access.authentication import Authenticator
 from access.roles import Role
 from infra.paths import state_path
-from serving.tecton.get_features import MAX_BODY_BYTES, MAX_CONCURRENT, PATH
+from serving.tecton.get_features import MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeatures
 from tests.serving.world import (
     DAY,
     HOUR,
@@ -326,30 +328,57 @@ def test_definitions_change_without_a_restart(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
-def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp_path: Path) -> None:
+def test_callers_whose_bodies_never_come_keep_nobody_out(tmp_path: Path) -> None:
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
         key = world.key()
-        body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
-        head = (
-            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        waiting = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(MAX_CONCURRENT)]
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
+        waiting = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(MAX_CONCURRENT + 2)]
         for _, writer in waiting:
-            writer.write(head.encode() + body[:-1])  # in work until its last byte comes
-
-        async def refused() -> httpx.Response:
-            while (answer := await get_features(client, key, "s", {"user_id": "ann"})).status_code == 200:
-                pass  # until all of the others have arrived
-            return answer
-
-        answer = await asyncio.wait_for(refused(), 20)
-        assert refusal(answer) == (429, 8, "GetFeatures exceeded the concurrent request limit")
-        for reader, writer in waiting:
-            writer.write(body[-1:])
-            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.write(head.encode())
+            await writer.drain()
+        for _ in range(10):
+            assert (await get_features(client, key, "s", {"user_id": "ann"})).status_code == 200
+        for _, writer in waiting:
             writer.close()
             await writer.wait_closed()
-        assert (await get_features(client, key, "s", {"user_id": "ann"})).status_code == 200
+
+    play(tmp_path, scenario)
+
+
+def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp_path: Path) -> None:
+    async def scenario(world: World, _client: httpx.AsyncClient) -> None:
+        endpoint = GetFeatures(
+            world.services, world.state, Authenticator(world.access), "prod", clock=lambda: world.clock
+        )
+        scope = {"type": "http", "headers": [(b"authorization", f"Tecton-key {world.key()}".encode())]}
+        body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
+        taken = asyncio.Event()
+        in_work = asyncio.Semaphore(0)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body}
+
+        async def call(*, slow: bool) -> int:
+            """Returns the status; a slow caller takes its answer only later."""
+            statuses: list[int] = []
+
+            async def send(message: Message) -> None:
+                statuses.append(message.get("status", 0))
+                if slow and len(statuses) == 1:
+                    in_work.release()
+                    await taken.wait()
+
+            await endpoint(scope, receive, send)
+            return statuses[0]
+
+        async with asyncio.TaskGroup() as group:
+            slow = [group.create_task(call(slow=True)) for _ in range(MAX_CONCURRENT)]
+            for _ in slow:
+                await in_work.acquire()
+            assert await call(slow=False) == 429
+            taken.set()
+        assert {task.result() for task in slow} == {200}
+        assert await call(slow=False) == 200
 
     play(tmp_path, scenario)
 
