@@ -7,6 +7,7 @@ Paths, error codes and bodies are those of Confluent's API; which of them the st
 `reference/engine-shape.md`.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -16,19 +17,23 @@ from starlette.datastructures import QueryParams
 
 from access.roles import Action
 from infra.registry import SchemaRegistry
-from schemas.errors import RequestError
-from schemas.registry import AVRO, SubjectVersion
+from ingest_api.subject_rights import SubjectRights, is_source_subject
+from schemas.errors import ForbiddenError, RequestError
+from schemas.registry import AVRO, MAX_SCHEMA_DEPTH, SubjectVersion
 
 MAX_SUBJECT_CHARACTERS: Final = 512
 MAX_NUMBER: Final = 2**31 - 1
 MAX_NUMBER_DIGITS: Final = 10
 
+INCOMPATIBLE_SCHEMA: Final = 409
 SUBJECT_NOT_FOUND: Final = 40401
 VERSION_NOT_FOUND: Final = 40402
 SCHEMA_NOT_FOUND: Final = 40403
 INVALID_SCHEMA: Final = 42201
 INVALID_VERSION: Final = 42202
 INVALID_SUBJECT: Final = 42208
+
+TOO_DEEP: Final = f"the schema nests deeper than {MAX_SCHEMA_DEPTH} levels of JSON; flatten it"
 
 _LATEST: Final = ("latest", "-1")
 
@@ -49,10 +54,12 @@ class SchemaRequest(msgspec.Struct, frozen=True, rename="camel"):
 class Call:
     """One call: the names that stand for the stars of its path, decoded, its query and its body.
 
+    ``rights`` were checked for the subject in the path, if there is one; lists and reads by id or GUID check theirs.
     ``timeout_seconds`` is how long it may wait for Kafka.
     """
 
     registry: SchemaRegistry
+    rights: SubjectRights
     timeout_seconds: float
     names: Sequence[str]
     query: QueryParams
@@ -86,8 +93,27 @@ def _register(call: Call) -> object:
     if not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
         message = f"subject {subject[:80]!r} is not valid: 1 to {MAX_SUBJECT_CHARACTERS} printable characters are"
         raise RefusedError(422, INVALID_SUBJECT, message)
-    schema_id, guid = call.registry.register(subject, _schema_of(call.body), call.timeout_seconds)
+    schema = _schema_of(call.body)
+    if is_source_subject(subject):
+        return _registered_by_apply(call, subject, schema)
+    schema_id, guid = call.registry.register(subject, schema, call.timeout_seconds)
     return {"id": schema_id, "guid": guid}
+
+
+def _registered_by_apply(call: Call, subject: str, schema: str) -> object:
+    """Answer a registration under a source's subject, where only ``headrace apply`` makes versions.
+
+    Processors read a source's records with what is registered here, so a producer's own schema could stop them.
+    """
+    found = _found(call, lambda: call.registry.lookup(subject, schema))
+    if found is None:
+        message = (
+            f"Subject '{subject}' takes only the schema of its source, as `headrace apply` registered it, and this one "
+            f"differs (names, namespaces, docs and the order of fields count): use GET "
+            f"/subjects/{subject}/versions/latest, or change the source and run `headrace apply`"
+        )
+        raise RefusedError(409, INCOMPATIBLE_SCHEMA, message)
+    return {"id": found.schema.id, "guid": found.schema.guid}
 
 
 def _look_up(call: Call) -> object:
@@ -116,13 +142,19 @@ def _schema_of(body: bytes) -> str:
         if getattr(request, "rule_set" if name == "ruleSet" else name):
             message = f"{name} is not supported; expected none, with everything in the schema itself"
             raise RefusedError(422, INVALID_SCHEMA, message)
+    with contextlib.suppress(msgspec.DecodeError, UnicodeEncodeError):  # the registry says what is wrong with these
+        try:
+            msgspec.json.decode(request.schema)
+        except RecursionError:
+            raise RefusedError(422, INVALID_SCHEMA, TOO_DEEP) from None
     return request.schema
 
 
 def _subjects(call: Call) -> object:
     call.registry.read_to_end(call.timeout_seconds)
     prefix = call.query.get("subjectPrefix", "")
-    return _page(call, [subject for subject in call.registry.known.subjects() if subject.startswith(prefix)])
+    matching = [subject for subject in call.registry.known.subjects() if subject.startswith(prefix)]
+    return _page(call, [subject for subject in matching if call.rights.may(Action.READ_SCHEMA, subject)])
 
 
 def _versions(call: Call) -> object:
@@ -150,6 +182,7 @@ def _by_id(call: Call) -> object:
     schema = _found(call, lambda: call.registry.known.schema(schema_id))
     if schema is None:
         raise RefusedError(404, SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
+    _require_reader(call, schema_id)
     return {"schema": schema.text, "schemaType": AVRO, "guid": schema.guid}
 
 
@@ -158,9 +191,10 @@ def _uses(call: Call) -> object:
     call.registry.read_to_end(call.timeout_seconds)
     if call.registry.known.schema(schema_id) is None:
         raise RefusedError(404, SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
-    return _page(
-        call, [{"subject": each.subject, "version": each.version} for each in call.registry.known.uses(schema_id)]
-    )
+    _require_reader(call, schema_id)
+    uses = call.registry.known.uses(schema_id)
+    readable = [use for use in uses if call.rights.may(Action.READ_SCHEMA, use.subject)]
+    return _page(call, [{"subject": use.subject, "version": use.version} for use in readable])
 
 
 def _by_guid(call: Call) -> object:
@@ -168,7 +202,17 @@ def _by_guid(call: Call) -> object:
     schema = _found(call, lambda: call.registry.known.schema_by_guid(guid))
     if schema is None:
         raise RefusedError(404, SCHEMA_NOT_FOUND, f"Schema with guid '{guid[:80]}' not found")
+    _require_reader(call, schema.id)
     return {"schema": schema.text, "schemaType": AVRO, "guid": schema.guid, "id": schema.id}
+
+
+def _require_reader(call: Call, schema_id: int) -> None:
+    """Refuse a caller who may read no subject that uses the schema, once all of its uses were read."""
+    try:
+        call.rights.require_any([use.subject for use in call.registry.known.uses(schema_id)])
+    except ForbiddenError:
+        call.registry.read_to_end(call.timeout_seconds)
+        call.rights.require_any([use.subject for use in call.registry.known.uses(schema_id)])
 
 
 def _types(_call: Call) -> object:

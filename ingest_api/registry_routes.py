@@ -17,12 +17,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from access.roles import Action
 from infra.logs import get_logger
 from infra.operations import RETRY_AFTER_SECONDS
 from infra.registry import TIMEOUT_SECONDS, SchemaRegistry
 from infra.request_body import SlowBodyError, read_body
 from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
+from ingest_api.subject_rights import SubjectRights
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
@@ -32,8 +32,8 @@ from schemas.errors import (
     UnavailableError,
 )
 
-Authenticate = Callable[[str | None, Action], object]
-"""Takes the ``Authorization`` header and what the caller wants to do; raises if it may not."""
+Authenticate = Callable[[str | None], SubjectRights]
+"""Takes the ``Authorization`` header and returns what the caller may do; raises if it is nobody known."""
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 PREFIXES: Final = ("/subjects", "/subjects/{_:path}", "/schemas/{_:path}", "/associations/{_:path}")
@@ -98,17 +98,21 @@ class _RegistryApp:
         parts = _parts(request.scope["raw_path"])
         endpoints = [endpoint for endpoint in ENDPOINTS if _names(endpoint, parts) is not None]
         endpoint = next((each for each in endpoints if each.method == request.method), None)
-        action = Action.READ_SCHEMA if endpoint is None else endpoint.action
-        self._authenticate(request.headers.get("authorization"), action)
+        rights = self._authenticate(request.headers.get("authorization"))
         if endpoint is None:
+            rights.require_anywhere()
             # Stock clients ask for associations first, and take this 404 as "there are none".
             status = 405 if endpoints else 404
             raise RefusedError(status, status, f"the schema registry serves no {request.method} on this path")
         names = _names(endpoint, parts) or []
+        if endpoint.path.startswith("subjects/"):
+            rights.require(endpoint.action, names[0])
+        else:
+            rights.require_anywhere()
         body = await read_body(request.receive, MAX_BODY_BYTES, "register a smaller schema")
         if body is None:
             raise RequestError("the caller went away")
-        call = Call(self._registry, self._timeout_seconds, names, request.query_params, body)
+        call = Call(self._registry, rights, self._timeout_seconds, names, request.query_params, body)
         return await to_thread.run_sync(endpoint.answer, call, limiter=self._threads)
 
 

@@ -17,7 +17,6 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from access.authentication import Authenticator
-from access.roles import Action
 from access.store import AccessStore
 from infra.definitions import DefinitionsFollower
 from infra.exit_codes import ExitCode
@@ -34,8 +33,9 @@ from ingest_api.publisher import Delivery, Publisher
 from ingest_api.registry_routes import registry_routes
 from ingest_api.reply_reader import ReplyReader
 from ingest_api.service import IngestService
+from ingest_api.subject_rights import SubjectRights
 from ingest_api.waiting import MAX_REQUESTS
-from schemas.errors import ForbiddenError, UnavailableError
+from schemas.errors import UnavailableError
 from schemas.topics import source_topic
 from schemas.updates import Ack
 
@@ -75,7 +75,7 @@ class IngestApi:
         self._replies = ReplyReader(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)
-        app = ingest_app(service, registry_routes(self._registry, self._authorize), self.missing)
+        app = ingest_app(service, registry_routes(self._registry, self._rights), self.missing)
         self.server = HttpServer(app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY)
         self._problem = "Kafka has not answered yet"
         self._warmed: set[str] = set()
@@ -115,28 +115,23 @@ class IngestApi:
         self._stop.set()
 
     def missing(self) -> Mapping[str, str]:
-        """Return what keeps the process from being ready, by name."""
+        """Return what keeps the process from being ready, by name; of workspaces, only the default one counts."""
         reasons: dict[str, str] = {}
+        workspace = self._settings.workspace
         if not self._ingestion.complete:
             reasons["definitions"] = f"not read to their end yet: {self._definitions.failure or self._problem}"
-        elif self._definitions.failure is not None:
-            reasons["definitions"] = self._definitions.failure
+        elif (problem := self._definitions.failure or self._definitions.unreadable(workspace)) is not None:
+            reasons["definitions"] = problem
         if self._replies.failure is not None:
             reasons["answers"] = self._replies.failure
-        else:
-            absent = [name for name in self._definitions.workspaces() if self._replies.partition_of(name) is None]
-            if absent:
-                reasons["answers"] = f"not read yet for workspaces {', '.join(absent)}"
+        elif self._definitions.plan(workspace) is not None and self._replies.partition_of(workspace) is None:
+            reasons["answers"] = f"not read yet for workspace {workspace}"
         if self._fatal is not None:
             reasons["kafka"] = self._fatal
         return reasons
 
-    def _authorize(self, authorization: str | None, action: Action) -> None:
-        """Check a caller of the registry, whose schemas belong to the default workspace."""
-        principal = self._authenticator.authenticate(authorization)
-        workspace = principal.default_workspace or self._settings.workspace
-        if not principal.may(action, workspace):
-            raise ForbiddenError(f"Not allowed to {action} in workspace '{workspace}'")
+    def _rights(self, authorization: str | None) -> SubjectRights:
+        return SubjectRights(self._authenticator.authenticate(authorization), self._settings.workspace)
 
     def _start(self) -> None:
         self._definitions.start()

@@ -20,28 +20,46 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 from starlette.applications import Starlette
 
-from access.roles import Action
+from access.roles import Principal, Role
 from infra.http_server import HttpServer
 from infra.ports import LOOPBACK, free_port
 from infra.registry import SchemaRegistry
+from infra.request_body import SlowBodyError
 from ingest_api import registry_routes as routes
 from ingest_api.registry_routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_routes
-from schemas.errors import ForbiddenError, UnauthenticatedError
+from ingest_api.subject_rights import SubjectRights
+from schemas.errors import UnauthenticatedError
+from schemas.topics import source_topic
 
 RECORD = {"x": "longer than the five bytes below which stock deserializers see no record"}
 KEY = "a key"
 READ_ONLY = "a reader's key"
+ELSEWHERE = "an editor's key in workspace test only"
+NOBODY = "a key without roles"
 
 
 def basic(key: str) -> str:
     return "Basic " + base64.b64encode(f"user:{key}".encode()).decode()
 
 
-def authenticate(authorization: str | None, action: Action) -> None:
-    if authorization not in {basic(KEY), basic(READ_ONLY)}:
+def caller(**roles: Role) -> SubjectRights:
+    """A caller with a role each in some workspaces, where subjects of no Headrace topic belong to prod."""
+    held = {workspace: frozenset({role}) for workspace, role in roles.items()}
+    return SubjectRights(Principal("0" * 32, "caller", is_admin=False, roles=held, default_workspace="test"), "prod")
+
+
+CALLERS = {
+    basic(KEY): caller(prod=Role.EDITOR),
+    basic(READ_ONLY): caller(prod=Role.VIEWER),
+    basic(ELSEWHERE): caller(test=Role.EDITOR),
+    basic(NOBODY): caller(),
+}
+
+
+def authenticate(authorization: str | None) -> SubjectRights:
+    if authorization not in CALLERS:
         raise UnauthenticatedError("unknown key")
-    if authorization == basic(READ_ONLY) and action is not Action.READ_SCHEMA:
-        raise ForbiddenError("the role does not allow it")
+    return CALLERS[authorization]
 
 
 @contextmanager
@@ -277,7 +295,82 @@ def test_a_reader_may_look_up_but_not_register(url: str, http: httpx.Client, uni
         assert reader.post(f"/subjects/{unique}", json={"schema": schema(unique)}).status_code == 200
         refused = reader.post(f"/subjects/{unique}/versions", json={"schema": schema(unique)})
     assert refused.status_code == 403
-    assert refused.json() == {"error_code": 403, "message": "the role does not allow it"}
+    assert refused.json() == {
+        "error_code": 403,
+        "message": "Not allowed to register schemas in workspace 'prod'",
+    }
+
+
+def test_rights_follow_the_subject_and_not_the_workspace_that_a_key_is_bound_to(
+    url: str, http: httpx.Client, unique: str
+) -> None:
+    text = schema(unique)
+    ours, theirs = f"prod.updates.{unique}-value", f"test.updates.{unique}-value"
+    registered = http.post(f"/subjects/{ours}/versions", json={"schema": text}).json()
+    body = {"schema": text}
+    with httpx.Client(base_url=url, auth=("user", ELSEWHERE)) as other:
+        refused = [
+            *(other.post(path, json=body) for path in (f"/subjects/{ours}/versions", f"/subjects/{ours}")),
+            other.post(f"/subjects/{unique}/versions", json=body),
+            other.post(f"/subjects/prod.source.{unique}-value/versions", json=body),
+            *(other.get(path) for path in (f"/subjects/{ours}/versions", f"/subjects/{ours}/versions/1")),
+            other.get(f"/schemas/ids/{registered['id']}"),
+            other.get(f"/schemas/ids/{registered['id']}/versions"),
+            other.get(f"/schemas/guids/{registered['guid']}"),
+        ]
+        assert [answer.status_code for answer in refused] == [403] * len(refused)
+        assert {answer.json()["error_code"] for answer in refused} == {403}
+        assert other.get("/schemas/types").status_code == 200
+
+        assert other.post(f"/subjects/{theirs}/versions", json=body).json() == registered
+        assert {subject for subject in other.get("/subjects").json() if unique in subject} == {theirs}
+        assert {subject for subject in http.get("/subjects").json() if unique in subject} == {ours}
+        assert other.get(f"/schemas/ids/{registered['id']}").json()["schema"] == text
+        uses = other.get(f"/schemas/ids/{registered['id']}/versions").json()
+        assert uses == [{"subject": theirs, "version": 1}]
+
+
+def test_who_may_read_schemas_nowhere_learns_nothing(url: str) -> None:
+    with httpx.Client(base_url=url, auth=("user", NOBODY)) as nobody:
+        for path in ("/subjects", "/schemas/types", "/schemas/ids/1", "/schemas/nothing", "/subjects/s/versions"):
+            assert nobody.get(path).status_code == 403
+
+
+def test_subject_of_a_source_takes_no_schema_but_that_which_was_applied(
+    url: str, http: httpx.Client, unique: str, bootstrap: str
+) -> None:
+    topic = source_topic("prod", unique)
+    path = f"/subjects/{topic}-value/versions"
+    assert http.post(path, json={"schema": schema(unique)}).status_code == 409
+    applying = SchemaRegistry(bootstrap)
+    applying.start()
+    schema_id, guid = applying.register(f"{topic}-value", schema(unique))
+    applying.stop()
+    same = json.dumps(json.loads(schema(unique)), indent=2)
+    assert http.post(path, json={"schema": same}).json() == {"id": schema_id, "guid": guid}
+    assert there_and_back(url, topic, same) == RECORD  # with auto.register.schemas, as it is by default
+    documented = json.loads(schema(unique)) | {"doc": "mine"}
+    for other in ('"string"', json.dumps(documented)):
+        refused = http.post(path, json={"schema": other})
+        assert (refused.status_code, refused.json()["error_code"]) == (409, 409)
+        assert "`headrace apply`" in refused.json()["message"]
+    assert http.get(path).json() == [1]
+
+
+def test_too_deep_a_schema_is_refused_in_words_of_ours(http: httpx.Client, unique: str) -> None:
+    for body in ({"schema": "[" * 100_000}, {"schema": "[" * 200 + "]" * 200}):
+        refused = http.post(f"/subjects/{unique}/versions", json=body)
+        assert (refused.status_code, refused.json()["error_code"]) == (422, 42201)
+        assert refused.json()["message"] == "the schema nests deeper than 100 levels of JSON; flatten it"
+
+
+def test_body_that_does_not_arrive_is_a_408(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(*_arguments: object) -> bytes:
+        raise SlowBodyError("late")
+
+    monkeypatch.setattr(routes, "read_body", late)
+    refused = httpx.post(f"{url}/subjects/s/versions", auth=("user", KEY), content=b"")
+    assert (refused.status_code, refused.json()) == (408, {"error_code": 408, "message": "late"})
 
 
 def test_without_kafka_calls_answer_503_and_the_server_stays_responsive() -> None:

@@ -145,7 +145,7 @@ def test_source_without_views_is_answered_by_kafka_alone(running: Running) -> No
 def test_registry_and_operators_routes_are_mounted(running: Running) -> None:
     with running.client() as client:
         wait_until(lambda: is_ready(client))
-        subject = f"{running.workspace}.source.tx-value"
+        subject = f"{running.workspace}.updates-value"
         registered = client.post(f"/subjects/{subject}/versions", json={"schema": '"string"'})
         assert registered.status_code == 200
         assert registered.headers["X-Request-ID"].startswith("req_")
@@ -154,6 +154,8 @@ def test_registry_and_operators_routes_are_mounted(running: Running) -> None:
         refused = client.post(f"/subjects/{subject}/versions", json={"schema": '"int"'}, headers=viewer)
         assert refused.status_code == 403
         assert client.get(f"/subjects/{subject}/versions/latest", headers=viewer).status_code == 200
+        elsewhere = authorization(running.keys.elsewhere)
+        assert client.get(f"/subjects/{subject}/versions/latest", headers=elsewhere).status_code == 403
         metrics = client.get("/metrics", headers={"Authorization": ""}).text
         assert 'headrace_http_requests_total{route="/subjects/{_:path}",status="200"}' in metrics
 
