@@ -36,8 +36,8 @@ class DefinitionsFollower:
 
     @property
     def failure(self) -> str | None:
-        """What keeps the definitions from being current, or None."""
-        return self._follower.failure or "; ".join([*self._problems.values()]) or None
+        """What keeps the definitions of every workspace from being current, or None; see also ``unreadable``."""
+        return self._follower.failure
 
     def start(self) -> None:
         """Begin to follow; returns at once."""

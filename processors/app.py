@@ -77,7 +77,8 @@ async def run_processor(settings: Settings) -> int:
     )
 
     def readiness() -> dict[str, str]:
-        reasons = {"definitions": definitions.failure, "registry": registry.failure, "progress": watchdog.problem}
+        reasons = {"registry": registry.failure, "progress": watchdog.problem}
+        reasons["definitions"] = definitions.failure or definitions.unreadable(settings.workspace)
         reasons |= {name: intake.problem for name, intake in intakes.items()}
         return starting | {name: reason for name, reason in reasons.items() if reason}
 
