@@ -5,6 +5,7 @@ to that record.
 """
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +39,11 @@ _KIND_OF_FIRST_BYTE: Final = {
     b"n": "null",
 }
 
+_MEMBER: Final = re.compile(rb'[\s,]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
+"""A member of an object up to its value, with the comma before it."""
+
+_AFTER_VALUE: Final = re.compile(rb"\s*[,}]")
+
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder()
@@ -59,6 +65,9 @@ def parse_request(body: bytes) -> IngestRequest:
         RequestError: it is not JSON of a request, or past the limits.
     """
     fields = _body_fields(body)
+    repeated = _repeated_name(body, fields)
+    if repeated is not None:
+        raise RequestError(f"Field '{repeated[:_SHOWN_CHARACTERS]}' comes more than once in the request; send it once")
     for name in fields:
         if name not in _FIELDS:
             close = difflib.get_close_matches(name[:_SHOWN_CHARACTERS], _FIELDS, n=1)
@@ -101,6 +110,24 @@ def _out_of_range(text: msgspec.Raw) -> str:
     return f"Record: {problem}"
 
 
+def _repeated_name(text: bytes, members: dict[str, msgspec.Raw]) -> str | None:
+    """Return the first name that an object's text has twice, or None.
+
+    ``members`` are the object's, with the last value of each name, so a walk over the text that expects those values
+    goes wrong where an earlier one stands. No value is parsed again.
+    """
+    seen: set[str] = set()
+    position = text.index(b"{") + 1
+    while (member := _MEMBER.match(text, position)) is not None:
+        name = str(_ANY.decode(member[1]))
+        value = bytes(members[name])
+        position = member.end() + len(value)
+        if name in seen or not text.startswith(value, member.end()) or not _AFTER_VALUE.match(text, position):
+            return name
+        seen.add(name)
+    return None
+
+
 def _body_fields(body: bytes) -> dict[str, msgspec.Raw]:
     if not body:
         raise RequestError("Request body is empty; expected a JSON object with the field records")
@@ -122,6 +149,12 @@ def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:
         sources = _OBJECT.decode(text)
     except msgspec.ValidationError:
         raise RequestError(f"Field 'records': expected object of arrays by stream source, got {_kind(text)}") from None
+    repeated = _repeated_name(bytes(text), sources)
+    if repeated is not None:
+        raise RequestError(
+            f"Field 'records': stream source '{repeated[:_SHOWN_CHARACTERS]}' comes more than once; "
+            f"send all of its records in one array"
+        )
     if not sources:
         raise RequestError(f"Field 'records': expected 1 to {MAX_SOURCES} stream sources, got 0")
     if len(sources) > MAX_SOURCES:

@@ -1,3 +1,5 @@
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -58,6 +60,57 @@ def refusal(body: bytes) -> str:
 )
 def test_refusal_says_what_was_expected_and_what_came(body: bytes, message: str) -> None:
     assert refusal(body) == message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"records": {"a": [1]}, "records": {"a": [1]}}',
+        b'{"records": {"a": [1]}, "records": {"b": [2]}}',
+        b'{"records": {"a": [1]},\n "dry_run": true , "rec\\u006frds" : {"a": [1, 2]}}',
+    ],
+)
+def test_field_that_comes_twice_is_refused(body: bytes) -> None:
+    assert refusal(body) == "Field 'records' comes more than once in the request; send it once"
+
+
+def test_flag_that_comes_twice_is_refused_whatever_its_values() -> None:
+    for first, second in ((b"1", b"12"), (b"12", b"1"), (b"true", b"false"), (b"true", b"true")):
+        body = b'{"dry_run": %s, "records": {"a": []}, "dry_run": %s}' % (first, second)
+        assert refusal(body) == "Field 'dry_run' comes more than once in the request; send it once"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [b'"a": [1], "a": [2]', b'"a":[1],"a":[1]', b'"a": [], "b": [], "\\u0061": [1]', b'"b": [], "a":[],"a":[]'],
+)
+def test_source_that_comes_twice_is_refused_since_records_would_be_lost(sources: bytes) -> None:
+    message = "Field 'records': stream source 'a' comes more than once; send all of its records in one array"
+    assert refusal(b'{"records": {%s}}' % sources) == message
+
+
+SOURCE_NAMES = st.sampled_from(["a", "b", "records", '"', "\\", '\\"', "é", ", "])
+
+
+@given(
+    st.lists(st.tuples(SOURCE_NAMES, st.lists(st.text(max_size=3), max_size=2)), min_size=1, max_size=2),
+    st.sampled_from([(",", ":"), (" , ", " : "), (",\n", ":\t")]),
+    st.booleans(),
+)
+def test_sources_are_refused_exactly_if_one_comes_twice(
+    members: list[tuple[str, list[str]]], separators: tuple[str, str], ascii_only: bool
+) -> None:
+    comma, colon = separators
+    texts = [
+        json.dumps(name, ensure_ascii=ascii_only) + colon + json.dumps(records, separators=separators)
+        for name, records in members
+    ]
+    body = f'{{"records"{colon}{{{comma.join(texts)}}} }}'.encode()
+    if len({name for name, _ in members}) < len(members):
+        assert "comes more than once" in refusal(body)
+    else:
+        found = parse_request(body).records
+        assert {name: [decode_record(text) for text in texts] for name, texts in found.items()} == dict(members)
 
 
 def test_request_keeps_records_as_they_were_sent() -> None:
