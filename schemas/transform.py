@@ -21,6 +21,7 @@ MAX_UPDATE_BYTES = 256 * 1024  # at which a message is closed; one record's rows
 MAX_ROWS_PER_RECORD = 1_000  # that one view may make of one record
 MAX_ROWS_BYTES = 4 * 1024 * 1024  # of these rows, encoded: with what a message already holds, within Kafka's limit
 ROW_BYTES = 64  # of a row besides key, event time and values
+MAX_PROBLEM_CHARACTERS = 1_000  # of what is told of a failure: functions may raise whole documents
 
 MALFORMED = "MALFORMED"
 UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
@@ -142,9 +143,10 @@ class SourceTransform:
                 try:
                     built, size = _rows(function, build, self._copy(decoded))
                 except RecordError as error:
-                    failures.append((view.id, error.message))
+                    problem = error.message[:MAX_PROBLEM_CHARACTERS]
+                    failures.append((view.id, problem))
                     if record.reply is None:
-                        outcome.rejects.append(Reject(record, error.record_code, error.message, view.key))
+                        outcome.rejects.append(Reject(record, error.record_code, problem, view.key))
                     continue
                 outcome.rows += len(built)
                 sent += packer.add(record, view, built, size)
@@ -177,8 +179,9 @@ class SourceTransform:
         return outcome
 
     def _reject(self, outcome: Transformation, record: SourceRecord, error: RecordError) -> None:
-        outcome.rejects.append(Reject(record, error.record_code, error.message, ""))
-        _answer(outcome, record, [], [(view.id, error.message) for view, _, _ in self._views])
+        problem = error.message[:MAX_PROBLEM_CHARACTERS]
+        outcome.rejects.append(Reject(record, error.record_code, problem, ""))
+        _answer(outcome, record, [], [(view.id, problem) for view, _, _ in self._views])
 
 
 def _answer(

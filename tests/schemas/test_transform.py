@@ -12,6 +12,7 @@ from schemas.plan import Plan
 from schemas.repository import load_repository
 from schemas.rows import micros
 from schemas.transform import (
+    MAX_PROBLEM_CHARACTERS,
     MAX_ROWS_BYTES,
     MAX_ROWS_PER_RECORD,
     MAX_UPDATE_BYTES,
@@ -163,6 +164,15 @@ def test_objects_of_the_user_cannot_break_out(body: str, message: str) -> None:
 @pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "SystemExit", "BaseException"])
 def test_what_is_no_ordinary_exception_fails_its_record_alone(name: str) -> None:
     assert failure(f"raise {name}") == f"{name}: "
+
+
+def test_what_is_told_of_a_failure_has_a_limit() -> None:
+    outcome = run(view(body="raise ValueError('x' * 100_000)"), reply=REPLY)
+    answer = outcome.acks[REPLY.partition][0]
+    assert isinstance(answer, Transformed)
+    assert [len(problem) for _, problem in answer.failures] == [MAX_PROBLEM_CHARACTERS]
+    outcome = transform_of(view()).refuse(SourceRecord(2, 0, 0, b"", REPLY), "CODE", "x" * 100_000)
+    assert [len(reject.message) for reject in outcome.rejects] == [MAX_PROBLEM_CHARACTERS]
 
 
 def test_no_view_sees_what_another_ones_function_did_to_the_record() -> None:
