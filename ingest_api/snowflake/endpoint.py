@@ -121,10 +121,16 @@ def _require(principal: Principal, action: Action, workspace: str) -> None:
 
 
 def _check(sources: Sources, name: str, texts: list[Raw]) -> tuple[Batch | None, Errors]:
-    """Return the valid records of one source and what is wrong with the others; no batch if there is no such source."""
+    """Return the valid records of one source and what is wrong with the others; no batch if there is no such source.
+
+    Raises:
+        RequestError: there is no such source, and no records of it whose errors would say so.
+    """
     try:
         source = find_source(name, sources.by_name)
     except RecordError as error:
+        if not texts:
+            raise RequestError(error.message) from None  # no record could carry it
         return None, dict.fromkeys(range(len(texts)), (error.record_code, error.message))
     rename = field_names(source.fields)
     frames: dict[int, bytes] = {}

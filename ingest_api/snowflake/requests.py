@@ -44,6 +44,11 @@ _MEMBER: Final = re.compile(rb'[\s,]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTA
 
 _AFTER_VALUE: Final = re.compile(rb"\s*[,}]")
 
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape in a string; the group is half of a surrogate pair without its other half."""
+
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder()
@@ -139,9 +144,20 @@ def _body_fields(body: bytes) -> dict[str, msgspec.Raw]:
     except msgspec.ValidationError:
         raise RequestError(f"Request body: expected object, got {_kind(body)}") from None
     except msgspec.DecodeError as error:
-        raise RequestError(f"Request body is not valid JSON: {error}") from None
+        raise RequestError(f"Request body is not valid JSON: {_half_pair(body) or error}") from None
     except RecursionError:
         raise RequestError("Request body nests too deeply") from None
+
+
+def _half_pair(body: bytes) -> str | None:
+    """Return what is wrong with the first character that is half of one, of which the parser speaks in riddles."""
+    half = next((escape for escape in _ESCAPE.finditer(body) if escape[1]), None)
+    if half is None:
+        return None
+    return (
+        f"'{half[0].decode()}' at byte {half.start()} is half of a surrogate pair, which is no character; "
+        f"send both halves, or U+FFFD in its place"
+    )
 
 
 def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:

@@ -348,6 +348,18 @@ def test_source_without_records_succeeds_and_writes_nothing(tmp_path: Path, kafk
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
+def test_unknown_source_without_records_is_named_and_nothing_is_stored(
+    dry_run: bool, tmp_path: Path, kafka: Loopback
+) -> None:
+    async def test(api: Api) -> None:
+        response = await api.ingest({"records": {STREAM: [RECORD], "nope": []}, "dry_run": dry_run})
+        assert error_of(response) == (400, "INVALID_ARGUMENT", "Unknown stream source: 'nope'")
+
+    with_api(tmp_path, kafka, test)
+    assert not kafka.published
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
 def test_diagnostics_come_last_and_only_if_asked_for(dry_run: bool, tmp_path: Path, kafka: Loopback) -> None:
     async def test(api: Api) -> None:
         content = (await api.ingest(body_of(dry_run=dry_run, include_diagnostics=True))).json()

@@ -89,6 +89,24 @@ def test_source_that_comes_twice_is_refused_since_records_would_be_lost(sources:
     assert refusal(b'{"records": {%s}}' % sources) == message
 
 
+@pytest.mark.parametrize(
+    ("text", "half"),
+    [
+        (rb"\ud800", rb"\ud800"),
+        (rb"\uDFFF abc", rb"\uDFFF"),
+        (rb"\ud83d\ude00 \\\\ud800 \uDBFFabcdef", rb"\uDBFF"),
+        (rb"\ud800\ud83d\ude00", rb"\ud800"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_named(text: bytes, half: bytes) -> None:
+    body = b'{"records": {"a": [{"x": "' + text + b'"}]}}'
+    message = refusal(body)
+    assert message == (
+        f"Request body is not valid JSON: '{half.decode()}' at byte {body.rindex(half)} is half "
+        f"of a surrogate pair, which is no character; send both halves, or U+FFFD in its place"
+    )
+
+
 SOURCE_NAMES = st.sampled_from(["a", "b", "records", '"', "\\", '\\"', "é", ", "])
 
 
