@@ -13,6 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 from infra.operations import RETRY_AFTER_SECONDS
+from infra.request_body import SlowBodyError
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
@@ -35,6 +36,7 @@ _STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] =
     (NotFoundError, 404, _NONE),
     (TooLargeError, 413, _NONE),
     (OverloadedError, 429, _RETRY),
+    (SlowBodyError, 400, {"Connection": "close"}),  # the rest of it may never come
     (RequestError, 400, _NONE),
     (UnavailableError, 503, _RETRY),
     (HeadraceError, 500, _NONE),

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from infra.request_body import SlowBodyError
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
@@ -23,11 +24,17 @@ RETRY_AFTER_SECONDS: Final = 1
 
 
 class Refusal(NamedTuple):
-    """How an error is answered: HTTP status and gRPC code; whether the same call may succeed later."""
+    """How an error is answered: HTTP status and gRPC code.
+
+    Attributes:
+        retryable: the same call may succeed later.
+        closes: the connection ends with the answer, since the rest of the request may never come.
+    """
 
     status: int
     code: int
     retryable: bool = False
+    closes: bool = False
 
 
 INTERNAL: Final = Refusal(500, 13)
@@ -39,7 +46,8 @@ TABLE: Final[Mapping[type[HeadraceError], Refusal]] = {
     ForbiddenError: Refusal(403, 7),
     NotFoundError: Refusal(404, 5),
     OverloadedError: Refusal(429, 8, retryable=True),
-    RequestError: Refusal(400, 3),  # and its other kinds: the reference knows no 413
+    SlowBodyError: Refusal(400, 3, closes=True),
+    RequestError: Refusal(400, 3),  # and its other kinds: the reference knows no 413 and no 408
     UnavailableError: Refusal(503, 14, retryable=True),
 }
 

@@ -161,7 +161,7 @@ class GetFeatures:
 
     async def _refuse(self, send: Send, refusal: Refusal, message: str) -> None:
         HTTP_REQUESTS.labels(PATH, str(refusal.status)).inc()
-        await _send(send, refusal.status, error_body(refusal, message), retryable=refusal.retryable)
+        await _send(send, refusal.status, error_body(refusal, message), refusal)
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
@@ -173,9 +173,11 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def _send(send: Send, status: int, body: bytes, *, retryable: bool = False) -> None:
+async def _send(send: Send, status: int, body: bytes, refusal: Refusal | None = None) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if retryable:
+    if refusal is not None and refusal.retryable:
         headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
+    if refusal is not None and refusal.closes:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

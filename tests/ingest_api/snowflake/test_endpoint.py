@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.request_body import SlowBodyError
 from ingest_api.snowflake.requests import MAX_BODY_BYTES
 from schemas.errors import OverloadedError
 from schemas.updates import Ack, Reply, Transformed, Written
@@ -126,6 +127,22 @@ def test_body_past_the_limit_is_413(tmp_path: Path, kafka: Loopback) -> None:
             "TOO_LARGE",
             f"Request body is larger than {MAX_BODY_BYTES} bytes; send fewer records in a request",
         )
+
+    with_api(tmp_path, kafka, test)
+
+
+def test_body_that_does_not_arrive_is_a_400_that_ends_the_connection(
+    tmp_path: Path, kafka: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_arguments: object) -> bytes:
+        raise SlowBodyError("late")
+
+    monkeypatch.setattr("ingest_api.snowflake.endpoint.read_body", late)
+
+    async def test(api: Api) -> None:
+        response = await api.ingest(body_of())
+        assert error_of(response) == (400, "INVALID_ARGUMENT", "late")
+        assert response.headers["Connection"] == "close"
 
     with_api(tmp_path, kafka, test)
 

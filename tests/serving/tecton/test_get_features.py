@@ -3,6 +3,7 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.types import Message
 from access.authentication import Authenticator
 from access.roles import Role
 from infra.paths import state_path
+from infra.request_body import read_body
 from serving.tecton.get_features import MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeatures
 from tests.serving.world import (
     DAY,
@@ -343,6 +345,27 @@ def test_callers_whose_bodies_never_come_keep_nobody_out(tmp_path: Path) -> None
             await writer.wait_closed()
 
     play(tmp_path, scenario)
+
+
+def test_a_body_that_never_comes_is_a_400_that_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.tecton.get_features.read_body", partial(read_body, deadline_seconds=0.01))
+
+    async def scenario(world: World, _client: httpx.AsyncClient) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        head = (
+            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {world.key()}\r\nContent-Length: 9\r\n\r\n"
+        )
+        writer.write(head.encode() + b"{")
+        answer = await asyncio.wait_for(reader.read(), 20)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b'"code":3' in answer
+        assert b"did not arrive within 0.01 s (1 bytes came)" in answer
+        writer.close()
+        await writer.wait_closed()
+
+    play(tmp_path, scenario, written=False)
 
 
 def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp_path: Path) -> None:
