@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from schemas.errors import OverloadedError
+from schemas.rows import FUNCTION_FAILED
 from schemas.updates import Ack, Transformed, Written
 
 MAX_REQUESTS: Final = 1_000
 """Requests that may wait at a time."""
 
 UNAVAILABLE: Final = "UNAVAILABLE"
-UDF_EXECUTION_FAILED: Final = "UDF_EXECUTION_FAILED"
 WRITE_ERROR: Final = "WRITE_ERROR"
 
 
@@ -90,7 +90,7 @@ class _Record:
 
     def _of(self, view: int, overdue: str) -> Failure | None:
         if view in self.failed:
-            return Failure(UDF_EXECUTION_FAILED, self.failed[view])
+            return Failure(FUNCTION_FAILED, self.failed[view])
         answers = [self.written[place] for place in sorted(self.written) if place[0] == view]
         for answer in answers:
             if answer.store:

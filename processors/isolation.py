@@ -21,11 +21,11 @@ from infra.parent_death import PYTHON, tied_to_parent
 from processors.view_functions import load_functions
 from schemas import avro
 from schemas.plan import Plan, decode_plan, encode
+from schemas.rows import FUNCTION_FAILED
 from schemas.transform import Reject, SourceRecord, SourceTransform, Transformation
 from schemas.updates import Ack, Reply
 
 MEMORY_LIMIT_BYTES: Final = 2 * 1024**3
-KILLED: Final = "UDF_EXECUTION_FAILED"
 
 Task = tuple[bytes, int, str, tuple[int, int, int, bytes, Reply | None], dict[str, str | None]]
 Result = tuple[list[tuple[int, bytes]], list[tuple[str, str, str]], dict[int, list[Ack]], int]
@@ -65,11 +65,11 @@ async def transform_isolated(
             child.kill()
             await child.wait()
     if child.returncode != 0:
-        return transform.refuse(record, KILLED, problem)
+        return transform.refuse(record, FUNCTION_FAILED, problem)
     try:
         updates, rejects, acks, rows = msgspec.msgpack.decode(output, type=Result)
     except msgspec.DecodeError:  # the function ended the child, or wrote where the answer goes
-        return transform.refuse(record, KILLED, f"{problem} and without an answer")
+        return transform.refuse(record, FUNCTION_FAILED, f"{problem} and without an answer")
     return Transformation(updates, [Reject(record, *reject) for reject in rejects], acks, rows)
 
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 from schemas.avro import fields_of_avro_record
 from schemas.errors import RecordError
 from schemas.plan import SourcePlan
-from schemas.types import Array, DataType, Field, Map, Scalar, Struct
+from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Map, Scalar, Struct
 
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
 INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
@@ -46,8 +46,6 @@ FLOAT_WORDS: Final[Mapping[str, float]] = {
 """How the Snowflake SDK (`reference/snowflake-feature-store.md` §1.2) and the Tecton API write what JSON has no number
 for."""
 
-INT64_MIN: Final = -(2**63)
-INT64_MAX: Final = 2**63 - 1
 
 SHOWN_CHARACTERS: Final = 60
 """How much of a value, or of a name that a producer chose, a message repeats."""

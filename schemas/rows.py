@@ -10,11 +10,10 @@ from typing import Any, cast
 from schemas.errors import RecordError
 from schemas.keys import JoinKey, encode_join_keys
 from schemas.plan import ViewPlan
-from schemas.types import Array, DataType, Map, Scalar, Struct, parse_wire_type
+from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, Struct, parse_wire_type
 from schemas.updates import Value
 
 FUNCTION_FAILED = "UDF_EXECUTION_FAILED"
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

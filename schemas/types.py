@@ -63,6 +63,8 @@ String = Scalar("string")
 Bool = Scalar("boolean")
 Timestamp = Scalar("timestamp")
 
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
 SCALARS = {scalar.name: scalar for scalar in (Int64, Float64, String, Bool, Timestamp)}
 
 _AVRO_OF_SCALAR: dict[str, Any] = {

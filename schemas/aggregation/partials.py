@@ -23,8 +23,7 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from schemas.aggregation import exact_sum
-
-INT64 = range(-(2**63), 2**63)
+from schemas.types import INT64_MAX, INT64_MIN
 
 
 class PartialKind(Protocol):
@@ -69,7 +68,7 @@ class IntSum:
             total = sum(partials)
         except TypeError:
             total = sum(map(int, partials))
-        return total if total in INT64 else str(total)
+        return total if INT64_MIN <= total <= INT64_MAX else str(total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from schemas.errors import RequestError
 from schemas.keys import JoinKey
-from schemas.rows import INT64_MAX, INT64_MIN
-from schemas.types import Field
+from schemas.types import INT64_MAX, INT64_MIN, Field
 
 Decode = Callable[[Any], JoinKey]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from processors.isolation import KILLED, transform_isolated, transform_of
+from processors.isolation import transform_isolated, transform_of
 from schemas.plan import Plan
+from schemas.rows import FUNCTION_FAILED
 from schemas.transform import Transformation
 from schemas.updates import Reply, Transformed, decode_update
 from tests.processors.flow import OWN_ID, SOURCE, body, plan, record
@@ -73,7 +74,7 @@ def test_a_record_that_kills_nobody_becomes_what_it_becomes_here() -> None:
 def test_a_record_that_ends_the_child_is_a_reject_that_says_how(what: str, problem: str) -> None:
     outcome = run(what)
     assert (outcome.updates, outcome.rows) == ([], 0)
-    assert [(reject.code, reject.view) for reject in outcome.rejects] == [(KILLED, "")]
+    assert [(reject.code, reject.view) for reject in outcome.rejects] == [(FUNCTION_FAILED, "")]
     assert outcome.rejects[0].message.endswith(problem)
     view = planned().views["newest@V1"].id
     assert outcome.acks == {3: [Transformed(b"request", 0, [], [(view, outcome.rejects[0].message)])]}
