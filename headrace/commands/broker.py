@@ -10,7 +10,7 @@ import setproctitle
 
 from infra.exit_codes import ExitCode
 from infra.local_kafka import LocalKafka
-from infra.logs import configure_logs
+from infra.logs import configure_logs, get_logger
 from infra.settings import Settings, settings_options
 from schemas.errors import UnavailableError
 
@@ -19,10 +19,13 @@ FOLDER = "kafka"
 
 LOOK_SECONDS = 1.0
 
+log = get_logger(__name__)
+
 
 @click.command("broker")
 @settings_options("data", "kafka_port", "log_level")
-def command(settings: Settings) -> None:
+@click.option("--log-ready", is_flag=True, hidden=True, help="Log the address instead of printing it.")
+def command(settings: Settings, *, log_ready: bool) -> None:
     """Run a local Apache Kafka until asked to stop.
 
     Prints one line, `ready` and the address, once clients can connect. It listens on 127.0.0.1 only. Port 0 picks a
@@ -33,7 +36,10 @@ def command(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     with LocalKafka(settings.data / FOLDER, settings.kafka_port) as kafka:
-        click.echo(f"ready {kafka.bootstrap}")
+        if log_ready:
+            log.info("ready", bootstrap=kafka.bootstrap)
+        else:
+            click.echo(f"ready {kafka.bootstrap}")
         while (code := kafka.wait(LOOK_SECONDS)) is None:
             pass
     message = f"Kafka ended by itself with exit code {code}; {kafka.log_file} says why"

@@ -76,7 +76,7 @@ class System:
         host = reachable_host(self.settings.host)
         environ = as_environment(self.settings)
         if self.own_kafka:
-            yield Child("broker", (*HEADRACE, "broker"), f"tcp://{self.settings.bootstrap}", environ)
+            yield Child("broker", (*HEADRACE, "broker", "--log-ready"), f"tcp://{self.settings.bootstrap}", environ)
         for port in self.processor_ports:
             own = {**environ, environment_name("processor_port"): str(port)}
             yield Child("processor", (*HEADRACE, "processor"), f"http://{host}:{port}/readyz", own)
