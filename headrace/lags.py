@@ -1,14 +1,14 @@
-"""How far processors are behind, as Kafka knows it: the lag of their consumer groups.
+"""Which processors run and how far they are behind, as Kafka knows it: members and lag of their consumer groups.
 
 Invariant: a lag of 0 means that the group's process has said so: it commits an offset only when all before it is done
 (design §2), so after a lag of 0 every record up to then is in the offline log and in online state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from infra.kafka_clients import admin, end_offset
@@ -49,6 +49,30 @@ def lags(bootstrap: str, plan: Plan) -> list[Lag]:
     except KafkaException as error:
         text = error.args[0].str()
         raise UnavailableError(f"Kafka at {bootstrap} does not tell its offsets: {text}; check that it runs") from error
+
+
+def members(bootstrap: str, groups: Sequence[str]) -> dict[str, int]:
+    """Returns how many members each consumer group has now; a process that was killed counts until Kafka misses it.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    client = admin(bootstrap)  # held until all have answered: one that goes away with calls under way never returns
+    try:
+        answers = client.describe_consumer_groups(list(groups), request_timeout=ANSWER_SECONDS)
+        return {group: _count(answer.result) for group, answer in answers.items()}
+    except KafkaException as error:
+        text = error.args[0].str()
+        raise UnavailableError(f"Kafka at {bootstrap} does not tell its groups: {text}; check that it runs") from error
+
+
+def _count(description: Callable[[], Any]) -> int:
+    try:
+        return len(description().members)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return 0
+        raise
 
 
 def _lags(client: AdminClient, group: str, topics: Mapping[str, int]) -> list[Lag]:

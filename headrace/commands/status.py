@@ -1,9 +1,9 @@
-"""``headrace status``: what runs, which definitions are in force, how far processors are behind."""
+"""``headrace status``: what runs, which definitions are in force, how many processors there are and how far behind."""
 
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.current_plan import current_plan
-from headrace.lags import Lag, lags
+from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
 from infra.exit_codes import ExitCode
 from infra.http_server import reachable_host
@@ -19,66 +19,88 @@ from infra.logs import configure_logs
 from infra.settings import Settings, settings_options
 from schemas.errors import UnavailableError
 from schemas.plan import Plan
+from schemas.topics import MATERIALIZE_GROUP, TRANSFORM_GROUP
 
 PIPE_WIDTH = 160
 """Columns of the tables where the output is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaStatus:
+    """What Kafka tells.
+
+    Attributes:
+        plan: the workspace's; None if nothing was applied, or Kafka is away.
+        lags: of what processors read.
+        processors: how many run: members of the consumer group that has fewest; None without a plan, as processors
+            then have nothing to read and join no group.
+        problem: why it is not known; empty if it is.
+    """
+
+    plan: Plan | None = None
+    lags: Sequence[Lag] = ()
+    processors: int | None = None
+    problem: str = ""
 
 
 @click.command("status")
 @settings_options("host", "bootstrap", "ingest_port", "serving_port", "workspace")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
-    """Show servers, definitions and lag; exit with 7 if something is away or not ready."""
+    """Show servers, processors, definitions and lag; exit with 7 if something is away or not ready, or none runs."""
     configure_logs("status", "error")
     host = reachable_host(settings.host)
     servers = [
         server_status("ingest", f"http://{host}:{settings.ingest_port}"),
         server_status("serving", f"http://{host}:{settings.serving_port}"),
     ]
-    plan, behind, problem = _definitions(settings)
+    kafka = _ask_kafka(settings)
     if as_json:
-        click.echo(json.dumps(_document(settings, servers, plan, behind, problem)))
+        click.echo(json.dumps(_document(settings, servers, kafka)))
     else:
-        _show(settings, servers, plan, behind, problem)
-    if problem or any(server.problem for server in servers):
+        _show(settings, servers, kafka)
+    if kafka.problem or kafka.processors == 0 or any(server.problem for server in servers):
         sys.exit(ExitCode.UNAVAILABLE)
 
 
-def _definitions(settings: Settings) -> tuple[Plan | None, list[Lag], str]:
-    """Returns the plan, the lag of what it reads, and why that is not known."""
+def _ask_kafka(settings: Settings) -> KafkaStatus:
     try:
         plan = current_plan(settings.bootstrap, settings.workspace)
-        return plan, [] if plan is None else lags(settings.bootstrap, plan), ""
+        if plan is None:
+            return KafkaStatus()
+        groups = [TRANSFORM_GROUP, MATERIALIZE_GROUP] if plan.sources else [MATERIALIZE_GROUP]
+        running = min(members(settings.bootstrap, groups).values())
+        return KafkaStatus(plan, lags(settings.bootstrap, plan), running)
     except UnavailableError as error:
-        return None, [], error.message
+        return KafkaStatus(problem=error.message)
 
 
-def _document(
-    settings: Settings, servers: Sequence[ServerStatus], plan: Plan | None, behind: Sequence[Lag], problem: str
-) -> dict[str, Any]:
+def _document(settings: Settings, servers: Sequence[ServerStatus], kafka: KafkaStatus) -> dict[str, Any]:
     return {
         "workspace": settings.workspace,
-        "plan": None if plan is None else plan.number,
+        "plan": None if kafka.plan is None else kafka.plan.number,
         "servers": [asdict(server) for server in servers],
-        "lags": [asdict(lag) for lag in behind],
-        "kafka": {"bootstrap": settings.bootstrap, "problem": problem},
+        "processors": kafka.processors,
+        "lags": [asdict(lag) for lag in kafka.lags],
+        "kafka": {"bootstrap": settings.bootstrap, "problem": kafka.problem},
     }
 
 
-def _show(
-    settings: Settings, servers: Sequence[ServerStatus], plan: Plan | None, behind: Sequence[Lag], problem: str
-) -> None:
+def _show(settings: Settings, servers: Sequence[ServerStatus], kafka: KafkaStatus) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(_servers_table(settings, servers, problem))
+    console.print(_servers_table(settings, servers, kafka.problem))
+    plan = kafka.plan
     if plan is not None:
+        advice = "" if kafka.processors else "; nothing is computed until `headrace up` or `headrace processor` runs"
+        console.print(f"\nprocessors: {kafka.processors} running{advice}")
         console.print(
             f"\nworkspace {plan.workspace}: plan {plan.number}, {len(plan.sources)} sources, {len(plan.views)} views, "
             f"{len(plan.services)} services"
         )
-        console.print(_lags_table(behind))
-    elif not problem:
+        console.print(_lags_table(kafka.lags))
+    elif not kafka.problem:
         console.print(f"\nworkspace {settings.workspace}: nothing applied yet; `headrace apply REPO` does")
 
 

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from examples.flights.system import System
 from infra.exit_codes import ExitCode
 from tests.headrace.commands.conftest import Headrace
@@ -23,6 +25,23 @@ def test_lag_counts_what_processors_have_not_finished(headrace: Headrace) -> Non
         return all(each["records"] > 0 and each["lag"] == 0 for each in lags)
 
     wait_until(finished)
+
+
+def test_running_processors_are_counted(headrace: Headrace) -> None:
+    assert "processors: 1 running\n" in headrace("status").stdout
+    assert json.loads(headrace("status", "--json").stdout)["processors"] == 1
+
+
+@pytest.mark.parametrize("group", ["TRANSFORM_GROUP", "MATERIALIZE_GROUP"])
+def test_no_processor_is_told_and_counts(
+    headrace: Headrace, unique: str, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"headrace.commands.status.{group}", unique)
+    done = headrace("status")
+    assert done.exit_code == ExitCode.UNAVAILABLE
+    assert "processors: 0 running; nothing is computed" in done.stdout
+    document = headrace("status", "--json")
+    assert (document.exit_code, json.loads(document.stdout)["processors"]) == (ExitCode.UNAVAILABLE, 0)
 
 
 def test_a_workspace_without_definitions_is_told(headrace: Headrace) -> None:
