@@ -45,6 +45,7 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands)
+@click.version_option(package_name="headrace")
 def main() -> None:
     """Headrace, a self-hosted streaming feature platform on Kafka.
 

@@ -64,7 +64,7 @@ def vectors_table(readings: Sequence[Reading]) -> Table:
     """Returns the fullest feature vectors, one in each column."""
     shown = sorted(readings, key=lambda reading: sum(each.value is None for each in reading.features))[:VECTORS]
     table = Table(title="Feature vectors", title_justify="left")
-    table.add_column("feature")
+    table.add_column("feature", no_wrap=True, min_width=max(len(each.name) for each in shown[0].features))
     for reading in shown:
         table.add_column("\n".join(reading.keys.values()))
     for features in zip(*(reading.features for reading in shown), strict=True):

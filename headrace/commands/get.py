@@ -1,6 +1,7 @@
 """``headrace get``: read features through the serving API."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ def command(
     params = {
         "workspaceName": settings.workspace,
         "featureServiceName": service,
-        "joinKeyMap": dict(map(_join_key, join_keys)),
+        "joinKeyMap": _join_key_map(join_keys),
         "metadataOptions": OPTIONS,
     }
     key = read_key(settings, key_file)
@@ -45,6 +46,16 @@ def command(
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(_table(answer))
+
+
+def _join_key_map(texts: Sequence[str]) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for name, value in map(_join_key, texts):
+        if name in keys:
+            message = f"join key {name!r} is given twice; give it once"
+            raise click.UsageError(message)
+        keys[name] = value
+    return keys
 
 
 def _join_key(text: str) -> tuple[str, str]:

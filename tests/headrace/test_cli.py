@@ -44,3 +44,13 @@ def test_it_runs_as_a_module() -> None:
 )
 def test_each_kind_of_error_has_its_exit_code(error: HeadraceError, code: ExitCode) -> None:
     assert exit_code_of(error) is code
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, "version" in result.output) == (0, True)
+
+
+def test_a_join_key_given_twice_is_wrong_usage() -> None:
+    result = CliRunner().invoke(main, ["get", "service", "user=a", "user=b"])
+    assert (result.exit_code, "'user' is given twice" in result.output) == (2, True)
