@@ -31,7 +31,7 @@ from processors.batches import Batch, Owner
 from processors.partitions import Partitions, Where
 from schemas.errors import StorageError, UnavailableError
 
-SESSION_SECONDS: Final = 6  # until a dead process's partitions move (`reference/engine-shape.md`, Recommended)
+SESSION_SECONDS: Final = 6  # until a dead process's partitions move; measured beside other settings in the benchmarks
 HEARTBEAT_SECONDS: Final = 1
 OPENING_SECONDS: Final = 1_800  # that taking partitions over may last: state may have to be rebuilt from a long log
 PERMITS: Final = 4  # batches on their way per process and stage

@@ -103,7 +103,6 @@ def test_ids_and_partitions_stay_and_what_changed_is_told(settings: Settings, tm
     assert second.sources["events"].schema_id != first.sources["events"].schema_id
 
 
-@pytest.mark.slow
 def test_a_view_that_comes_back_has_a_new_id(settings: Settings, tmp_path: Path) -> None:
     first = published(apply(settings, tmp_path / "r", text(view())))
     apply(settings, tmp_path / "r", text())
@@ -111,7 +110,6 @@ def test_a_view_that_comes_back_has_a_new_id(settings: Settings, tmp_path: Path)
     assert third.views["spending@V1"].id > first.views["spending@V1"].id
 
 
-@pytest.mark.slow
 def test_a_second_apply_of_the_same_changes_nothing_but_brings_lost_topics_back(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -134,7 +132,7 @@ def test_a_dry_run_changes_nothing(settings: Settings, tmp_path: Path) -> None:
     assert source_topic(settings.workspace, "events") not in admin(settings.bootstrap).list_topics(timeout=10).topics
 
 
-@pytest.mark.parametrize("dry_run", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dry_run", [True, False])
 def test_every_refused_change_is_listed_beside_the_others_and_nothing_is_done(
     settings: Settings, tmp_path: Path, dry_run: bool
 ) -> None:
@@ -172,7 +170,6 @@ def test_an_apply_that_another_one_overtook_is_refused(
     assert current_plan(settings.bootstrap, settings.workspace) == overtaken[0]
 
 
-@pytest.mark.slow
 def test_a_plan_of_a_newer_version_is_not_undone(settings: Settings, tmp_path: Path) -> None:
     plan = published(apply(settings, tmp_path / "r", text(view())))
     client = producer(settings.bootstrap)

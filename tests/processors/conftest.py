@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.local_kafka import LocalKafka
-from tests.processors.site import Shared, Site, processor
+from tests.processors.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -21,20 +21,3 @@ def site(processors_kafka: LocalKafka, unique: str, tmp_path: Path) -> Iterator[
     site = Site(processors_kafka.bootstrap, unique, tmp_path)
     yield site
     site.remove()
-
-
-@pytest.fixture(scope="module")
-def shared(processors_kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    """A processor for the workspaces of a module whose tests start none of their own; it is ready to the end."""
-    folder = tmp_path_factory.mktemp("shared")
-    nobody = Site(processors_kafka.bootstrap, "nobody", folder)
-    with processor(nobody) as running:
-        yield Shared(nobody.bootstrap, nobody.data, running)
-        assert running.is_ready()
-
-
-@pytest.fixture
-def live(shared: Shared, unique: str, tmp_path: Path) -> Iterator[Site]:
-    """A workspace that the module's processor takes up."""
-    with shared.site(unique, tmp_path) as site:
-        yield site

@@ -84,13 +84,12 @@ def event(user: str, amount: int, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Site:
-    """One workspace and what a test does to it; its data lie in ``folder``, or in ``home`` with those of others."""
+    """One workspace, its data folder, and what a test does to it."""
 
     bootstrap: str
     workspace: str
     folder: Path
     partitions: int = 2
-    home: Path | None = None
     plans: list[Plan] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -98,7 +97,7 @@ class Site:
 
     @property
     def data(self) -> Path:
-        return self.home or self.folder / "data"
+        return self.folder / "data"
 
     @property
     def plan(self) -> Plan:
@@ -287,24 +286,6 @@ class ProcessorThread(Health):
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             self.codes.append(runner.run(run()))
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A running processor for many workspaces."""
-
-    bootstrap: str
-    home: Path
-    processor: ProcessorThread
-
-    @contextmanager
-    def site(self, workspace: str, folder: Path) -> Iterator[Site]:
-        """Lends it to a workspace, which is gone afterwards."""
-        site = Site(self.bootstrap, workspace, folder, home=self.home)
-        try:
-            yield site
-        finally:
-            site.remove()
 
 
 @contextmanager

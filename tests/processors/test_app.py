@@ -6,11 +6,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
 
-from infra.definitions import publish_plan
 from infra.exit_codes import ExitCode
 from infra.kafka_clients import admin
 from infra.local_kafka import LocalKafka
@@ -51,7 +49,6 @@ def kafka(tmp_path: Path) -> Iterator[LocalKafka]:
     kafka.stop()
 
 
-@pytest.mark.slow
 def test_kafka_may_be_away_at_the_start_and_in_the_middle(kafka: LocalKafka, unique: str, tmp_path: Path) -> None:
     site = Site(kafka.bootstrap, unique, tmp_path)
     settings = site.settings()
@@ -101,7 +98,7 @@ def test_a_stop_under_load_ends_in_time_with_0_and_loses_nothing(site: Site) -> 
         site.waits_for({"ann": (50 * len(produced), 50 * sum(produced))})
 
 
-@pytest.mark.parametrize("owner", [TransformPartition, pytest.param(MaterializePartition, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("owner", [TransformPartition, MaterializePartition])
 def test_an_error_nobody_thought_of_ends_the_process_with_1_and_a_traceback(
     site: Site,
     owner: type[TransformPartition] | type[MaterializePartition],
@@ -143,17 +140,6 @@ def test_a_message_that_kafka_does_not_take_ends_the_process_and_its_batch_is_ma
         wait_until(lambda: len(site.dead_letters()) == 1)
 
 
-def test_a_plan_of_an_unknown_format_leaves_the_old_one_in_force_and_shows_in_readiness(site: Site) -> None:
-    site.apply(spending())
-    with processor(site) as running:
-        publish_plan(site.producer, msgspec.structs.replace(site.plan, format=99))
-        wait_until(lambda: "upgrade Headrace" in (running.reasons() or {}).get("definitions", ""))
-        site.produce(event("ann", 1))
-        site.waits_for({"ann": (1, 1)})
-        publish_plan(site.producer, site.plan)
-        running.wait_ready()
-
-
 def test_a_record_alone_in_flight_at_a_death_runs_alone_and_the_others_as_usual(site: Site) -> None:
     site.apply(spending(POISON))
     marker = in_flight_path(site.data, source_topic(site.workspace, SOURCE), 0)
@@ -177,12 +163,3 @@ def test_records_that_kill_end_as_dead_letters_and_those_around_them_count(site:
         wait_until(lambda: len({letter.value() for letter in site.dead_letters()}) == 3)
     assert set(codes) == {-signal.SIGSEGV, 9, ExitCode.STUCK}
     assert site.logged() == {"ann": [1]}
-
-
-@pytest.mark.slow
-def test_a_slow_function_lets_progress_show(site: Site) -> None:
-    site.apply(spending("import time; time.sleep(0.05); return record"))
-    with processor(site, watchdog_seconds=3.0) as running:
-        site.produce(*[event("ann", 1) for _ in range(160)])  # 8 s of work in one batch: more than the watchdog allows
-        site.waits_for({"ann": (160, 160)}, seconds=60)
-        assert running.is_ready()

@@ -97,13 +97,8 @@ def refused(site: Site) -> str:
 
 @pytest.mark.parametrize(
     "lost",
-    [
-        pytest.param((state,), id="state"),
-        pytest.param((state, log), id="state and log"),
-        pytest.param((log,), id="log", marks=pytest.mark.slow),
-        pytest.param((source_log,), id="source log", marks=pytest.mark.slow),
-        pytest.param((state, log, source_log), id="all", marks=pytest.mark.slow),
-    ],
+    [(state,), (log,), (state, log), (source_log,), (state, log, source_log)],
+    ids=["state", "log", "state and log", "source log", "all"],
 )
 def test_what_is_lost_is_built_again_from_what_is_left(counted: Counted, lost: tuple[Part, ...]) -> None:
     for folder in lost:
@@ -111,9 +106,7 @@ def test_what_is_lost_is_built_again_from_what_is_left(counted: Counted, lost: t
     counted.check()
 
 
-@pytest.mark.parametrize(
-    "damaged", ["CURRENT", *(pytest.param(each, marks=pytest.mark.slow) for each in ("MANIFEST-*", "*.sst"))]
-)
+@pytest.mark.parametrize("damaged", ["CURRENT", "MANIFEST-*", "*.sst"])
 def test_a_damaged_database_is_named_with_a_remedy_that_loses_nothing(counted: Counted, damaged: str) -> None:
     files = list(state(counted.site).glob(damaged))
     assert files
@@ -126,7 +119,6 @@ def test_a_damaged_database_is_named_with_a_remedy_that_loses_nothing(counted: C
     counted.check()
 
 
-@pytest.mark.slow
 def test_a_damaged_offline_log_is_named_with_a_remedy_that_loses_nothing(counted: Counted) -> None:
     segment = next(log(counted.site).glob("*.avro"))
     whole = segment.read_bytes()
@@ -138,7 +130,6 @@ def test_a_damaged_offline_log_is_named_with_a_remedy_that_loses_nothing(counted
     counted.check()
 
 
-@pytest.mark.slow
 def test_a_folder_that_another_process_keeps_is_waited_for_and_then_told(
     counted: Counted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +168,6 @@ def test_records_that_kafka_no_longer_holds_are_never_skipped(alone: Counted, tm
         site.waits_for({"first": alone.expected})
 
 
-@pytest.mark.slow
 def test_a_topic_that_was_made_anew_is_noticed(alone: Counted) -> None:
     topic = updates_topic(alone.site.workspace)
     client = admin(alone.site.bootstrap)

@@ -70,12 +70,12 @@ def test_a_message_that_the_producer_refuses_is_told() -> None:
 
 
 def test_a_full_queue_lets_others_run_until_there_is_room() -> None:
-    away = producer(f"{LOOPBACK}:{free_port()}", delivery_timeout_seconds=0.2, max_queued_messages=2)
+    away = producer(f"{LOOPBACK}:{free_port()}", delivery_timeout_seconds=1.0, max_queued_messages=2)
     failures: list[BaseException] = []
 
     async def send(outbox: Outbox) -> int:
         turns = 0
-        sending = asyncio.create_task(outbox.send([message("topic", b"x")] * 3, lambda: None))
+        sending = asyncio.create_task(outbox.send([message("topic", b"x")] * 5, lambda: None))
         while not sending.done():
             turns += 1
             await asyncio.sleep(0)

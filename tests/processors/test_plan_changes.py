@@ -1,81 +1,106 @@
 """Definitions that change under a running processor."""
 
-import pytest
+import msgspec
 
 from infra.definitions import publish_plan
 from schemas.updates import PLAN_HEADER, plan_header
-from tests.processors.site import HEAD, Shared, Site, event, source_text, spending, view_text
+from tests.processors.site import HEAD, Site, event, processor, source_text, spending, view_text
 from tests.waiting import wait_until
 
 
-def test_sources_and_views_come_and_go_without_a_restart(live: Site, shared: Shared) -> None:
-    live.apply(HEAD, source_text(), view_text())
-    live.produce(event("ann", 1))
-    live.waits_for({"ann": (1, 1)})
+def test_sources_and_views_come_and_go_without_a_restart(site: Site) -> None:
+    with processor(site) as running:  # it starts before anything is applied
+        site.apply(HEAD, source_text(), view_text())
+        site.produce(event("ann", 1))
+        site.waits_for({"ann": (1, 1)})
 
-    live.apply(HEAD, source_text(), view_text(), view_text("other"))
-    live.produce(event("ann", 2), headers={PLAN_HEADER: plan_header(live.plan.number)})
-    live.waits_for({"ann": (2, 3)})
-    live.waits_for({"ann": (1, 2)}, view="other@V1")
+        site.apply(HEAD, source_text(), view_text(), view_text("other"))
+        site.produce(event("ann", 2), headers={PLAN_HEADER: plan_header(site.plan.number)})
+        site.waits_for({"ann": (2, 3)})
+        site.waits_for({"ann": (1, 2)}, view="other@V1")
 
-    live.apply(HEAD, source_text(), source_text("clicks"), view_text("other"), view_text("clicked", "clicks"))
-    live.produce(event("ann", 5), source="clicks")
-    live.waits_for({"ann": (1, 5)}, view="clicked@V1")
-    live.produce(event("ann", 3), headers={PLAN_HEADER: plan_header(live.plan.number)})
-    live.waits_for({"ann": (2, 5)}, view="other@V1")
+        site.apply(HEAD, source_text(), source_text("clicks"), view_text("other"), view_text("clicked", "clicks"))
+        site.produce(event("ann", 5), source="clicks")
+        site.waits_for({"ann": (1, 5)}, view="clicked@V1")
+        site.produce(event("ann", 3), headers={PLAN_HEADER: plan_header(site.plan.number)})
+        site.waits_for({"ann": (2, 5)}, view="other@V1")
 
-    removed = live.plans[-2]
-    live.apply(HEAD, source_text("clicks"), view_text("clicked", "clicks"))
-    live.produce(event("ann", 6), source="clicks")
-    live.waits_for({"ann": (2, 11)}, view="clicked@V1")
-    assert shared.processor.is_ready()
+        removed = site.plans[-2]
+        site.apply(HEAD, source_text("clicks"), view_text("clicked", "clicks"))
+        site.produce(event("ann", 6), source="clicks")
+        site.waits_for({"ann": (2, 11)}, view="clicked@V1")
+        assert running.is_ready()
 
-    # What was written to the source meanwhile is processed when it comes back; its view begins anew.
-    live.plans.append(removed)
-    live.produce(event("ann", 4))
-    live.apply(HEAD, source_text(), view_text())
-    live.waits_for({"ann": (1, 4)})
-    assert shared.processor.is_ready()
-
-
-@pytest.mark.slow
-def test_a_workspace_may_go_and_come_back(live: Site, shared: Shared) -> None:
-    live.apply(spending())
-    live.produce(event("ann", 1))
-    live.waits_for({"ann": (1, 1)})
-    live.remove()
-    wait_until(shared.processor.is_ready)
-    publish_plan(live.producer, live.plan)
-    live.produce(event("ann", 2))
-    live.waits_for({"ann": (2, 3)})
+        # What was written to the source meanwhile is processed when it comes back; its view begins anew.
+        site.plans.append(removed)
+        site.produce(event("ann", 4))
+        site.apply(HEAD, source_text(), view_text())
+        site.waits_for({"ann": (1, 4)})
+        assert running.is_ready()
 
 
-def test_a_record_of_a_newer_plan_waits_until_it_is_here(live: Site) -> None:
-    live.apply(spending())
-    live.produce(event("ann", 1))
-    live.waits_for({"ann": (1, 1)})
-    newer = live.apply(HEAD, source_text(options="log_offline=True,"), view_text(), view_text("other"))
-    live.produce(*[event("ann", 1) for _ in range(20)], headers={PLAN_HEADER: plan_header(newer.number)})
-    live.waits_for({"ann": (20, 20)}, view="other@V1")
+def test_the_last_workspace_may_go_and_come_back(site: Site) -> None:
+    site.apply(spending())
+    with processor(site) as running:
+        site.produce(event("ann", 1))
+        site.waits_for({"ann": (1, 1)})
+        site.remove()
+        wait_until(running.is_ready)
+        publish_plan(site.producer, site.plan)
+        site.produce(event("ann", 2))
+        site.waits_for({"ann": (2, 3)})
 
 
-def test_helper_modules_travel_with_the_plan(live: Site) -> None:
+def test_a_record_of_a_newer_plan_waits_until_it_is_here(site: Site) -> None:
+    site.apply(spending())
+    with processor(site):
+        site.produce(event("ann", 1))
+        site.waits_for({"ann": (1, 1)})
+        newer = site.apply(HEAD, source_text(options="log_offline=True,"), view_text(), view_text("other"))
+        site.produce(*[event("ann", 1) for _ in range(20)], headers={PLAN_HEADER: plan_header(newer.number)})
+        site.waits_for({"ann": (20, 20)}, view="other@V1")
+
+
+def test_helper_modules_travel_with_the_plan(site: Site) -> None:
     features = HEAD + "from helper import doubled\n" + source_text() + view_text(body="return doubled(record)")
-    live.apply(features, helper="def doubled(record):\n    return {**record, 'amount': record['amount'] * 2}\n")
-    (live.folder / "repository" / "helper.py").unlink()
-    live.produce(event("ann", 4))
-    live.waits_for({"ann": (1, 8)})
+    site.apply(features, helper="def doubled(record):\n    return {**record, 'amount': record['amount'] * 2}\n")
+    (site.folder / "repository" / "helper.py").unlink()
+    with processor(site):
+        site.produce(event("ann", 4))
+        site.waits_for({"ann": (1, 8)})
 
 
-def test_two_workspaces_do_not_meet(live: Site, shared: Shared) -> None:
-    with shared.site(f"{live.workspace}-other", live.folder) as other:
-        live.apply(spending())
-        other.apply(HEAD, source_text(), view_text("elsewhere"))
-        live.produce(event("ann", 1))
-        other.produce(event("ann", 5))
-        live.waits_for({"ann": (1, 1)})
-        other.waits_for({"ann": (1, 5)}, view="elsewhere@V1")
-        assert (live.logged(), other.logged("elsewhere@V1")) == ({"ann": [1]}, {"ann": [5]})
-        segments = list((live.data / "log" / live.workspace).glob("partition=*/*.avro"))
-        assert segments
-        assert not any(b"elsewhere" in segment.read_bytes() for segment in segments)
+def test_a_plan_of_an_unknown_format_leaves_the_old_one_in_force_and_shows_in_readiness(site: Site) -> None:
+    site.apply(spending())
+    with processor(site) as running:
+        publish_plan(site.producer, msgspec.structs.replace(site.plan, format=99))
+        wait_until(lambda: "upgrade Headrace" in (running.reasons() or {}).get("definitions", ""))
+        site.produce(event("ann", 1))
+        site.waits_for({"ann": (1, 1)})
+        publish_plan(site.producer, site.plan)
+        running.wait_ready()
+
+
+def test_two_workspaces_do_not_meet(site: Site) -> None:
+    other = Site(site.bootstrap, f"{site.workspace}-other", site.folder)
+    site.apply(spending())
+    other.apply(HEAD, source_text(), view_text("elsewhere"))
+    try:
+        with processor(site):
+            site.produce(event("ann", 1))
+            other.produce(event("ann", 5))
+            site.waits_for({"ann": (1, 1)})
+            other.waits_for({"ann": (1, 5)}, view="elsewhere@V1")
+        assert (site.logged(), other.logged("elsewhere@V1")) == ({"ann": [1]}, {"ann": [5]})
+        segment = next((site.data / "log" / site.workspace / "partition=0").parent.glob("partition=*/*.avro"))
+        assert b"elsewhere" not in segment.read_bytes()
+    finally:
+        other.remove()
+
+
+def test_a_slow_function_lets_progress_show(site: Site) -> None:
+    site.apply(HEAD, source_text(), view_text(body="import time; time.sleep(0.05); return record"))
+    with processor(site, watchdog_seconds=3.0) as running:
+        site.produce(*[event("ann", 1) for _ in range(100)])  # 5 s of work in one batch: more than the watchdog allows
+        site.waits_for({"ann": (100, 100)}, seconds=60)
+        assert running.is_ready()

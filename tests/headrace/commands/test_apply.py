@@ -30,7 +30,6 @@ def test_it_says_what_it_did_and_where_to_write(bootstrap: str, unique: str, fol
     assert run(bootstrap, unique, folder).stdout == f"workspace {unique}: nothing to change\n"
 
 
-@pytest.mark.slow
 def test_a_dry_run_shows_and_applies_nothing(bootstrap: str, unique: str, folder: Path) -> None:
     done = run(bootstrap, unique, folder, "--dry-run")
     assert done.stdout.splitlines()[-1] == f"workspace {unique}: 2 changes, not applied (--dry-run)"
@@ -57,7 +56,6 @@ def test_refused_changes_are_all_shown_with_their_reasons(bootstrap: str, unique
     assert [bool(change["problem"]) for change in found["changes"]] == [True, False, True]
 
 
-@pytest.mark.slow
 def test_json_has_plan_and_sources(bootstrap: str, unique: str, folder: Path) -> None:
     found = json.loads(run(bootstrap, unique, folder, "--json").stdout)
     assert (found["workspace"], found["refused"]) == (unique, 0)
