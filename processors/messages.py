@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from schemas.topics import acks_topic, dead_letter_topic, updates_topic
-from schemas.transform import Reject
+from schemas.transform import MAX_PROBLEM_CHARACTERS, Reject
 from schemas.updates import Ack, encode_acks
 
 MAX_ACKS_BYTES: Final = 256 * 1024  # of one message of answers; failures carry text
-MAX_REASON_CHARACTERS: Final = 1_000  # of a dead letter's text: the raw record may fill the rest of the message
 
 DEAD_LETTER_SOURCE: Final = "headrace-source"
 DEAD_LETTER_PARTITION: Final = "headrace-partition"
@@ -71,7 +70,7 @@ def dead_letter(workspace: str, source: str, reject: Reject) -> OutMessage:
         DEAD_LETTER_APPEND_TIME: str(record.append_time),
         DEAD_LETTER_VIEW: reject.view,
         DEAD_LETTER_CODE: reject.code,
-        DEAD_LETTER_MESSAGE: reject.message[:MAX_REASON_CHARACTERS],
+        DEAD_LETTER_MESSAGE: reject.message[:MAX_PROBLEM_CHARACTERS],
     }
     encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
     return OutMessage(dead_letter_topic(workspace, source), None, None, record.value, encoded)

@@ -1,12 +1,11 @@
 from processors.messages import (
     MAX_ACKS_BYTES,
-    MAX_REASON_CHARACTERS,
     OutMessage,
     ack_messages,
     dead_letter,
     update_messages,
 )
-from schemas.transform import Reject, SourceRecord
+from schemas.transform import MAX_PROBLEM_CHARACTERS, Reject, SourceRecord
 from schemas.updates import Ack, Transformed, Written, decode_acks
 
 RECORD = SourceRecord(3, 42, 1_763_000_000_123, b"\x00raw", None)
@@ -62,4 +61,4 @@ def test_a_dead_letter_is_the_raw_record_and_says_why() -> None:
 
 def test_a_reason_is_cut_to_fit_and_may_hold_any_text() -> None:
     headers = dict(dead_letter("prod", "events", Reject(RECORD, "CODE", "\ud800" + "x" * 5_000, "")).headers)
-    assert headers["headrace-message"] == b"?" + b"x" * (MAX_REASON_CHARACTERS - 1)
+    assert headers["headrace-message"] == b"?" + b"x" * (MAX_PROBLEM_CHARACTERS - 1)
