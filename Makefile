@@ -6,6 +6,8 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.made
+# The lock holds everything, extras included: pip never resolves, so nothing published later can change an install.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := headrace schemas ingest_api processors serving access infra tests bench examples
 COVERAGE := --cov --cov-report=term
 
@@ -17,8 +19,9 @@ venv: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headrace needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) check
 	@touch $@
 
 # Resolves all versions anew, for every platform and Python.
