@@ -3,8 +3,8 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,23 +42,19 @@ class Running:
 
     def children(self, role: str) -> list[psutil.Process]:
         """The live processes of a role, by age."""
-        found = []
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                words = child.cmdline()
-            except psutil.Error:
-                continue
-            if f"headrace {role}" in " ".join(words):
-                found.append(child)
-        return sorted(found, key=lambda child: child.create_time())
+        return self._alive(lambda process: f"headrace {role}" in " ".join(process.cmdline()))
 
     def brokers(self) -> list[psutil.Process]:
         """The live Java processes."""
-        return [
-            child
-            for child in psutil.Process(self.process.pid).children(recursive=True)
-            if child.status() != psutil.STATUS_ZOMBIE and "java" in child.name()
-        ]
+        return self._alive(lambda process: "java" in process.name())
+
+    def _alive(self, wanted: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):  # it ended meanwhile
+                if process.status() != psutil.STATUS_ZOMBIE and wanted(process):
+                    found.append((process.create_time(), process))
+        return [process for _, process in sorted(found, key=lambda pair: pair[0])]
 
 
 @contextmanager
