@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException
 from access.database import DATABASE_FILE
 from access.store import AccessStore
 from infra.http_server import bind, reachable_host
+from infra.installation import known_installation
 from infra.java import OLDEST_JAVA, find_java, java_version
 from infra.kafka_clients import admin
 from infra.kafka_jars import cache_folder, read_lock
@@ -71,6 +72,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield check_port("ingest_port", settings.host, settings.ingest_port)
     yield check_port("serving_port", settings.host, settings.serving_port)
     yield from check_broker(settings)
+    yield check_installation(settings)
     yield check_access_store(settings.data)
 
 
@@ -164,6 +166,17 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         yield Finding("topics", Outcome.WARN, f"missing: {', '.join(missing)}", "the first start or `apply` makes them")
     else:
         yield Finding("topics", Outcome.OK, f"all of {', '.join(sorted(needed))}")
+
+
+def check_installation(settings: Settings) -> Finding:
+    """Check that it is known whose processors these are."""
+    try:
+        installation = known_installation(settings)
+    except StorageError as error:
+        return Finding("installation", Outcome.FAIL, error.message, f"or set {flag_name('installation')}")
+    if installation is None:
+        return Finding("installation", Outcome.WARN, f"no id in {settings.data}", "the first start makes it")
+    return Finding("installation", Outcome.OK, installation)
 
 
 def check_access_store(data: Path) -> Finding:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from infra.kafka_clients import admin, end_offset
 from schemas.errors import UnavailableError
 from schemas.plan import Plan
-from schemas.topics import MATERIALIZE_GROUP, TRANSFORM_GROUP, source_topic, updates_topic
+from schemas.topics import materialize_group, source_topic, transform_group, updates_topic
 
 ANSWER_SECONDS: Final = 10.0
 
@@ -29,12 +29,13 @@ class Lag:
     lag: int
 
 
-def lags(bootstrap: str, plan: Plan) -> list[Lag]:
-    """Returns the lag of each topic that processors read for a workspace.
+def lags(bootstrap: str, plan: Plan, installation: str) -> list[Lag]:
+    """Returns the lag of each topic that an installation's processors read for a workspace.
 
     Args:
         bootstrap: ``HOST:PORT``, several joined by commas.
         plan: the workspace's definitions.
+        installation: whose processors.
 
     Raises:
         UnavailableError: Kafka does not answer, or a topic is not there.
@@ -43,8 +44,8 @@ def lags(bootstrap: str, plan: Plan) -> list[Lag]:
     client = admin(bootstrap)
     try:
         return [
-            *_lags(client, TRANSFORM_GROUP, sources),
-            *_lags(client, MATERIALIZE_GROUP, {updates_topic(plan.workspace): plan.partitions}),
+            *_lags(client, transform_group(installation), sources),
+            *_lags(client, materialize_group(installation), {updates_topic(plan.workspace): plan.partitions}),
         ]
     except KafkaException as error:
         text = error.args[0].str()

@@ -51,6 +51,14 @@ BROKERS = Kind(
 NAME = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,100}$")], "1 to 100 letters, digits, hyphens or underscores"
 )
+INSTALLATION: Final = r"^[A-Za-z0-9_-]{0,32}$"
+INSTALLATION_ID = Kind(
+    Annotated[str, msgspec.Meta(pattern=INSTALLATION)], "at most 32 letters, digits, hyphens or underscores"
+)
+NAMES = Kind(
+    Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_-]{1,100}(,[A-Za-z0-9_-]{1,100})*)?$")],
+    "names joined by commas, or nothing for all",
+)
 LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
 
 
@@ -71,6 +79,17 @@ class Settings:
     )
     bootstrap: str = field(default="127.0.0.1:9092", metadata=_about(BROKERS, "Kafka brokers to connect to."))
     workspace: str = field(default="prod", metadata=_about(NAME, "Workspace to work in."))
+    workspaces: str = field(
+        default="",
+        metadata=_about(NAMES, "Workspaces that a processor works for, joined by commas; all if it is empty."),
+    )
+    installation: str = field(
+        default="",
+        metadata=_about(
+            INSTALLATION_ID,
+            "Id of this installation, part of its consumer groups' names; if it is empty, the one that DATA keeps.",
+        ),
+    )
     kafka_port: int = field(default=9092, metadata=_about(PORT, "Port of the local Kafka."))
     ingest_port: int = field(default=8181, metadata=_about(PORT, "Port of the ingest API and the schema registry."))
     serving_port: int = field(default=8080, metadata=_about(PORT, "Port of the serving API."))

@@ -98,13 +98,15 @@ class Ingestion:
         publisher: started by the caller.
         replies: started by the caller; feeds ``answers``.
         answers: of the same event loop.
+        installation: whose processors answer.
     """
 
-    def __init__(self, plans: Plans, publisher: Records, replies: Replies, answers: Answers) -> None:
+    def __init__(self, plans: Plans, publisher: Records, replies: Replies, answers: Answers, installation: str) -> None:
         self._plans = plans
         self._publisher = publisher
         self._replies = replies
         self._answers = answers
+        self._installation = installation
         self._sources: dict[str, Sources] = {}
         self._nonce = secrets.token_bytes(NONCE_BYTES)
         self._requests = itertools.count()
@@ -151,7 +153,7 @@ class Ingestion:
                 source = batch.source
                 partition = next(self._turns) % source.partitions
                 for frame in batch.frames.values():
-                    reply = Reply(reply_partition, request, next(position))
+                    reply = Reply(reply_partition, request, next(position), self._installation)
                     self._publisher.publish(
                         source.topic, partition, frame, reply, sources.header, report_success=not source.views
                     )

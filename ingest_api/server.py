@@ -21,6 +21,7 @@ from access.store import AccessStore
 from infra.definitions import DefinitionsFollower
 from infra.exit_codes import ExitCode
 from infra.http_server import HttpServer
+from infra.installation import installation_of
 from infra.kafka_clients import ensure_topics
 from infra.logs import get_logger
 from infra.registry import SchemaRegistry
@@ -73,7 +74,8 @@ class IngestApi:
         delivery_timeout = max(deadline - DELIVERY_MARGIN_SECONDS, deadline / 2)
         self._publisher = Publisher(settings.bootstrap, self._on_deliveries, self._on_fatal, delivery_timeout)
         self._replies = ReplyReader(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
-        self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers)
+        installation = installation_of(settings)
+        self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)
         app = ingest_app(service, registry_routes(self._registry, self._rights), self.missing)
         self.server = HttpServer(app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY)

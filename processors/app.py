@@ -15,6 +15,7 @@ from infra.definitions import DefinitionsFollower
 from infra.disk import LocalDisk
 from infra.exit_codes import ExitCode, exit_code_of
 from infra.http_server import HttpServer
+from infra.installation import installation_of
 from infra.kafka_clients import ensure_topics, producer, warm
 from infra.logs import get_logger
 from infra.operations import operations_routes
@@ -29,7 +30,7 @@ from processors.transform_partition import TransformPartition, TransformParts
 from processors.watchdog import Watchdog
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.plan import Plan
-from schemas.topics import DEFINITIONS_TOPIC, MATERIALIZE_GROUP, TRANSFORM_GROUP, source_topic, updates_topic
+from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB
@@ -67,6 +68,8 @@ class _Ending:
 async def run_processor(settings: Settings) -> int:
     """Runs a processor until its task is cancelled or something fails; returns the exit code."""
     ending = _Ending()
+    installation = installation_of(settings)
+    chosen = frozenset(filter(None, settings.workspaces.split(",")))
     intakes: dict[str, Intake] = {}
     starting = {"startup": "starting"}
     registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
@@ -103,22 +106,28 @@ async def run_processor(settings: Settings) -> int:
         app = make_app()
         disk = LocalDisk(settings.data)
         isolation_seconds = settings.watchdog_seconds * ISOLATION_SHARE
-        transform = TransformParts(settings.data, disk, definitions, registry, outbox, isolation_seconds)
-        materialize = MaterializeParts(settings.data, disk, definitions, DatabaseResources.of_sizes(), outbox)
+        transform = TransformParts(settings.data, disk, definitions, registry, outbox, isolation_seconds, installation)
+        materialize = MaterializeParts(
+            settings.data, disk, definitions, DatabaseResources.of_sizes(), outbox, installation
+        )
 
         def transform_owner(topic: str, partition: int) -> TransformPartition | None:
-            plan, source = _sources(definitions).get(topic, (None, ""))
+            plan, source = _sources(definitions, chosen).get(topic, (None, ""))
             return None if plan is None else TransformPartition(transform, plan, source, partition)
 
         def materialize_owner(topic: str, partition: int) -> MaterializePartition | None:
-            plan = _workspaces(definitions).get(topic)
+            plan = _workspaces(definitions, chosen).get(topic)
             return None if plan is None else MaterializePartition(materialize, plan, partition)
 
         intakes["transform"] = Intake(
             IntakeSettings(
-                settings.bootstrap, TRANSFORM_GROUP, TRANSFORM_BATCH, reset_to_earliest=True, gather_seconds=0.0
+                settings.bootstrap,
+                transform_group(installation),
+                TRANSFORM_BATCH,
+                reset_to_earliest=True,
+                gather_seconds=0.0,
             ),
-            topics=lambda: list(_sources(definitions)),
+            topics=lambda: list(_sources(definitions, chosen)),
             make_owner=transform_owner,
             send=add_agent(app, "transform", ending.fail),
             fail=ending.fail,
@@ -126,12 +135,12 @@ async def run_processor(settings: Settings) -> int:
         intakes["materialize"] = Intake(
             IntakeSettings(
                 settings.bootstrap,
-                MATERIALIZE_GROUP,
+                materialize_group(installation),
                 MATERIALIZE_BATCH,
                 reset_to_earliest=False,
                 gather_seconds=GATHER_SECONDS,
             ),
-            topics=lambda: list(_workspaces(definitions)),
+            topics=lambda: list(_workspaces(definitions, chosen)),
             make_owner=materialize_owner,
             send=add_agent(app, "materialize", ending.fail),
             fail=ending.fail,
@@ -153,15 +162,16 @@ async def _stop_all(intakes: dict[str, Intake]) -> None:
     await asyncio.gather(*(asyncio.to_thread(intake.stop) for intake in intakes.values()))
 
 
-def _sources(definitions: DefinitionsFollower) -> dict[str, tuple[Plan, str]]:
-    """Returns (plan, source) by source topic, of all workspaces."""
-    plans = _workspaces(definitions).values()
+def _sources(definitions: DefinitionsFollower, chosen: frozenset[str]) -> dict[str, tuple[Plan, str]]:
+    """Returns (plan, source) by source topic, of the chosen workspaces."""
+    plans = _workspaces(definitions, chosen).values()
     return {source_topic(plan.workspace, source): (plan, source) for plan in plans for source in plan.sources}
 
 
-def _workspaces(definitions: DefinitionsFollower) -> dict[str, Plan]:
-    """Returns each workspace's plan by its updates topic."""
-    plans = [definitions.plan(workspace) for workspace in definitions.workspaces()]
+def _workspaces(definitions: DefinitionsFollower, chosen: frozenset[str]) -> dict[str, Plan]:
+    """Returns the plan of each chosen workspace, or of all if none is chosen, by its updates topic."""
+    names = [name for name in definitions.workspaces() if name in chosen or not chosen]
+    plans = [definitions.plan(workspace) for workspace in names]
     return {updates_topic(plan.workspace): plan for plan in plans if plan is not None}
 
 

@@ -40,13 +40,14 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MaterializeParts:
-    """What all updates partitions of a process share."""
+    """What all updates partitions of a process share; ``installation``: whose callers are answered."""
 
     data: Path
     disk: Disk
     definitions: DefinitionsFollower
     resources: DatabaseResources
     outbox: Outbox
+    installation: str
 
 
 class MaterializePartition:
@@ -85,7 +86,7 @@ class MaterializePartition:
             if cut:
                 _log.warning("torn tail of the offline log cut", partition=partition, bytes=cut)
             self._step = MaterializeStep(
-                workspace, partition, log, self._database, parts.definitions.views_of(workspace)
+                workspace, partition, log, self._database, parts.definitions.views_of(workspace), parts.installation
             )
             self._use(parts.definitions.plan(workspace) or plan)
             if self._database.rebuilding:

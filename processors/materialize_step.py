@@ -54,16 +54,24 @@ class MaterializeStep:
         log: the partition's log, open.
         state: the partition's state.
         views: every view that is known, by id, current or not; may grow meanwhile.
+        installation: whose log and state these are: its callers are answered, other installations answer theirs.
     """
 
     def __init__(
-        self, workspace: str, partition: int, log: OfflineLog, state: State, views: Mapping[int, ViewPlan]
+        self,
+        workspace: str,
+        partition: int,
+        log: OfflineLog,
+        state: State,
+        views: Mapping[int, ViewPlan],
+        installation: str,
     ) -> None:
         self._workspace = workspace
         self._partition = partition
         self._log = log
         self._state = state
         self._views = views
+        self._installation = installation
         self._current: dict[int, ViewState] = {}
 
     def use(self, plan: Plan) -> None:
@@ -135,6 +143,8 @@ class MaterializeStep:
             view = message.update.view
             for waiting in message.update.waiting:
                 reply = waiting.reply
+                if reply.installation != self._installation:
+                    continue
                 answer = Written(reply.request, reply.index, view, self._partition, waiting.rows, store, problem)
                 acks[reply.partition].append(answer)
         return ack_messages(self._workspace, acks)

@@ -1,6 +1,7 @@
 """Messages of a source topic as records: what Kafka and the headers say beside the Avro bytes.
 
-Invariant: whatever a producer puts into headers, its record is processed; only what the ingest API writes there counts.
+Invariant: whatever a producer puts into headers, its record is processed; only what the ingest API of the same
+installation writes there counts.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,13 @@ MAX_REQUEST_BYTES: Final = 64  # of a request id; ours are shorter
 _log = get_logger(__name__)
 
 
-def source_records(messages: Sequence[Message]) -> tuple[list[SourceRecord], int]:
-    """Returns the records of messages, in order, and the newest plan number that their producers named; 0 if none."""
+def source_records(messages: Sequence[Message], installation: str) -> tuple[list[SourceRecord], int]:
+    """Returns the records of messages, in order, and the newest plan number that their producers named; 0 if none.
+
+    Args:
+        messages: as Kafka gave them.
+        installation: of this process; who waits for another one's state is answered by that one.
+    """
     newest = 0
     records = []
     for message in messages:
@@ -28,7 +34,7 @@ def source_records(messages: Sequence[Message]) -> tuple[list[SourceRecord], int
         for name, value in cast("list[tuple[str, bytes | None]]", message.headers() or ()):
             try:
                 if name == REPLY_HEADER:
-                    reply = _genuine(Reply.of_header(value or b""))
+                    reply = _genuine(Reply.of_header(value or b""), installation)
                 elif name == PLAN_HEADER:
                     newest = max(newest, plan_of_header(value or b""))
             except CodecError as error:
@@ -40,12 +46,12 @@ def source_records(messages: Sequence[Message]) -> tuple[list[SourceRecord], int
     return records, newest
 
 
-def _genuine(reply: Reply) -> Reply:
-    """Returns a reply that the ingest API may have written.
+def _genuine(reply: Reply, installation: str) -> Reply | None:
+    """Returns a reply that the installation's ingest API may have written; None if it is another installation's.
 
     Raises:
         CodecError: it names a partition that nobody reads, or a request longer than any.
     """
     if reply.partition >= ACKS_PARTITIONS or len(reply.request) > MAX_REQUEST_BYTES:
         raise CodecError(f"header {REPLY_HEADER} is not of the ingest API: reply partition {reply.partition}")
-    return reply
+    return reply if reply.installation == installation else None

@@ -48,7 +48,8 @@ _log = get_logger(__name__)
 class TransformParts:
     """What all source partitions of a process share.
 
-    ``isolation_seconds``: that a record may take which runs alone; less than the watchdog's patience.
+    ``isolation_seconds``: that a record may take which runs alone; less than the watchdog's patience. ``installation``:
+    whose callers are answered.
     """
 
     data: Path
@@ -57,6 +58,7 @@ class TransformParts:
     registry: SchemaRegistry
     outbox: Outbox
     isolation_seconds: float
+    installation: str
     functions: ViewFunctions = field(default_factory=ViewFunctions)
 
 
@@ -121,7 +123,7 @@ class TransformPartition:
         if not batch.messages:
             batch.done()
             return
-        left, plan_number = source_records(batch.messages)
+        left, plan_number = source_records(batch.messages, self._parts.installation)
         await self._follow_plan(plan_number)
         writers = await self._writers(left)
         while left and self.open:

@@ -12,11 +12,15 @@ DEFINITIONS_TOPIC: Final = "headrace.definitions"
 SCHEMAS_TOPIC: Final = "headrace.schemas"
 """One partition: every registration of a schema, in the order that decides ids and versions."""
 
-TRANSFORM_GROUP: Final = "headrace.transform"
-"""The consumer group of processors that reads source topics."""
 
-MATERIALIZE_GROUP: Final = "headrace.materialize"
-"""The consumer group of processors that reads updates topics."""
+def transform_group(installation: str) -> str:
+    """Return the consumer group of an installation's processors that reads source topics."""
+    return f"headrace.{installation}.transform"
+
+
+def materialize_group(installation: str) -> str:
+    """Return the consumer group of an installation's processors that reads updates topics."""
+    return f"headrace.{installation}.materialize"
 
 
 def source_topic(workspace: str, source: str) -> str:

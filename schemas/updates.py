@@ -13,41 +13,53 @@ import msgspec
 
 from schemas.errors import CodecError, NewerFormatError
 
-MESSAGE_FORMAT = 1
+MESSAGE_FORMAT = 2
 
 REPLY_HEADER = "headrace-reply"
 PLAN_HEADER = "headrace-plan"
 
 Value = Any  # what one column of a row holds: null, bool, int, float, str, or lists and dicts of these
 
-_REPLY = struct.Struct(">IH")  # reply partition, record index; the request id follows
+_REPLY = struct.Struct(">IHB")  # reply partition, record index, length of the installation; it and the request follow
 _U64 = struct.Struct(">Q")
 _VERSION = struct.Struct(">QIQI")
 VERSION_BYTES = _VERSION.size
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Who waits for the answer to one source record."""
+    """Who waits for the answer to one source record.
+
+    ``installation``: whose state the caller waits for; processors of others, which read the same topics, are silent.
+    """
 
     partition: int
     request: bytes
     index: int
+    installation: str
 
     def header(self) -> bytes:
         """Returns the value of the record's header."""
-        return _REPLY.pack(self.partition, self.index) + self.request
+        installation = self.installation.encode()
+        return _REPLY.pack(self.partition, self.index, len(installation)) + installation + self.request
 
     @classmethod
     def of_header(cls, data: bytes) -> "Reply":
         """Returns the reply in a header.
 
         Raises:
-            CodecError: the header is too short.
+            CodecError: the header is too short, or names no installation.
         """
         if len(data) <= _REPLY.size:
             raise CodecError(f"header {REPLY_HEADER} has {len(data)} bytes, expected more than {_REPLY.size}")
-        partition, index = _REPLY.unpack_from(data)
-        return cls(partition, data[_REPLY.size :], index)
+        partition, index, length = _REPLY.unpack_from(data)
+        request_at = _REPLY.size + length
+        if len(data) <= request_at:
+            raise CodecError(f"header {REPLY_HEADER} has {len(data)} bytes, expected more than {request_at}")
+        try:
+            installation = data[_REPLY.size : request_at].decode()
+        except UnicodeDecodeError as error:
+            raise CodecError(f"header {REPLY_HEADER} names an installation that is no text") from error
+        return cls(partition, data[request_at:], index, installation)
 
 
 def plan_header(number: int) -> bytes:
@@ -135,7 +147,15 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
 
 Ack = Transformed | Written
 
+
+class _Head(msgspec.Struct, array_like=True):
+    """What every message of every format begins with."""
+
+    format: int
+
+
 encode = msgspec.msgpack.Encoder().encode
+_HEAD = msgspec.msgpack.Decoder(_Head)
 _UPDATE = msgspec.msgpack.Decoder(Update)
 _ACKS = msgspec.msgpack.Decoder(tuple[int, list[Ack]])
 
@@ -151,16 +171,31 @@ def decode_update(data: bytes) -> Update:
     """Returns the update in a message.
 
     Raises:
-        NewerFormatError: the message is of a later format.
+        NewerFormatError: the message is of another format.
         CodecError: the message is no update.
     """
     try:
         update = _UPDATE.decode(data)
     except _UNDECODABLE as error:
+        _check_format(data)
         raise CodecError(f"not an update: {error}") from error
     if update.format != MESSAGE_FORMAT:
-        raise NewerFormatError(f"update has format {update.format}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+        raise _other_format(update.format)
     return update
+
+
+def _check_format(data: bytes) -> None:
+    """Refuses what begins as an update of another format does: it is somebody's rows, not garbage."""
+    try:
+        found = _HEAD.decode(data).format
+    except _UNDECODABLE:
+        return
+    if found != MESSAGE_FORMAT:
+        raise _other_format(found)
+
+
+def _other_format(found: int) -> NewerFormatError:
+    return NewerFormatError(f"update has format {found}, expected {MESSAGE_FORMAT}; upgrade Headrace")
 
 
 def encode_acks(acks: list[Ack]) -> bytes:

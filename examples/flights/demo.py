@@ -32,6 +32,8 @@ from examples.flights.reads import FeatureReader, Reading, all_keys, read_all
 from examples.flights.system import WORKSPACE, DemoError, System, apply_repository, running_system, wait_until
 from headrace.current_plan import current_plan
 from headrace.lags import lags
+from infra.installation import installation_of
+from infra.settings import Settings
 from schemas.errors import HeadraceError
 from schemas.plan import Plan
 
@@ -109,11 +111,14 @@ def send_and_read(console: Console, system: System, flights: Sequence[Flight], p
             produced.offer(flight)
             progress.advance(sending)
 
+        installation = installation_of(Settings(data=system.data))
         sent = send(flights, system, on_ack, on_produce)
         sent_seconds = time.perf_counter() - sent.started
         wait_until(lambda: rows.read_on() >= sent.taken, "the offline log has every flight", SETTLE_SECONDS)
         wait_until(
-            lambda: not any(each.lag for each in lags(system.kafka, plan)), "processors report no lag", SETTLE_SECONDS
+            lambda: not any(each.lag for each in lags(system.kafka, plan, installation)),
+            "processors report no lag",
+            SETTLE_SECONDS,
         )
         return Stream(sent, acked, produced, sent_seconds, time.perf_counter() - sent.started)
 

@@ -14,7 +14,7 @@ from infra.settings import Settings, settings_options
 
 
 @click.command("doctor")
-@settings_options("data", "host", "bootstrap", "ingest_port", "serving_port", "workspace")
+@settings_options("data", "host", "bootstrap", "ingest_port", "serving_port", "workspace", "installation")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Check this machine and what Headrace needs; exit with 1 if something must be put right."""

@@ -13,6 +13,7 @@ from infra.settings import Settings, settings_options
     "ingest_port",
     "bootstrap",
     "workspace",
+    "installation",
     "partitions",
     "replication",
     "ack_deadline_seconds",

@@ -13,6 +13,8 @@ from infra.settings import Settings, settings_options
     "processor_port",
     "bootstrap",
     "workspace",
+    "workspaces",
+    "installation",
     "partitions",
     "replication",
     "watchdog_seconds",

@@ -15,11 +15,12 @@ from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
 from infra.exit_codes import ExitCode
 from infra.http_server import reachable_host
+from infra.installation import known_installation
 from infra.logs import configure_logs
 from infra.settings import Settings, settings_options
 from schemas.errors import UnavailableError
 from schemas.plan import Plan
-from schemas.topics import MATERIALIZE_GROUP, TRANSFORM_GROUP
+from schemas.topics import materialize_group, transform_group
 
 PIPE_WIDTH = 160
 """Columns of the tables where the output is no terminal."""
@@ -32,8 +33,8 @@ class KafkaStatus:
     Attributes:
         plan: the workspace's; None if nothing was applied, or Kafka is away.
         lags: of what processors read.
-        processors: how many run: members of the consumer group that has fewest; None without a plan, as processors
-            then have nothing to read and join no group.
+        processors: how many of the installation run: members of the consumer group that has fewest; None without a
+            plan, as processors then have nothing to read and join no group.
         problem: why it is not known; empty if it is.
     """
 
@@ -44,7 +45,7 @@ class KafkaStatus:
 
 
 @click.command("status")
-@settings_options("host", "bootstrap", "ingest_port", "serving_port", "workspace")
+@settings_options("data", "host", "bootstrap", "ingest_port", "serving_port", "workspace", "installation")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Show servers, processors, definitions and lag; exit with 7 if something is away or not ready, or none runs."""
@@ -54,29 +55,35 @@ def command(settings: Settings, *, as_json: bool) -> None:
         server_status("ingest", f"http://{host}:{settings.ingest_port}"),
         server_status("serving", f"http://{host}:{settings.serving_port}"),
     ]
-    kafka = _ask_kafka(settings)
+    installation = known_installation(settings)
+    kafka = _ask_kafka(settings, installation)
     if as_json:
-        click.echo(json.dumps(_document(settings, servers, kafka)))
+        click.echo(json.dumps(_document(settings, installation, servers, kafka)))
     else:
-        _show(settings, servers, kafka)
+        _show(settings, installation, servers, kafka)
     if kafka.problem or kafka.processors == 0 or any(server.problem for server in servers):
         sys.exit(ExitCode.UNAVAILABLE)
 
 
-def _ask_kafka(settings: Settings) -> KafkaStatus:
+def _ask_kafka(settings: Settings, installation: str | None) -> KafkaStatus:
     try:
         plan = current_plan(settings.bootstrap, settings.workspace)
         if plan is None:
             return KafkaStatus()
-        groups = [TRANSFORM_GROUP, MATERIALIZE_GROUP] if plan.sources else [MATERIALIZE_GROUP]
+        if installation is None:
+            return KafkaStatus(plan, processors=0)
+        groups = [materialize_group(installation), *([transform_group(installation)] if plan.sources else [])]
         running = min(members(settings.bootstrap, groups).values())
-        return KafkaStatus(plan, lags(settings.bootstrap, plan), running)
+        return KafkaStatus(plan, lags(settings.bootstrap, plan, installation), running)
     except UnavailableError as error:
         return KafkaStatus(problem=error.message)
 
 
-def _document(settings: Settings, servers: Sequence[ServerStatus], kafka: KafkaStatus) -> dict[str, Any]:
+def _document(
+    settings: Settings, installation: str | None, servers: Sequence[ServerStatus], kafka: KafkaStatus
+) -> dict[str, Any]:
     return {
+        "installation": installation,
         "workspace": settings.workspace,
         "plan": None if kafka.plan is None else kafka.plan.number,
         "servers": [asdict(server) for server in servers],
@@ -86,11 +93,12 @@ def _document(settings: Settings, servers: Sequence[ServerStatus], kafka: KafkaS
     }
 
 
-def _show(settings: Settings, servers: Sequence[ServerStatus], kafka: KafkaStatus) -> None:
+def _show(settings: Settings, installation: str | None, servers: Sequence[ServerStatus], kafka: KafkaStatus) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(_servers_table(settings, servers, kafka.problem))
+    console.print(f"\ninstallation: {installation or f'none yet in {settings.data}; --data names another folder'}")
     plan = kafka.plan
     if plan is not None:
         advice = "" if kafka.processors else "; nothing is computed until `headrace up` or `headrace processor` runs"

@@ -93,6 +93,8 @@ class System:
     "ingest_port",
     "serving_port",
     "workspace",
+    "workspaces",
+    "installation",
     "processors",
     "partitions",
     "source_partitions",

@@ -19,6 +19,7 @@ from headrace.checks import (
     check_broker,
     check_data_folder,
     check_disk,
+    check_installation,
     check_jars,
     check_java,
     check_port,
@@ -106,6 +107,16 @@ def test_the_access_store_is_absent_or_keyless_or_broken_or_good(tmp_path: Path)
     broken.mkdir()
     (broken / DATABASE_FILE).write_text("no database, " * 100, encoding="utf-8")
     assert check_access_store(broken).outcome is Outcome.FAIL
+
+
+def test_the_installation_is_absent_or_broken_or_known(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    assert check_installation(settings).outcome is Outcome.WARN
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "installation").write_text("eu-1\n", "ascii")
+    assert check_installation(settings) == Finding("installation", Outcome.OK, "eu-1")
+    (tmp_path / "installation").write_text("no id", "ascii")
+    assert check_installation(settings).outcome is Outcome.FAIL
 
 
 def test_doctor_prints_every_check(tmp_path: Path, bootstrap: str) -> None:

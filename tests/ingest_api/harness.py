@@ -29,6 +29,7 @@ from schemas.updates import Ack, Reply, Transformed, Written, plan_header
 from tests.waiting import wait_until
 
 WORKSPACE = "prod"
+INSTALLATION = "here"
 STOP_SECONDS = 30.0
 
 TRANSACTIONS = (
@@ -206,7 +207,7 @@ async def api_without_kafka(
     try:
         keys = make_keys(store)
         kafka.answers = Answers(deadline_seconds)
-        ingestion = Ingestion(kafka, kafka, kafka, kafka.answers)
+        ingestion = Ingestion(kafka, kafka, kafka, kafka.answers, INSTALLATION)
         ingestion.complete = complete
         app = ingest_app(IngestService(Authenticator(store), ingestion, WORKSPACE), [], dict)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)

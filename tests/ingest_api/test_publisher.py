@@ -29,7 +29,7 @@ def publishing(bootstrap: str, timeout_seconds: float = 10.0) -> Iterator[tuple[
 
 def sender(publisher: Publisher, topic: str, *, report_success: bool) -> Callable[[int], None]:
     def send(index: int) -> None:
-        publisher.publish(topic, 0, b"x", Reply(0, b"r", index), PLAN, report_success=report_success)
+        publisher.publish(topic, 0, b"x", Reply(0, b"r", index, "here"), PLAN, report_success=report_success)
 
     return send
 

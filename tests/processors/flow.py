@@ -13,6 +13,7 @@ from schemas.updates import Reply
 
 WORKSPACE = "prod"
 SOURCE = "events"
+INSTALLATION = "here"
 AT = 1_763_000_000_000_000  # µs
 OWN_ID = 11
 
@@ -72,7 +73,7 @@ def events(of: Plan, *amounts: Any, waiting: bool = False) -> list[SourceRecord]
         record(
             offset,
             amount if isinstance(amount, bytes) else body(source, f"u{offset % 3}", amount, AT + offset * 1_000),
-            Reply(offset % 2, b"request", offset) if waiting else None,
+            Reply(offset % 2, b"request", offset, INSTALLATION) if waiting else None,
         )
         for offset, amount in enumerate(amounts)
     ]

@@ -22,6 +22,7 @@ from confluent_kafka import Message, TopicPartition
 from headrace.applying import apply_repository
 from infra.databases import DatabaseResources
 from infra.disk import LocalDisk
+from infra.installation import installation_of
 from infra.kafka_clients import produce_checked, producer, reader
 from infra.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment
@@ -100,6 +101,10 @@ class Site:
         return self.folder / "data"
 
     @property
+    def installation(self) -> str:
+        return installation_of(self.settings())
+
+    @property
     def plan(self) -> Plan:
         return self.plans[-1]
 
@@ -109,6 +114,7 @@ class Site:
                 data=self.data,
                 bootstrap=self.bootstrap,
                 workspace=self.workspace,
+                workspaces=self.workspace,
                 partitions=self.partitions,
                 source_partitions=self.partitions,
                 processor_port=free_port(),

@@ -4,11 +4,16 @@ import signal
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
 
+from access.store import AccessStore
 from infra.exit_codes import ExitCode
 from infra.kafka_clients import admin
 from infra.local_kafka import LocalKafka
@@ -18,6 +23,7 @@ from processors.batches import Batch
 from processors.materialize_partition import MaterializePartition
 from processors.transform_partition import TransformPartition
 from schemas.topics import dead_letter_topic, source_topic
+from tests.ingest_api.harness import api_process, authorization, make_keys
 from tests.processors.site import (
     SOURCE,
     ProcessorThread,
@@ -163,3 +169,36 @@ def test_records_that_kill_end_as_dead_letters_and_those_around_them_count(site:
         wait_until(lambda: len({letter.value() for letter in site.dead_letters()}) == 3)
     assert set(codes) == {-signal.SIGSEGV, 9, ExitCode.STUCK}
     assert site.logged() == {"ann": [1]}
+
+
+def test_two_installations_on_one_kafka_process_everything_and_answer_their_own_callers(
+    site: Site, tmp_path: Path
+) -> None:
+    site.apply(spending())
+    other = Site(site.bootstrap, site.workspace, tmp_path / "other", plans=site.plans)
+    settings = [
+        replace(each.settings(), ingest_port=0, ack_deadline_seconds=seconds)
+        for each, seconds in ((site, 30.0), (other, 2.0))
+    ]
+    clients = []
+    with ExitStack() as stack:
+        stack.enter_context(processor(site))
+        for each in settings:
+            store = AccessStore.open(each.data)
+            key = make_keys(store, site.workspace).editor
+            store.close()
+            url = stack.enter_context(api_process(each))
+            headers = authorization(key)
+            clients.append(stack.enter_context(httpx.Client(base_url=url, headers=headers, timeout=60)))
+            wait_until(lambda: clients[-1].get("/readyz").is_success)
+
+        def ingest(client: httpx.Client, amount: int) -> int:
+            record = {"user": "ann", "amount": amount, "at": datetime.now(UTC).isoformat()}
+            return client.post("/api/v1/ingest", json={"records": {SOURCE: [record]}}).status_code
+
+        assert ingest(clients[0], 1) == 200
+        assert ingest(clients[1], 10) != 200  # it is stored there, but not in the state that this caller reads
+        stack.enter_context(processor(other))
+        wait_until(lambda: ingest(clients[1], 0) == 200)
+        assert ingest(clients[0], 100) == 200
+        wait_until(lambda: site.counted("ann")["ann"][1] == other.counted("ann")["ann"][1] == 111)

@@ -50,14 +50,14 @@ def planned() -> Plan:
 def run(what: str, time_limit: float = 30.0) -> Transformation:
     transform = transform_of(planned(), SOURCE)
     value = body(transform.source, what, 1.0)
-    waiting = record(4, value, Reply(3, b"request", 0))
+    waiting = record(4, value, Reply(3, b"request", 0, "here"))
     return asyncio.run(transform_isolated(transform, waiting, {OWN_ID + 1: None}, time_limit))
 
 
 def test_a_record_that_kills_nobody_becomes_what_it_becomes_here() -> None:
     transform = transform_of(planned(), SOURCE)
     value = body(transform.source, "print", 1.0)
-    alone = record(4, value, Reply(3, b"request", 0))
+    alone = record(4, value, Reply(3, b"request", 0, "here"))
     here, there = transform([alone], {}), run("print")
     assert (there.updates, there.rejects, there.acks, there.rows) == (here.updates, [], here.acks, 1)
     assert decode_update(there.updates[0][1]).rows[0].offset == 4

@@ -137,9 +137,7 @@ def test_a_folder_that_another_process_keeps_is_waited_for_and_then_told(
         monkeypatch.setattr(f"processors.{module}.LOCK_SECONDS", 0.5)
     with processor(counted.site):
         # Other groups, so that Kafka gives the same partitions out twice: what a stopped process looks like.
-        monkeypatch.setattr("processors.app.MATERIALIZE_GROUP", f"{counted.user}-twin")
-        monkeypatch.setattr("processors.app.TRANSFORM_GROUP", f"{counted.user}-twin-transform")
-        twin = ProcessorThread(counted.site.settings())
+        twin = ProcessorThread(counted.site.settings(installation=f"{counted.user}-twin"))
         assert twin.wait(60) == ExitCode.STORAGE
         assert "look for another `headrace processor` on this host" in capsys.readouterr().out
         counted.add(2)
@@ -185,7 +183,7 @@ def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing(alone: Counted) 
         running.wait_ready()
         # No file may grow any more: what a full disk is to a process.
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (1, 1))
-        site.produce(event("first", 2), headers={REPLY_HEADER: Reply(3, request, 0).header()})
+        site.produce(event("first", 2), headers={REPLY_HEADER: Reply(3, request, 0, site.installation).header()})
         assert running.wait(60) == ExitCode.STORAGE, running.log
         assert "check free space" in running.log
     acks = everything(site.bootstrap, acks_topic(site.workspace), 3)

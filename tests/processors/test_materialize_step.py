@@ -18,7 +18,7 @@ from tests.histories import History, examples, histories, updates_of
 from tests.infra.memory_disk import MemoryDisk
 from tests.memory_state import MemoryState, Write
 from tests.processors.column_types import canonical, row_of, update_of
-from tests.processors.flow import AT, WORKSPACE, plan
+from tests.processors.flow import AT, INSTALLATION, WORKSPACE, plan
 
 PLAN = plan()
 NEWEST, TOTALS = PLAN.views["newest@V1"], PLAN.views["totals@V1"]
@@ -49,7 +49,7 @@ class Stores(NamedTuple):
         """Opens what is there, as a process that takes the partition over does."""
         log = OfflineLog(self.disk, WORKSPACE, 3)
         log.open()
-        step = MaterializeStep(WORKSPACE, 3, log, self.state, ALL)
+        step = MaterializeStep(WORKSPACE, 3, log, self.state, ALL, INSTALLATION)
         step.use(of)
         return step
 
@@ -68,7 +68,7 @@ def message(offset: int, view: ViewPlan = NEWEST, *, user: str = "u", replies: S
     row = row_of(user, AT + offset, AT // 1000, offset)
     row.values = [values[column.name] for column in view.columns]
     update = update_of(view, [row])
-    update.waiting = [Waiting(Reply(partition, b"request", offset), 1) for partition in replies]
+    update.waiting = [Waiting(Reply(partition, b"request", offset, INSTALLATION), 1) for partition in replies]
     return Message(offset, update)
 
 
@@ -78,6 +78,13 @@ def answers(messages: Sequence[OutMessage]) -> dict[int | None, list[Written]]:
         for m in messages
         if m.topic == "prod.acks"
     }
+
+
+def test_callers_of_another_installation_are_left_to_it(stores: Stores) -> None:
+    theirs = message(0)
+    theirs.update.waiting = [Waiting(Reply(4, b"request", 0, "elsewhere"), 1)]
+    assert stores.step().run([theirs], 1).acks == []
+    assert stores.logged() == [0]
 
 
 def test_each_reply_partition_gets_one_message_with_all_its_answers(stores: Stores) -> None:
@@ -190,7 +197,7 @@ class Process:
         log = OfflineLog(self._stores.disk, WORKSPACE, 3, roll_bytes=2_000)
         log.open()
         views = {view.id: view for view in self._history.views}
-        step = MaterializeStep(WORKSPACE, 3, log, self._stores.state, views)
+        step = MaterializeStep(WORKSPACE, 3, log, self._stores.state, views, INSTALLATION)
         step.use(self._plan)
         rest = [each for each in messages if each.offset >= (step.start_offset() or 0)]
         made = 0

@@ -37,7 +37,7 @@ class RecordingState(MemoryState):
 def step_of(disk: Disk, state: State, views: Sequence[ViewPlan]) -> MaterializeStep:
     log = OfflineLog(disk, "prod", 0, roll_bytes=2_000)
     log.open()
-    step = MaterializeStep("prod", 0, log, state, {view.id: view for view in views})
+    step = MaterializeStep("prod", 0, log, state, {view.id: view for view in views}, "here")
     step.use(Plan("prod", 1, {}, {view.key: view for view in views}, {}, {}, "", number=1))
     return step
 

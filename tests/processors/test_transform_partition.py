@@ -148,10 +148,20 @@ def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(
         {PLAN_HEADER: plan_header(2**63)},
         {PLAN_HEADER: b"short", REPLY_HEADER: b"x"},
         {PLAN_HEADER: b"", REPLY_HEADER: b""},
-        {REPLY_HEADER: Reply(99, b"x", 0).header()},
-        {REPLY_HEADER: Reply(1, b"x" * 1_000, 0).header()},
+        {REPLY_HEADER: Reply(99, b"x", 0, "here").header()},
+        {REPLY_HEADER: Reply(1, b"x" * 1_000, 0, "here").header()},
+        {REPLY_HEADER: Reply(1, b"x", 0, "elsewhere").header()},
+        {REPLY_HEADER: b"\0\0\0\1\0\0\1\xffx"},
     ],
-    ids=["a plan that was never published", "of the wrong length", "empty", "no such partition", "endless request"],
+    ids=[
+        "a plan that was never published",
+        "of the wrong length",
+        "empty",
+        "no such partition",
+        "endless request",
+        "of another installation",
+        "of an installation that is no text",
+    ],
 )
 def test_headers_that_a_producer_made_up_stop_nothing(site: Site, made_up: dict[str, bytes]) -> None:
     site.apply(spending())

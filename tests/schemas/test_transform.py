@@ -25,7 +25,7 @@ from tests.schemas.repositories import plan_of, view
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SCHEMA_ID = 7
-REPLY = Reply(3, b"request", 5)
+REPLY = Reply(3, b"request", 5, "here")
 
 
 def transform_of(text: str) -> SourceTransform:
@@ -195,7 +195,7 @@ def test_rows_too_large_for_a_message_are_refused() -> None:
 def test_messages_are_closed_as_they_grow_and_split_no_record() -> None:
     transform = transform_of(view(options="", body="return [record, {**record, 'at': record['at'] + timedelta(1)}]"))
     tags = ["x" * 1000] * 30
-    records = [source_record(transform, offset, Reply(0, b"r", offset), tags=tags) for offset in range(20)]
+    records = [source_record(transform, offset, Reply(0, b"r", offset, "here"), tags=tags) for offset in range(20)]
     outcome = transform(records, {})
     messages = updates(outcome)
     assert len(messages) > 2

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import CodecError
+from schemas.errors import CodecError, NewerFormatError
 from schemas.updates import (
     MESSAGE_FORMAT,
     VERSION_BYTES,
@@ -28,7 +28,9 @@ from tests.histories import FLOATS, INTEGERS, TEXTS, examples
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 SCALAR = st.one_of(st.none(), st.booleans(), INTEGERS, FLOATS.filter(lambda value: value == value), TEXTS)  # noqa: PLR0124
 VALUES = st.recursive(SCALAR, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXTS, v, max_size=3), max_leaves=5)
-REPLIES = st.builds(Reply, U32, st.binary(min_size=1, max_size=16), st.integers(0, 2**16 - 1))
+REPLIES = st.builds(
+    Reply, U32, st.binary(min_size=1, max_size=16), st.integers(0, 2**16 - 1), st.text(min_size=1, max_size=32)
+)
 ROWS = st.builds(Row, st.binary(max_size=9), INTEGERS, U64, U64, U32, st.lists(VALUES, max_size=4))
 UPDATES = st.builds(
     Update,
@@ -96,18 +98,30 @@ def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
 def test_text_that_is_not_utf8_is_refused() -> None:
     row = b"\x96\xc4\x00\x01\x01\x01\x01\x91\xa1\xff"
     with pytest.raises(CodecError, match="not an update"):
-        decode_update(b"\x96\x01\x01\x01\x01\x91" + row + b"\x90")
+        decode_update(b"\x96\x02\x01\x01\x01\x91" + row + b"\x90")
 
 
 def test_an_unknown_format_says_to_upgrade() -> None:
-    with pytest.raises(CodecError, match="update has format 2, expected 1; upgrade Headrace"):
-        decode_update(encode_update(Update(2, 1, 1, 0, [], [])))
-    with pytest.raises(CodecError, match="answers have format 2, expected 1; upgrade Headrace"):
-        decode_acks(msgspec.msgpack.encode((2, [])))
+    with pytest.raises(NewerFormatError, match="update has format 3, expected 2; upgrade Headrace"):
+        decode_update(encode_update(Update(3, 1, 1, 0, [], [])))
+    with pytest.raises(CodecError, match="answers have format 3, expected 2; upgrade Headrace"):
+        decode_acks(msgspec.msgpack.encode((3, [])))
+
+
+def test_a_format_of_another_shape_is_not_taken_for_garbage() -> None:
+    with pytest.raises(NewerFormatError, match="update has format 3"):
+        decode_update(msgspec.msgpack.encode((3, "of", "another", "shape")))
 
 
 def test_headers_of_a_wrong_length_are_refused() -> None:
-    with pytest.raises(CodecError, match="header headrace-reply has 6 bytes, expected more than 6"):
-        Reply.of_header(bytes(6))
+    with pytest.raises(CodecError, match="header headrace-reply has 7 bytes, expected more than 7"):
+        Reply.of_header(bytes(7))
+    with pytest.raises(CodecError, match="header headrace-reply has 11 bytes, expected more than 11"):
+        Reply.of_header(Reply(1, b"", 0, "here").header())
     with pytest.raises(CodecError, match="header headrace-plan has 7 bytes, expected 8"):
         plan_of_header(bytes(7))
+
+
+def test_an_installation_that_is_no_text_is_refused() -> None:
+    with pytest.raises(CodecError, match="names an installation that is no text"):
+        Reply.of_header(bytes(6) + b"\x01\xffrequest")

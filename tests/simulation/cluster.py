@@ -30,6 +30,7 @@ ACKS = acks_topic(WORKSPACE)
 ROLL_BYTES = 2_000  # segments roll often
 MAX_BATCH = 7
 DEADLINE_SECONDS = 5.0
+INSTALLATION = "simulated"
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Materializer:
         log.open()
         views = {view.id: view for view in plan().views.values()}
         state = cluster.states[partition] or CrashingState(cluster.fate)
-        self._step = MaterializeStep(WORKSPACE, partition, log, state, views)
+        self._step = MaterializeStep(WORKSPACE, partition, log, state, views, INSTALLATION)
         self._step.use(plan())
         if cluster.states[partition] is None:
             rebuild(self._step, cluster.disk, WORKSPACE, partition, batch_rows=5)
@@ -134,7 +135,7 @@ class Cluster:
         self.book.open(request, [views] * len(records))
         partition = self.random.randrange(SOURCE_PARTITIONS)
         for index, record in enumerate(records):
-            headers = [(REPLY_HEADER, Reply(0, request, index).header())]
+            headers = [(REPLY_HEADER, Reply(0, request, index, INSTALLATION).header())]
             self._append(record, partition, headers, request, index)
 
     def produce(self, record: dict[str, Any] | None) -> None:

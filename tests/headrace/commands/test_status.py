@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,11 +33,11 @@ def test_running_processors_are_counted(headrace: Headrace) -> None:
     assert json.loads(headrace("status", "--json").stdout)["processors"] == 1
 
 
-@pytest.mark.parametrize("group", ["TRANSFORM_GROUP", "MATERIALIZE_GROUP"])
+@pytest.mark.parametrize("group", ["transform_group", "materialize_group"])
 def test_no_processor_is_told_and_counts(
     headrace: Headrace, unique: str, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"headrace.commands.status.{group}", unique)
+    monkeypatch.setattr(f"headrace.commands.status.{group}", lambda _installation: unique)
     done = headrace("status")
     assert done.exit_code == ExitCode.UNAVAILABLE
     assert "processors: 0 running; nothing is computed" in done.stdout
@@ -55,3 +56,19 @@ def test_a_server_that_is_away_is_told_and_counts(headrace: Headrace) -> None:
     done = headrace("status", "--serving-port", "1")
     assert done.exit_code == ExitCode.UNAVAILABLE
     assert "does not answer" in done.stdout
+
+
+def test_a_data_folder_that_no_processor_has_used_is_told_and_counts(headrace: Headrace, tmp_path: Path) -> None:
+    done = headrace("status", "--data", str(tmp_path))
+    assert done.exit_code == ExitCode.UNAVAILABLE
+    assert "installation: none yet in" in done.stdout
+    assert "processors: 0 running; nothing is computed" in done.stdout
+    assert json.loads(headrace("status", "--data", str(tmp_path), "--json").stdout)["installation"] is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_processors_of_the_named_installation_are_counted(headrace: Headrace, system: System) -> None:
+    own = (system.data / "installation").read_text().strip()
+    assert f"installation: {own}" in headrace("status").stdout
+    document = json.loads(headrace("status", "--installation", f"{own}-other", "--json").stdout)
+    assert (document["installation"], document["processors"]) == (f"{own}-other", 0)

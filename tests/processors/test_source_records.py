@@ -1,0 +1,53 @@
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from processors.source_records import source_records
+from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+REPLY = Reply(3, b"request", 5, "here")
+
+
+@dataclass
+class Given:
+    """A message as Kafka's client gives it."""
+
+    sent: list[tuple[str, bytes]]
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return self.sent
+
+    def topic(self) -> str:
+        return "prod.source.events"
+
+    def partition(self) -> int:
+        return 2
+
+    def offset(self) -> int:
+        return 7
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 1_763_000_000_000
+
+    def value(self) -> bytes:
+        return b"record"
+
+
+def replies(*sent: tuple[str, Any], installation: str = "here") -> list[Reply | None]:
+    records, _ = source_records([cast("Message", Given(list(sent)))], installation)
+    return [record.reply for record in records]
+
+
+def test_who_waits_is_known_from_the_header() -> None:
+    assert replies((REPLY_HEADER, REPLY.header())) == [REPLY]
+
+
+def test_nobody_waits_here_for_the_state_of_another_installation() -> None:
+    assert replies((REPLY_HEADER, REPLY.header()), installation="elsewhere") == [None]
+
+
+def test_the_newest_plan_counts_whoever_sent_it() -> None:
+    given = [Given([(PLAN_HEADER, plan_header(number))]) for number in (4, 9, 6)]
+    assert source_records(cast("list[Message]", given), "here")[1] == 9
