@@ -19,6 +19,7 @@ from schemas.plan import ViewPlan
 from schemas.repository import load_repository
 from schemas.updates import MESSAGE_FORMAT, Row, Update
 from tests import oracle
+from tests.oracle_text import view_of_text
 
 EXAMPLES_VARIABLE = "HEADRACE_EXAMPLES"
 """Multiplies the number of random examples of every such test: 1 unless it is set."""
@@ -55,9 +56,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Views of one source, what arrived, and when to read."""
+    """Views of one source, as compiled and as the oracle reads their texts, what arrived, and when to read."""
 
     views: tuple[ViewPlan, ...]
+    judges: tuple[oracle.View, ...]
     arrivals: tuple[Arrival, ...]
     reads: tuple[int, ...]
     keys: tuple[tuple[Any, ...], ...]
@@ -65,12 +67,6 @@ class History:
     def events(self) -> list[oracle.Event]:
         """Returns the events, as the oracle takes them."""
         return [arrival.event for arrival in self.arrivals]
-
-
-def oracle_view(view: ViewPlan) -> oracle.View:
-    """Returns a view as the oracle takes it."""
-    features = tuple(oracle.Feature(f.name, f.column, f.function, f.window, f.offset, f.n) for f in view.features)
-    return oracle.View(view.id, features, view.interval, view.horizon, view.ttl)
 
 
 SOURCE = """
@@ -210,7 +206,8 @@ def histories(draw: st.DrawFn) -> History:
     instants = _instants(views, reads)
     for _ in range(draw(st.integers(0, 30))):
         log.arrive(draw, instants)
-    return History(views, tuple(log.arrivals), reads, keys)
+    judges = tuple(view_of_text(options, number, COLUMNS) for number, options in enumerate(chosen, 1))
+    return History(views, judges, tuple(log.arrivals), reads, keys)
 
 
 @dataclass(slots=True)
