@@ -4,7 +4,9 @@ A text is the options of ``stream_feature_view`` as a repository writes them. Ru
 horizon per view"), ``docs/decisions/0004`` (how wide tiles are). Lengths are whole µs.
 """
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,17 +24,42 @@ def micros(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
 
-def view_of_text(text: str, number: int, columns: Sequence[str], names: dict[str, Any] | None = None) -> View:
+def view_of_text(text: str, number: int, columns: Sequence[str]) -> View:
     """Returns the view that options describe.
 
     Args:
         text: keyword arguments, e.g. ``aggregation_interval=..., features=[Aggregate(...), ...]``.
         number: the view's id.
         columns: what an attribute view serves.
-        names: further names that the text uses.
     """
-    known = {"timedelta": timedelta, "Aggregate": _feature, **(names or {})}
-    options: dict[str, Any] = eval(f"dict({text})", known)  # noqa: S307 - the tests' own text
+    return _view(eval(f"dict({text})", {**NAMES}), number, columns)  # noqa: S307 - the tests' own text
+
+
+def views_of_module(text: str, ids: Mapping[str, int], columns: Sequence[str]) -> dict[int, View]:
+    """Returns the views that a module of a repository defines, by id.
+
+    Args:
+        text: the module; plain assignments may be used in the views' options.
+        ids: of its views, by name.
+        columns: what attribute views serve.
+    """
+    known: dict[str, Any] = {**NAMES}
+    views = {}
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.Assign):
+            with suppress(NameError):  # sources and entities, which no option but their own argument uses
+                exec(ast.unparse(statement), known)  # noqa: S102 - the tests' own text
+        elif isinstance(statement, ast.FunctionDef):
+            (call,) = statement.decorator_list
+            assert isinstance(call, ast.Call)
+            given = [each for each in call.keywords if each.arg not in {"source", "entities", "timestamp_field"}]
+            options = eval(f"dict({', '.join(map(ast.unparse, given))})", known)  # noqa: S307 - the tests' own text
+            number = ids[statement.name]
+            views[number] = _view(options, number, columns)
+    return views
+
+
+def _view(options: dict[str, Any], number: int, columns: Sequence[str]) -> View:
     features = options.get("features") or [Feature(column, column) for column in columns]
     ttl, interval = options.get("ttl"), micros(options.get("aggregation_interval", timedelta()))
     return View(
@@ -44,7 +71,7 @@ def view_of_text(text: str, number: int, columns: Sequence[str], names: dict[str
     )
 
 
-def _feature(  # noqa: PLR0913 - the signature of Aggregate
+def _feature(
     function: str,
     column: str,
     window: timedelta,
@@ -56,6 +83,9 @@ def _feature(  # noqa: PLR0913 - the signature of Aggregate
     """Stands for ``Aggregate``. Features without a name sort by their parts, as default names do in these tests."""
     length = micros(window)
     return Feature(name or f"{column}_{function}_{length:020}", column, function, length, micros(offset), n)
+
+
+NAMES: dict[str, Any] = {"timedelta": timedelta, "Aggregate": _feature}
 
 
 def _horizon(features: Sequence[Feature], interval: int, grace: int) -> int:

@@ -9,8 +9,9 @@ from schemas.plan import ViewPlan
 from schemas.windows import MAX_TILES_READ
 from serving.view_reads import ViewValues, view_reader
 from tests import oracle
-from tests.histories import BASE, SECOND, Arrival, compiled, examples, micros, oracle_view, update_of
+from tests.histories import BASE, SECOND, Arrival, compiled, examples, micros, update_of
 from tests.memory_state import MemoryState
+from tests.oracle_text import view_of_text
 
 MINUTE = 60 * SECOND
 KEY = ("a", 1)
@@ -18,9 +19,13 @@ EMPTY = {"flag": None, "text": None, "whole": None, "x": None, "y": None}
 START = BASE - BASE % (60 * MINUTE)
 
 
-def aggregate_view(*features: str, interval: int = 0) -> ViewPlan:
+def options(*features: str, interval: int = 0) -> str:
     grain = f"aggregation_interval={micros(interval)}, " if interval else ""
-    (view,) = compiled({"v": f"{grain}features=[{', '.join(features)}]"})
+    return f"{grain}features=[{', '.join(features)}]"
+
+
+def aggregate_view(*features: str, interval: int = 0) -> ViewPlan:
+    (view,) = compiled({"v": options(*features, interval=interval)})
     return view
 
 
@@ -160,14 +165,16 @@ class CountingState(MemoryState):
 @examples(15)
 def test_a_tiled_read_touches_few_tiles_and_equals_the_oracle(interval: int, tiles: int, shift: int) -> None:
     tiles = min(tiles, 3000)
-    view = aggregate_view(aggregate("sum", "x", tiles * interval * SECOND), interval=interval * SECOND)
+    text = options(aggregate("sum", "x", tiles * interval * SECOND), interval=interval * SECOND)
+    (view,) = compiled({"v": text})
+    judge = view_of_text(text, view.id, [])
     step = max(1, tiles // 400)
     arrivals = events(*((START + n * interval * SECOND, {"x": 0.1 * n}) for n in range(0, tiles, step)))
     state = CountingState(state_of(view, arrivals).entries)
     now = START + (tiles * interval + shift % (tiles * interval)) * SECOND
     got = read(view, state, now)
     assert state.touched <= MAX_TILES_READ
-    expected, edge = oracle.answer(oracle_view(view), [arrival.event for arrival in arrivals], KEY, now)
+    expected, edge = oracle.answer(judge, [arrival.event for arrival in arrivals], KEY, now)
     assert oracle.same([list(got.values), got.effective_time], [expected, edge])
 
 

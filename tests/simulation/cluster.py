@@ -4,6 +4,8 @@ Only what surrounds them is played here: reading batches, sending what a step re
 again from what broker and disk hold.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,19 +13,20 @@ from typing import Any
 from infra.paths import offline_log_folder, source_log_folder
 from ingest_api.waiting import AckBook, Answer
 from processors.materialize import Message
-from processors.materialize_step import MaterializeStep
+from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.messages import OutMessage
 from processors.offline_log import OfflineLog
 from processors.rebuild import rebuild
 from processors.source_log import SourceLog
 from processors.transform_step import TransformStep
 from schemas import avro
+from schemas.errors import StorageError
 from schemas.rows import instant
 from schemas.topics import acks_topic, source_topic
 from schemas.transform import SourceRecord
 from schemas.updates import REPLY_HEADER, Reply, decode_acks, decode_update
 from tests.simulation.definitions import PARTITIONS, SCHEMA_ID, SOURCE_PARTITIONS, WORKSPACE, plan, schema, transform
-from tests.simulation.world import Broker, Clock, Crash, CrashingState, Fate, TearingDisk
+from tests.simulation.world import Broker, Clock, Crash, CrashingState, Fate, RefusedError, TearingDisk
 
 SOURCE_TOPIC = source_topic(WORKSPACE, "events")
 ACKS = acks_topic(WORKSPACE)
@@ -64,8 +67,7 @@ class Transformer:
         ]
         if not records:
             return False
-        for message in self._step.run(records, {}):
-            self._cluster.send(message)
+        self._cluster.send(self._step.run(records, {}))
         self._offset = records[-1].offset + 1
         broker.commit(SOURCE_TOPIC, self._partition, self._offset)
         return True
@@ -95,10 +97,13 @@ class Materializer:
         if not found:
             return False
         messages = [Message(offset, decode_update(record.value)) for offset, record in found]
-        done = self._step.run(messages, found[-1][0] + 1)
+        try:
+            done = self._step.run(messages, found[-1][0] + 1)
+        except StoreFailedError as failed:
+            self._cluster.send(failed.acks)
+            raise
         self._offset = found[-1][0] + 1
-        for message in done.acks:
-            self._cluster.send(message)
+        self._cluster.send(done.acks)
         return True
 
 
@@ -127,16 +132,16 @@ class Cluster:
 
     # What callers do.
 
-    def post(self, records: list[dict[str, Any]]) -> None:
-        """Sends records as the ingest API does, and waits for their answers."""
+    def post(self, records: list[dict[str, Any]], partition: int) -> bytes:
+        """Sends records as the ingest API does, and waits for their answers; returns the request's id."""
         self.requests += 1
         request = self.requests.to_bytes(8, "big")
         views = [view.id for view in plan().views.values()]
         self.book.open(request, [views] * len(records))
-        partition = self.random.randrange(SOURCE_PARTITIONS)
         for index, record in enumerate(records):
             headers = [(REPLY_HEADER, Reply(0, request, index, INSTALLATION).header())]
             self._append(record, partition, headers, request, index)
+        return request
 
     def produce(self, record: dict[str, Any] | None) -> None:
         """Writes a record, or garbage, straight to Kafka."""
@@ -175,8 +180,17 @@ class Cluster:
 
     # What processes do.
 
-    def send(self, message: OutMessage) -> None:
-        self.broker.append(message.topic, message.partition or 0, message.value or b"", message.headers)
+    def send(self, messages: Sequence[OutMessage]) -> None:
+        """Sends messages as a producer does: at a death, each partition may have got any number of the first ones."""
+        places: dict[tuple[str, int], list[OutMessage]] = defaultdict(list)
+        for message in messages:
+            places[message.topic, message.partition or 0].append(message)
+        dies = self.fate.strikes()
+        for (topic, partition), batch in places.items():
+            for message in batch[: self.random.randint(0, len(batch)) if dies else None]:
+                self.broker.append(topic, partition, message.value or b"", message.headers)
+        if dies:
+            raise Crash
 
     def work(self, stage: str, partition: int, batch: int) -> bool:
         """Lets the owner of a partition take a batch; if it dies, the next call starts a new one."""
@@ -187,9 +201,14 @@ class Cluster:
                 kind = Transformer if stage == "transform" else Materializer
                 owner = self._owners[where] = kind(self, partition)
             return owner.work(batch)
+        except StorageError as error:
+            # What a store was told to refuse ends the process, as a death does; damage that it finds is a failure.
+            if not isinstance(error.__cause__ or error, RefusedError):
+                raise
         except Crash:
-            self._owners.pop(where, None)
-            return True
+            pass
+        self._owners.pop(where, None)
+        return True
 
     def move(self, stage: str, partition: int) -> None:
         """Another process takes a partition over between two batches."""

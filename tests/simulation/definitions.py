@@ -11,8 +11,8 @@ from schemas.compile import compile_sources, compile_views
 from schemas.plan import Plan
 from schemas.repository import digest, load_repository
 from schemas.transform import SourceTransform
-from tests.histories import oracle_view
 from tests.oracle import View
+from tests.oracle_text import views_of_module
 
 REPOSITORY: Final = '''
 from datetime import timedelta
@@ -97,7 +97,8 @@ def schema() -> avro.ParsedSchema:
 
 @cache
 def oracle_views() -> dict[int, View]:
-    return {view.id: oracle_view(view) for view in plan().views.values()}
+    ids = {view.name: view.id for view in plan().views.values()}
+    return views_of_module(REPOSITORY, ids, columns=("amount", "word"))
 
 
 def expected_rows(record: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
@@ -109,3 +110,8 @@ def expected_rows(record: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
     second = {**record, "user": words[1], "word": words[1]} if len(words) > 1 else None
     rows[ids["continuous"]] = [record] if second is None else [{**record, "word": words[0]}, second]
     return rows
+
+
+def failing_view(record: dict[str, Any]) -> int | None:
+    """The id of the view whose function fails on a record; None if none does."""
+    return plan().views["tiled@V1"].id if record.get("word") == "cursed" else None

@@ -7,9 +7,11 @@ from random import Random
 from typing import Any
 
 from infra.segments import read_objects
+from ingest_api.waiting import RecordOutcome
 from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION
 from processors.offline_log import read_updates
 from schemas.keys import encode_join_keys, partition_of, row_prefix, time_suffix
+from schemas.rows import FUNCTION_FAILED, instant
 from schemas.topics import dead_letter_topic
 from schemas.updates import VERSION_BYTES, version_bytes
 from serving.view_reads import view_reader
@@ -20,6 +22,7 @@ from tests.simulation.definitions import (
     SOURCE_PARTITIONS,
     WORKSPACE,
     expected_rows,
+    failing_view,
     oracle_views,
     plan,
 )
@@ -49,6 +52,7 @@ def run(seed: int) -> Cluster:
         clock.now += random.choice((0, 1, 999, 1_000, SECOND, 3 * SECOND, random.randint(0, 40 * SECOND)))
         _check_answers(cluster)
     cluster.settle()
+    _check_liveness(cluster, random)
     _check_end(cluster, random)
     return cluster
 
@@ -57,7 +61,8 @@ def _act(cluster: Cluster, random: Random) -> None:
     batch = random.randint(1, MAX_BATCH)
     match random.choices(("post", "produce", "transform", "materialize", "mishap"), (4, 3, 8, 8, 1))[0]:
         case "post":
-            cluster.post([_record(cluster, random) for _ in range(random.randint(1, 3))])
+            records = [_record(cluster, random) for _ in range(random.randint(1, 3))]
+            cluster.post(records, random.randrange(SOURCE_PARTITIONS))
         case "produce":
             cluster.produce(None if random.random() < 0.1 else _record(cluster, random))
         case "transform":
@@ -104,9 +109,34 @@ def _check_answers(cluster: Cluster) -> None:
             continue
         for index, outcome in enumerate(done.outcomes):
             sent = next(s for s in cluster.sent if (s.request, s.index) == (done.request, index))
+            _check_failures(outcome, sent)
             for event in _events(cluster, [sent]):
                 if outcome.views[event.view] is None:
                     _check_stored(cluster, event)
+
+
+def _check_failures(outcome: RecordOutcome, sent: Sent) -> None:
+    """A function's failure is told of the view that failed, and of no other; all else is worth trying again."""
+    failing = failing_view(sent.record or {})
+    for view, failure in outcome.views.items():
+        if failure is None:
+            assert view != failing, f"acked, but the function of view {view} failed on {sent.record}"
+        elif not failure.retryable:
+            assert (view, failure.code) == (failing, FUNCTION_FAILED), f"{failure} of view {view} for {sent.record}"
+
+
+def _check_liveness(cluster: Cluster, random: Random) -> None:
+    """In peace each request completes, whatever was before, and each record is answered for each view."""
+    for partition in range(SOURCE_PARTITIONS):
+        records = [_record(cluster, random) for _ in range(3)]
+        request = cluster.post(records, partition)
+        cluster.settle()
+        answer = cluster.answers.get(request)
+        assert answer is not None, "a request does not complete in peace"
+        for record, outcome in zip(records, answer.outcomes, strict=True):
+            told = {view for view, failure in outcome.views.items() if failure is not None}
+            assert told == {failing_view(record)} - {None}, f"{told} failed in peace, of {record}"
+        cluster.clock.now += SECOND
 
 
 def _check_stored(cluster: Cluster, event: Event) -> None:
@@ -136,7 +166,7 @@ def _events(cluster: Cluster, sent: list[Sent]) -> list[Event]:
     for item in sent:
         if item.record is None:
             continue
-        append_time = cluster.broker.topics[SOURCE_TOPIC, item.partition][item.offset].append_time
+        append_time = _append_time(cluster, item)
         for view, rows in expected_rows(item.record).items():
             for index, row in enumerate(rows):
                 version = (append_time, item.partition, item.offset, index)
@@ -169,20 +199,48 @@ def _check_online(cluster: Cluster, events: list[Event], random: Random) -> None
 
 def _check_offline(cluster: Cluster, events: list[Event]) -> None:
     """Invariants 2 and 5: the offline log holds exactly the rows of the log, and each updates message once."""
-    found = set()
+    columns = {view.id: [column.name for column in view.columns] for view in plan().views.values()}
+    found: dict[Any, list[Any]] = {}
     for partition in range(PARTITIONS):
         offsets = []
         for message in read_updates(cluster.disk, WORKSPACE, partition):
+            update = message.update
             offsets.append(message.offset)
-            for row in message.update.rows:
-                version = (row.append_time, message.update.source_partition, row.offset, row.index)
-                found.add((message.update.view, row.key, row.event_time, version))
+            for row in update.rows:
+                version = (row.append_time, update.source_partition, row.offset, row.index)
+                known = found.setdefault((update.view, row.key, row.event_time, version), row.values)
+                assert same(known, row.values), f"two values of one version: {known} and {row.values}"
         assert offsets == list(range(len(cluster.broker.topics.get((f"{WORKSPACE}.updates", partition), []))))
-    assert found == {(event.view, encode_join_keys(event.key), event.time, event.version) for event in events}
+    expected = {
+        (event.view, encode_join_keys(event.key), event.time, event.version): [
+            event.values[name] for name in columns[event.view]
+        ]
+        for event in events
+    }
+    assert found.keys() == expected.keys()
+    for identity, values in expected.items():
+        assert same(found[identity], values), f"{identity}: logged {found[identity]}, expected {values}"
     for partition, folder in enumerate(SOURCE_FOLDERS):
-        kept = [item["offset"] for item in read_objects(cluster.disk, folder)]
-        decodable = [s.offset for s in cluster.sent if s.partition == partition and s.record is not None]
-        assert kept == sorted(decodable)
+        _check_source_log(cluster, partition, list(read_objects(cluster.disk, folder)))
+
+
+def _check_source_log(cluster: Cluster, partition: int, kept: list[dict[str, Any]]) -> None:
+    """The source log holds each decodable record of its partition once, as it was sent."""
+    sent = sorted(
+        (s for s in cluster.sent if s.partition == partition and s.record is not None), key=lambda s: s.offset
+    )
+    assert [item["offset"] for item in kept] == [s.offset for s in sent]
+    for item, wanted in zip(kept, sent, strict=True):
+        record = dict(wanted.record or {})
+        assert item["append_time"] == instant(_append_time(cluster, wanted) * 1000)
+        values = item["record"]["value"]
+        assert values.pop("at") == instant(record.pop("at"))
+        assert values.keys() == record.keys()
+        assert all(same(values[name], record[name]) for name in record), f"logged {values}, sent {record}"
+
+
+def _append_time(cluster: Cluster, sent: Sent) -> int:
+    return cluster.broker.topics[SOURCE_TOPIC, sent.partition][sent.offset].append_time
 
 
 def _check_rejects(cluster: Cluster) -> None:
@@ -192,6 +250,6 @@ def _check_rejects(cluster: Cluster) -> None:
     refused = {
         (sent.partition, sent.offset)
         for sent in cluster.sent
-        if sent.record is None or (sent.record["word"] == "cursed" and sent.request is None)
+        if sent.record is None or (failing_view(sent.record) is not None and sent.request is None)
     }
     assert kept == refused

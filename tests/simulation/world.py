@@ -1,7 +1,7 @@
-"""A broker, a disk, a clock and online state that a seed drives and that can crash between any two steps.
+"""A broker, a disk, a clock and online state that a seed drives and that can fail and crash between any two steps.
 
 Whatever happens in a real cluster between two effects on the outside world happens here: every effect asks `Fate`
-first, which may end the process before it, in the middle of it, or right after it.
+first, which may end the process before it, in the middle of it, or right after it, or make the effect itself fail.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
+from schemas.errors import StorageError
 from tests.infra.memory_disk import MemoryDisk
 from tests.memory_state import MemoryState
 
@@ -17,9 +18,13 @@ class Crash(BaseException):
     """The process is gone. No code under test may catch it."""
 
 
+class RefusedError(StorageError):
+    """The disk is full, or broken for now: told from the damage that a store itself reports."""
+
+
 @dataclass
 class Fate:
-    """Decides when a process dies; ``odds`` is the chance at each effect, 0 while the world is calm."""
+    """Decides when a process dies or a store fails; ``odds`` is the chance at each effect, 0 in a calm world."""
 
     random: Random
     odds: float = 0.0
@@ -30,6 +35,10 @@ class Fate:
     def threaten(self) -> None:
         if self.strikes():
             raise Crash
+
+    def refuse(self, what: str) -> None:
+        if self.strikes():
+            raise RefusedError(f"{what}: No space left on device")
 
 
 @dataclass
@@ -74,19 +83,35 @@ class Broker:
 
 
 class TearingDisk(MemoryDisk):
-    """A disk whose appends may be cut short by a crash, and whose newest bytes may be gone after a power failure."""
+    """A disk that may be full, whose appends may be cut short by a crash, and whose repair may be interrupted.
+
+    After a power failure its newest bytes may be gone.
+    """
 
     def __init__(self, fate: Fate) -> None:
         super().__init__()
         self._fate = fate
 
     def append(self, path: str, data: bytes) -> None:
+        self._fate.refuse(path)
         if self._fate.strikes():
             written = self._fate.random.randint(0, len(data))
             if written:
                 super().append(path, data[:written])
             raise Crash
         super().append(path, data)
+        self._fate.threaten()
+
+    def truncate(self, path: str, size: int) -> None:
+        self._fate.refuse(path)
+        self._fate.threaten()
+        super().truncate(path, size)
+        self._fate.threaten()
+
+    def remove(self, path: str) -> None:
+        self._fate.refuse(path)
+        self._fate.threaten()
+        super().remove(path)
         self._fate.threaten()
 
     def lose_power(self, random: Random) -> None:
@@ -98,7 +123,7 @@ class TearingDisk(MemoryDisk):
 
 
 class CrashingState(MemoryState):
-    """Online state whose writes are atomic; after a power failure the newest of them may be gone."""
+    """Online state whose writes are atomic, and may fail; after a power failure the newest of them may be gone."""
 
     def __init__(self, fate: Fate) -> None:
         super().__init__()
@@ -106,10 +131,12 @@ class CrashingState(MemoryState):
         self._undo: list[dict[bytes, bytes | None]] = []
 
     def write(self, operations: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]]) -> None:
+        self._fate.refuse("state")
         self._fate.threaten()
         pairs = list(operations.items() if isinstance(operations, Mapping) else operations)
         self._undo.append({key: self.entries.get(key) for key, _ in pairs})
         super().write(pairs)
+        self._fate.refuse("state, which has it all")
         self._fate.threaten()
 
     def lose_power(self, random: Random) -> None:
