@@ -140,7 +140,7 @@ def _check_liveness(cluster: Cluster, random: Random) -> None:
 
 
 def _check_stored(cluster: Cluster, event: Event) -> None:
-    view = next(view for view in plan().views.values() if view.id == event.view)
+    horizon = oracle_views()[event.view].horizon
     key = encode_join_keys(event.key)
     partition = partition_of(key, PARTITIONS)
     logged = (
@@ -150,7 +150,7 @@ def _check_stored(cluster: Cluster, event: Event) -> None:
         if (message.update.view, row.key, row.event_time) == (event.view, key, event.time)
     )
     assert version_bytes(*event.version) in logged, f"acked, but not in the offline log: {event}"
-    if view.horizon is not None and event.version[0] * 1000 - event.time > view.horizon:
+    if horizon is not None and event.version[0] * 1000 - event.time > horizon:
         return
     state = cluster.states[partition]
     if state is None:
