@@ -14,6 +14,7 @@ the next apply finds or that nobody refers to.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from typing import Final
 import msgspec
 
 from infra.definitions import MAX_PLAN_BYTES, DefinitionsFollower, publish_plan, publish_view
-from infra.kafka_clients import ensure_topics, producer, warm
+from infra.kafka_clients import ensure_topics, partition_counts, producer, warm
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics, workspace_topics
@@ -98,7 +99,7 @@ def apply_repository(folder: Path, settings: Settings, *, dry_run: bool) -> Appl
     definitions.start()
     try:
         current = _current(definitions, settings.workspace)
-        plan = _compiled(repository, current, settings)
+        plan = _compiled(repository, current, settings, partition_counts(settings.bootstrap))
         if len(encode(plan)) > MAX_PLAN_BYTES:
             raise DefinitionError(
                 f"{folder}: the plan exceeds {MAX_PLAN_BYTES} bytes; move data files out of the repository"
@@ -121,12 +122,17 @@ def _current(definitions: DefinitionsFollower, workspace: str) -> Plan | None:
     return definitions.plan(workspace)
 
 
-def _compiled(repository: Repository, current: Plan | None, settings: Settings) -> Plan:
-    """Returns the plan of a repository, with what stays from the one before: partitions, ids of unchanged views."""
+def _compiled(repository: Repository, current: Plan | None, settings: Settings, topics: Mapping[str, int]) -> Plan:
+    """Returns the plan of a repository, with what stays from the one before: partitions, ids of unchanged views.
+
+    The topics of sources have as many partitions as they are found with: their operator may add some.
+    """
     sources = compile_sources(repository, settings.source_partitions)
-    if current is not None:
-        for name in sources.keys() & current.sources.keys():
-            sources[name] = msgspec.structs.replace(sources[name], partitions=current.sources[name].partitions)
+    for name, source in sources.items():
+        applied = None if current is None else current.sources.get(name)
+        planned = source.partitions if applied is None else applied.partitions
+        found = topics.get(source_topic(settings.workspace, name), planned)
+        sources[name] = msgspec.structs.replace(source, partitions=found)
     return Plan(
         workspace=settings.workspace,
         partitions=settings.partitions if current is None else current.partitions,

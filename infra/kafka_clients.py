@@ -73,19 +73,23 @@ _log.addFilter(NotAgain())
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic that Headrace needs.
+    """A topic that Headrace needs. Once it is there it is its operator's, but for what correctness depends on.
 
     Attributes:
         name: its name.
-        partitions: how many it has; never changed afterwards, since keys would move.
-        config: the entries Headrace depends on. They are kept as given here; all others are the operator's.
+        partitions: how many it is created with.
+        config: the entries that correctness depends on; restored where somebody changed them.
         replication: copies of each partition, used when it is created.
+        fewest: with how many partitions it can be used; more never hurt.
+        initial: entries that it is created with and that are never touched again, such as how long records are kept.
     """
 
     name: str
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
     replication: int = 1
+    fewest: int = 1
+    initial: Mapping[str, str] = field(default_factory=dict)
 
 
 def _common(bootstrap: str) -> dict[str, Any]:
@@ -188,7 +192,7 @@ def ensure_topics(bootstrap: str, specs: Sequence[TopicSpec], timeout_seconds: f
     Any number of processes may call this at once; calling it again changes nothing.
 
     Raises:
-        SettingsError: a topic exists with another number of partitions, or Kafka refuses a spec.
+        SettingsError: a topic exists with too few partitions, or Kafka refuses a spec.
         UnavailableError: Kafka did not do it in time; what was done stays and is found by the next call.
     """
     deadline = time.monotonic() + timeout_seconds
@@ -198,16 +202,30 @@ def ensure_topics(bootstrap: str, specs: Sequence[TopicSpec], timeout_seconds: f
         missing = _create(client, specs, deadline)
         present = _wait_for(client, [spec.name for spec in specs], deadline)
         for spec in specs:
-            if present[spec.name] != spec.partitions:
+            if present[spec.name] < spec.fewest:
                 raise SettingsError(
-                    f"topic {spec.name!r} has {present[spec.name]} partitions, expected {spec.partitions}; set the "
-                    f"setting to what the topic has, or delete the topic if its records are not needed"
+                    f"topic {spec.name!r} has {present[spec.name]} partitions, expected at least {spec.fewest}; add "
+                    "partitions with Kafka's tools (records stay where they are), or delete the topic if its records "
+                    "are not needed"
                 )
         _restore_config(client, [spec for spec in specs if spec.config and spec.name not in missing], deadline)
     except TimeoutError as error:
         raise UnavailableError(f"cannot {doing}: {bootstrap} did not answer in {timeout_seconds:g} s") from error
     except KafkaException as error:
         raise _explained(error, bootstrap, doing) from error
+
+
+def partition_counts(bootstrap: str, timeout_seconds: float = ADMIN_TIMEOUT_SECONDS) -> dict[str, int]:
+    """Return how many partitions each topic has.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    try:
+        topics = admin(bootstrap).list_topics(timeout=timeout_seconds).topics
+    except KafkaException as error:
+        raise _explained(error, bootstrap, "list topics") from error
+    return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
 def _left(deadline: float) -> float:
@@ -235,7 +253,7 @@ def _create(client: AdminClient, specs: Sequence[TopicSpec], deadline: float) ->
     """Create what is not there; return the names of what this call created."""
     known = client.list_topics(timeout=_left(deadline)).topics
     topics = [
-        NewTopic(spec.name, spec.partitions, spec.replication, config=dict(spec.config))
+        NewTopic(spec.name, spec.partitions, spec.replication, config={**spec.initial, **spec.config})
         for spec in specs
         if spec.name not in known
     ]

@@ -1,6 +1,10 @@
 """Which topics exist, and how Kafka keeps them: one table.
 
-Invariant: what decides a winner carries Kafka's own time (``LogAppendTime``), never a producer's.
+How long records are kept, and how many partitions a topic has grown to, are the operator's (decision 15): given when a
+topic is created, taken as found from then on.
+
+Invariant: what decides a winner carries Kafka's own time (``LogAppendTime``), never a producer's; an offset of the
+control topics, which is an id, is on disk before anyone is told of it, so none is given out twice.
 """
 
 from typing import Final
@@ -22,27 +26,37 @@ _LARGE_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 ACKS_PARTITIONS: Final = 8  # ingest processes share them when there are more
 MAX_RECORD_BYTES: Final = 1024 * 1024  # of one source record
 
-_COMPACTED: Final = {"cleanup.policy": "compact", "max.message.bytes": str(_LARGE_MESSAGE_BYTES)}
-_STAMPED: Final = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * _DAY_MS)}
-_SOURCE: Final = _STAMPED | {"max.message.bytes": str(MAX_RECORD_BYTES + 64 * 1024)}
-_UPDATES: Final = _STAMPED | {"max.message.bytes": str(_LARGE_MESSAGE_BYTES)}
-_ACKS: Final = {"retention.ms": str(60 * 60 * 1000)}
-_DEAD_LETTERS: Final = {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(_LARGE_MESSAGE_BYTES)}
+_LARGE: Final = {"max.message.bytes": str(_LARGE_MESSAGE_BYTES)}
+_CONTROL: Final = _LARGE | {"cleanup.policy": "compact", "flush.messages": "1"}
+_STREAM: Final = {"cleanup.policy": "delete"}  # compaction would refuse our records, which have no keys
+_SOURCE: Final = _STREAM | {
+    "message.timestamp.type": "LogAppendTime",
+    "max.message.bytes": str(MAX_RECORD_BYTES + 64 * 1024),
+}
+_UPDATES: Final = _STREAM | _LARGE | {"message.timestamp.type": "LogAppendTime"}
+_DEAD_LETTERS: Final = _STREAM | _LARGE
+
+
+def _kept(milliseconds: int) -> dict[str, str]:
+    return {"retention.ms": str(milliseconds)}
 
 
 def control_topics(replication: int) -> list[TopicSpec]:
     """Return the topics that every process needs before anything is applied."""
-    return [TopicSpec(name, 1, _COMPACTED, replication) for name in (DEFINITIONS_TOPIC, SCHEMAS_TOPIC)]
+    return [TopicSpec(name, 1, _CONTROL, replication) for name in (DEFINITIONS_TOPIC, SCHEMAS_TOPIC)]
 
 
 def workspace_topics(plan: Plan, replication: int) -> list[TopicSpec]:
     """Return the topics of one workspace."""
     workspace = plan.workspace
+    updates, acks = updates_topic(workspace), acks_topic(workspace)
+    week, month, hour = _kept(7 * _DAY_MS), _kept(30 * _DAY_MS), _kept(_DAY_MS // 24)
     specs = [
-        TopicSpec(updates_topic(workspace), plan.partitions, _UPDATES, replication),
-        TopicSpec(acks_topic(workspace), ACKS_PARTITIONS, _ACKS, replication),
+        TopicSpec(updates, plan.partitions, _UPDATES, replication, fewest=plan.partitions, initial=week),
+        TopicSpec(acks, ACKS_PARTITIONS, _STREAM, replication, fewest=ACKS_PARTITIONS, initial=hour),
     ]
     for source in plan.sources.values():
-        specs.append(TopicSpec(source_topic(workspace, source.name), source.partitions, _SOURCE, replication))
-        specs.append(TopicSpec(dead_letter_topic(workspace, source.name), 1, _DEAD_LETTERS, replication))
+        records, letters = source_topic(workspace, source.name), dead_letter_topic(workspace, source.name)
+        specs.append(TopicSpec(records, source.partitions, _SOURCE, replication, initial=week))
+        specs.append(TopicSpec(letters, 1, _DEAD_LETTERS, replication, initial=month))
     return specs

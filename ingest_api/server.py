@@ -80,7 +80,7 @@ class IngestApi:
         app = ingest_app(service, registry_routes(self._registry, self._rights), self.missing)
         self.server = HttpServer(app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY)
         self._problem = "Kafka has not answered yet"
-        self._warmed: set[str] = set()
+        self._warmed: set[tuple[str, int]] = set()
         self._changed = asyncio.Event()
         self._fatal: str | None = None
         self._stop = asyncio.Event()
@@ -180,17 +180,17 @@ class IngestApi:
             self._replies.follow(workspaces)
             for workspace in workspaces:
                 plan = self._definitions.plan(workspace)
-                topics = [] if plan is None else [source_topic(workspace, name) for name in plan.sources]
-                for topic in topics:
-                    await self._warm(topic)
+                for source in () if plan is None else plan.sources.values():
+                    await self._warm(source_topic(workspace, source.name), source.partitions)
             await self._changed.wait()
 
-    async def _warm(self, topic: str) -> None:
-        if topic in self._warmed:
+    async def _warm(self, topic: str, partitions: int) -> None:
+        """Make the producer know a topic, anew when it has grown: by itself it looks every five minutes only."""
+        if (topic, partitions) in self._warmed:
             return
         with contextlib.suppress(UnavailableError):  # the first record will be slower, no more
             await asyncio.to_thread(self._publisher.warm, topic)
-            self._warmed.add(topic)
+            self._warmed.add((topic, partitions))
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Run until done or asked to stop."""

@@ -117,7 +117,9 @@ async def run_processor(settings: Settings) -> int:
 
         def materialize_owner(topic: str, partition: int) -> MaterializePartition | None:
             plan = _workspaces(definitions, chosen).get(topic)
-            return None if plan is None else MaterializePartition(materialize, plan, partition)
+            if plan is None or partition >= plan.partitions:  # more than rows are sent to: somebody has grown the topic
+                return None
+            return MaterializePartition(materialize, plan, partition)
 
         intakes["transform"] = Intake(
             IntakeSettings(

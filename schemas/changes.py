@@ -68,8 +68,11 @@ def _source(name: str, old: SourcePlan | None, new: SourcePlan | None) -> list[C
         detail = ", ".join(broken + required)
         problem = "fields may only be added, and only with required=False; make a new source for any other change"
         return [Change("changed", label, detail, problem)]
-    if grown or old.log_offline != new.log_offline or old.timestamp_field != new.timestamp_field:
-        return [Change("changed", label, ", ".join(column.name for column in grown))]
+    details = [column.name for column in grown]
+    if old.partitions != new.partitions:
+        details.append(f"{new.partitions} partitions, as its topic has now (were {old.partitions})")
+    if details or old.log_offline != new.log_offline or old.timestamp_field != new.timestamp_field:
+        return [Change("changed", label, ", ".join(details))]
     return []
 
 

@@ -4,18 +4,25 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports these without saying so
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
 
 from headrace import applying
 from headrace.applying import Applied, apply_repository, read_repository
 from headrace.current_plan import current_plan
 from infra.definitions import MAX_PLAN_BYTES, publish_plan, publish_view
-from infra.kafka_clients import admin, producer
+from infra.kafka_clients import TopicSpec, admin, ensure_topics, producer
 from infra.ports import LOOPBACK, free_port
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
 from schemas.plan import Plan
-from schemas.topics import source_topic, value_subject
+from schemas.topics import source_topic, updates_topic, value_subject
 
 HEAD = """
 from datetime import timedelta
@@ -101,6 +108,32 @@ def test_ids_and_partitions_stay_and_what_changed_is_told(settings: Settings, tm
     assert second.views["spending@V1"].id == first.views["spending@V1"].id
     assert (second.partitions, second.sources["events"].partitions) == (2, 2)
     assert second.sources["events"].schema_id != first.sources["events"].schema_id
+
+
+def test_what_operators_changed_about_topics_stays_and_a_grown_source_is_followed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    apply(settings, tmp_path / "r", text(view()))
+    topic = source_topic(settings.workspace, "events")
+    client = admin(settings.bootstrap)
+    entry = ConfigEntry("retention.ms", "12345678", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    client.incremental_alter_configs([resource])[resource].result(10)
+    for name in (topic, updates_topic(settings.workspace)):
+        client.create_partitions([NewPartitions(name, 5)])[name].result(10)
+    again = apply(settings, tmp_path / "r", text(view()))
+    assert [(change.object, change.detail) for change in again.changes] == [
+        ("stream source events", "5 partitions, as its topic has now (were 2)")
+    ]
+    plan = published(again)
+    assert (plan.partitions, plan.sources["events"].partitions) == (2, 5)
+    assert client.describe_configs([resource])[resource].result(10)["retention.ms"].value == "12345678"
+    assert apply(settings, tmp_path / "r", text(view())).changes == []
+
+
+def test_a_topic_that_was_there_before_its_source_is_taken_as_it_is(settings: Settings, tmp_path: Path) -> None:
+    ensure_topics(settings.bootstrap, [TopicSpec(source_topic(settings.workspace, "events"), 3)])
+    assert published(apply(settings, tmp_path / "r", text(view()))).sources["events"].partitions == 3
 
 
 def test_a_view_that_comes_back_has_a_new_id(settings: Settings, tmp_path: Path) -> None:

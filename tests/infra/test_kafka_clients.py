@@ -13,6 +13,7 @@ from infra.kafka_clients import (
     admin,
     end_offset,
     ensure_topics,
+    partition_counts,
     produce_checked,
     producer,
     reader,
@@ -47,16 +48,21 @@ def test_topics_are_created_once_however_many_ask_at_once(bootstrap: str, unique
 
 
 def test_config_that_headrace_needs_is_restored_and_the_rest_left_alone(bootstrap: str, unique: str) -> None:
-    ensure_topics(bootstrap, [TopicSpec(unique, 1, {"retention.ms": "1000", "message.timestamp.type": "CreateTime"})])
-    ensure_topics(bootstrap, [TopicSpec(unique, 1, {"message.timestamp.type": "LogAppendTime"})])
+    given = {"message.timestamp.type": "CreateTime"}
+    ensure_topics(bootstrap, [TopicSpec(unique, 1, given, initial={"retention.ms": "1000"})])
+    ensure_topics(
+        bootstrap, [TopicSpec(unique, 1, {"message.timestamp.type": "LogAppendTime"}, initial={"retention.ms": "2000"})]
+    )
     wait_until(lambda: config_of(bootstrap, unique, "message.timestamp.type") == "LogAppendTime")
     assert config_of(bootstrap, unique, "retention.ms") == "1000"
 
 
-def test_a_topic_with_another_number_of_partitions_is_refused(bootstrap: str, unique: str) -> None:
-    ensure_topics(bootstrap, [TopicSpec(unique, 1)])
-    with pytest.raises(SettingsError, match=f"topic '{unique}' has 1 partitions, expected 3"):
-        ensure_topics(bootstrap, [TopicSpec(unique, 3)])
+def test_a_topic_with_too_few_partitions_is_refused_and_one_with_more_is_taken(bootstrap: str, unique: str) -> None:
+    ensure_topics(bootstrap, [TopicSpec(unique, 2)])
+    ensure_topics(bootstrap, [TopicSpec(unique, 1, fewest=1)])
+    assert partition_counts(bootstrap)[unique] == 2
+    with pytest.raises(SettingsError, match=f"topic '{unique}' has 2 partitions, expected at least 3; add partitions"):
+        ensure_topics(bootstrap, [TopicSpec(unique, 3, fewest=3)])
 
 
 def test_what_kafka_refuses_is_told_as_a_setting(bootstrap: str, unique: str) -> None:
@@ -67,6 +73,8 @@ def test_what_kafka_refuses_is_told_as_a_setting(bootstrap: str, unique: str) ->
 def test_without_kafka_topics_and_offsets_are_unavailable_within_the_deadline(nowhere: str) -> None:
     with pytest.raises(UnavailableError, match=f"{nowhere}.*check that Kafka runs"):
         ensure_topics(nowhere, [TopicSpec("topic", 1)], timeout_seconds=0.5)
+    with pytest.raises(UnavailableError, match=f"list topics: {nowhere}"):
+        partition_counts(nowhere, timeout_seconds=0.5)
     with pytest.raises(UnavailableError, match="end of topic"):
         end_offset(admin(nowhere), "topic", 0, timeout_seconds=0.5)
     with pytest.raises(UnavailableError, match="describe topic"):

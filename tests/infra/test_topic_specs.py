@@ -27,6 +27,25 @@ def test_definitions_and_schemas_are_kept_for_ever() -> None:
         assert (spec.partitions, spec.replication, spec.config["cleanup.policy"]) == (1, 3, "compact")
 
 
+def test_an_id_that_was_given_out_is_on_disk() -> None:
+    assert [spec.config["flush.messages"] for spec in control_topics(1)] == ["1", "1"]
+
+
+def test_how_long_records_are_kept_is_given_once_and_then_the_operators() -> None:
+    for spec in workspace_topics(PLAN, 1):
+        assert "retention.ms" in spec.initial
+        assert "retention.ms" not in spec.config
+
+
+def test_rows_and_answers_need_their_partitions_and_sources_take_what_is_there() -> None:
+    assert {spec.name: spec.fewest for spec in workspace_topics(PLAN, 1)} == {
+        "dev.updates": 3,
+        "dev.acks": ACKS_PARTITIONS,
+        "dev.source.clicks": 1,
+        "dev.dead-letter.clicks": 1,
+    }
+
+
 def test_what_is_made_of_the_largest_record_fits() -> None:
     limits = {spec.name: int(spec.config.get("max.message.bytes", 0)) for spec in workspace_topics(PLAN, 1)}
     assert limits["dev.source.clicks"] > MAX_RECORD_BYTES

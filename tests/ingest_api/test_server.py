@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # it re-exports this without saying so
 
 from access.store import AccessStore
-from infra.kafka_clients import producer
+from infra.kafka_clients import admin, producer, reader
 from infra.local_kafka import LocalKafka
 from schemas import avro
 from schemas.plan import Plan
-from schemas.topics import acks_topic
+from schemas.topics import acks_topic, source_topic
 from tests.ingest_api.harness import (
     TRANSACTIONS,
     USER_VIEW,
@@ -99,6 +102,29 @@ def test_record_goes_into_kafka_and_its_answer_comes_back(running: Running) -> N
             assert {avro.schema_id_of(seen.value) for seen in processors.seen} == {7}
             assert {seen.plan for seen in processors.seen} == {plan.number}
             assert len({seen.partition for seen in processors.seen}) == 1
+
+
+def test_a_source_topic_that_grew_is_written_to_in_all_its_partitions(running: Running) -> None:
+    plan = apply(running.bootstrap, small_plan(running.workspace))
+    with running.client() as client:
+        wait_for(client, "tx")
+        assert client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}}).status_code == 200
+        topic = source_topic(running.workspace, "tx")
+        grown = admin(running.bootstrap)
+        grown.create_partitions([NewPartitions(topic, 8)])[topic].result(10)
+        sources = {"tx": msgspec.structs.replace(plan.sources["tx"], partitions=8)}
+        apply(running.bootstrap, msgspec.structs.replace(plan, sources=sources))
+        consumer = reader(running.bootstrap)
+
+        def all_written() -> bool:
+            client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}})
+            at = [TopicPartition(topic, partition) for partition in range(8)]
+            return all(consumer.get_watermark_offsets(each, timeout=10)[1] > 0 for each in at)
+
+        try:
+            wait_until(all_written)
+        finally:
+            consumer.close()
 
 
 def test_calls_at_the_same_time_get_their_own_answers(running: Running) -> None:

@@ -2,11 +2,13 @@
 
 import shutil
 
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # it re-exports this without saying so
+
 from infra.exit_codes import ExitCode
-from infra.kafka_clients import produce_checked, producer
+from infra.kafka_clients import admin, produce_checked, producer
 from infra.paths import state_path
-from schemas.topics import updates_topic
-from tests.processors.site import Site, event, processor, processor_process, spending
+from schemas.topics import source_topic, updates_topic
+from tests.processors.site import SOURCE, Site, event, processor, processor_process, spending
 
 
 def test_what_is_no_update_is_passed_over(site: Site) -> None:
@@ -22,6 +24,21 @@ def test_what_is_no_update_is_passed_over(site: Site) -> None:
     with processor(site):
         site.produce(event("ann", 3))
         site.waits_for({"ann": (3, 6)})
+
+
+def test_topics_that_somebody_grew_are_read_and_rows_stay_where_they_were(site: Site) -> None:
+    site.apply(spending())
+    with processor(site):
+        site.produce(event("ann", 1))
+        site.waits_for({"ann": (1, 1)})
+    client = admin(site.bootstrap)
+    for topic in (source_topic(site.workspace, SOURCE), updates_topic(site.workspace)):
+        client.create_partitions([NewPartitions(topic, 5)])[topic].result(10)
+    site.producer = producer(site.bootstrap)  # the old one does not know yet
+    with processor(site):
+        site.produce(event("ann", 2), partition=4)
+        site.waits_for({"ann": (2, 3)})
+    assert not state_path(site.data, site.workspace, 4).exists()
 
 
 def test_a_state_folder_that_is_removed_ends_the_process_and_is_rebuilt(site: Site) -> None:

@@ -86,7 +86,7 @@ def test_two_workspaces_do_not_meet(site: Site) -> None:
     site.apply(spending())
     other.apply(HEAD, source_text(), view_text("elsewhere"))
     try:
-        with processor(site):
+        with processor(site, workspaces=f"{site.workspace},{other.workspace}"):
             site.produce(event("ann", 1))
             other.produce(event("ann", 5))
             site.waits_for({"ann": (1, 1)})

@@ -36,6 +36,14 @@ def test_ids_do_not_count() -> None:
     assert changes(old, msgspec.structs.replace(new, views=views)) == []
 
 
+def test_a_source_follows_its_topic() -> None:
+    old = plan_of(view())
+    sources = {name: msgspec.structs.replace(each, partitions=9) for name, each in old.sources.items()}
+    (change,) = changes(old, msgspec.structs.replace(old, sources=sources))
+    assert (change.object, change.problem) == ("stream source events", None)
+    assert change.detail.startswith("9 partitions, as its topic has now (were ")
+
+
 def test_what_is_left_out_is_removed() -> None:
     removed = difference(HEAD + view() + view("b") + SERVICE, HEAD + view())
     assert removed == [Change("removed", "feature view b@V1"), Change("removed", "feature service s")]
