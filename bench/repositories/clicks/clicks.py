@@ -20,6 +20,7 @@ HOUR = timedelta(hours=1)
 SIX_HOURS = timedelta(hours=6)
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
+MONTH = timedelta(days=35)
 
 clicks = StreamSource(
     name="clicks",
@@ -42,6 +43,7 @@ user = Entity(name="user", join_keys=[Field("user_id", String)])
     entities=[user],
     timestamp_field="timestamp",
     aggregation_interval=timedelta(minutes=10),
+    grace=MONTH,  # so that events of a whole month count, though all of them arrive now
     features=[
         Aggregate("count", "amount", HOUR),
         Aggregate("count", "amount", SIX_HOURS),
