@@ -1,24 +1,30 @@
 """An HTTP server inside the running event loop.
 
-Invariant: the requests in work are bounded; one too many is answered 503 with ``Retry-After`` at once. The operators'
-paths (`infra.operations`) are always let through, so that an overloaded process still counts as alive.
+Invariant: the requests in work are bounded; one too many is refused at once, in the shape of its path's dialect. The
+operators' paths (`infra.operations`) are always let through, so that an overloaded process still counts as alive.
+Connections are bounded too: for one too many an idle one is closed, so that nobody is kept out by who only holds them.
 
 What the application needs is opened and closed by whoever starts the server: ASGI lifespan events are not sent.
 """
 
 import asyncio
 import socket
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-import msgspec
 import uvicorn
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infra.operations import OPERATIONS_PATHS, RETRY_AFTER_SECONDS
-from schemas.errors import SettingsError
+from schemas.errors import OverloadedError, SettingsError
 
 CONNECTIONS_PER_REQUEST: Final = 4
 """Connections allowed for each request in work; idle ones are kept open for their next request."""
+
+Refuse = Callable[[Scope, OverloadedError], ASGIApp]
+"""Makes the answer to a request that the server has no room for, as whoever asks for its path expects errors."""
 
 BACKLOG: Final = 1024
 """Connections that the kernel keeps waiting."""
@@ -33,6 +39,12 @@ LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compa
 """Addresses that mean every interface, and one of those interfaces."""
 
 
+def plain_refusal(_scope: Scope, error: OverloadedError) -> ASGIApp:
+    """Return the answer of a server that speaks no dialect."""
+    body = {"code": error.code, "message": error.message}
+    return JSONResponse(body, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 class HttpServer:
     """Serves one ASGI application on one address.
 
@@ -41,14 +53,17 @@ class HttpServer:
         host: address to listen on.
         port: port to listen on; 0 picks a free one.
         limit_concurrency: most requests in work at a time.
+        refuse: answers one too many.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, limit_concurrency: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, limit_concurrency: int, refuse: Refuse = plain_refusal
+    ) -> None:
         self.host = host
         self.port = port
         config = uvicorn.Config(
-            RequestLimit(app, limit_concurrency),
-            http="httptools",
+            RequestLimit(app, limit_concurrency, refuse),
+            http=_bounded_connections(CONNECTIONS_PER_REQUEST * limit_concurrency),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -56,7 +71,6 @@ class HttpServer:
             access_log=False,
             server_header=False,
             backlog=BACKLOG,
-            limit_concurrency=CONNECTIONS_PER_REQUEST * limit_concurrency,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(DRAIN_SECONDS),
         )
@@ -121,12 +135,32 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class RequestLimit:
-    """ASGI middleware that answers 503 while the limit of requests in work is reached."""
+def _bounded_connections(limit: int) -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol with a bound of its own: uvicorn's answers every request in plain text, probes too."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    class BoundedConnections(HttpToolsProtocol):
+        def connection_made(self, transport: Any) -> None:
+            is_full = len(self.connections) >= limit
+            super().connection_made(transport)
+            if is_full:
+                idle = (each for each in self.connections if each is not self and _is_idle(each))
+                next(idle, self).shutdown()
+
+    return BoundedConnections
+
+
+def _is_idle(connection: Any) -> bool:
+    """Tell whether a connection of uvicorn's is open and has no request in work."""
+    return not connection.transport.is_closing() and (connection.cycle is None or connection.cycle.response_complete)
+
+
+class RequestLimit:
+    """ASGI middleware that refuses requests while the limit of those in work is reached."""
+
+    def __init__(self, app: ASGIApp, limit: int, refuse: Refuse) -> None:
         self.app = app
         self.limit = limit
+        self.refuse = refuse
         self.in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,21 +168,11 @@ class RequestLimit:
         if scope["path"] in OPERATIONS_PATHS:
             await self.app(scope, receive, send)
         elif self.in_work >= self.limit:
-            await self._refuse(send)
+            error = OverloadedError(f"{self.limit} requests are in work, which is the limit; try again")
+            await self.refuse(scope, error)(scope, receive, send)
         else:
             self.in_work += 1
             try:
                 await self.app(scope, receive, send)
             finally:
                 self.in_work -= 1
-
-    async def _refuse(self, send: Send) -> None:
-        message = f"{self.limit} requests are in work, which is the limit; retry after {RETRY_AFTER_SECONDS} s"
-        body = msgspec.json.encode({"code": "RESOURCE_EXHAUSTED", "message": message})
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"retry-after", str(RETRY_AFTER_SECONDS).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
-        await send({"type": "http.response.body", "body": body})

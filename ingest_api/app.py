@@ -1,6 +1,7 @@
 """The ASGI application of the ingest API: the routes of its dialects, of the schema registry and of operators.
 
-Invariant: every answer carries the request's id, and errors are JSON, also for paths and methods that do not exist.
+Invariant: every answer carries the request's id, and errors are JSON of their path's dialect, also for paths and
+methods that do not exist and for requests that the server has no room for.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +12,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infra.operations import operations_routes
 from ingest_api.dialects import DIALECTS
+from ingest_api.registry_routes import is_registry_path, registry_refusal
 from ingest_api.request_context import RequestContext, request_id
 from ingest_api.service import IngestService
-from ingest_api.snowflake.errors import plain_error
+from ingest_api.snowflake.errors import error_response, plain_error
+from schemas.errors import OverloadedError
 
 
 def ingest_app(service: IngestService, registry: list[Route], readiness: Callable[[], Mapping[str, str]]) -> ASGIApp:
@@ -34,6 +37,20 @@ def ingest_app(service: IngestService, registry: list[Route], readiness: Callabl
         middleware=[Middleware(RequestContext)],
         exception_handlers={404: _unknown_path, 405: _unknown_method},
     )
+
+
+def no_room(_scope: Scope, error: OverloadedError) -> ASGIApp:
+    """Return the answer to a request that the server has no room for."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        response = (
+            registry_refusal(error)
+            if is_registry_path(scope["path"])
+            else error_response(error, request_id(Request(scope)))
+        )
+        await response(scope, receive, send)
+
+    return RequestContext(refuse)
 
 
 async def _unknown_path(request: Request, _error: Exception) -> Response:

@@ -26,6 +26,7 @@ from ingest_api.subject_rights import SubjectRights
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
+    OverloadedError,
     RequestError,
     TooLargeError,
     UnauthenticatedError,
@@ -59,6 +60,7 @@ ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
     ForbiddenError: _Envelope(403, 403),
     SlowBodyError: _Envelope(408, 408, {"Connection": "close"}),
     TooLargeError: _Envelope(413, 413),
+    OverloadedError: _Envelope(429, 429, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
     RequestError: _Envelope(422, INVALID_SCHEMA),
     UnavailableError: _Envelope(503, STORE_AWAY, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
     HeadraceError: _Envelope(500, STORE_FAILED),
@@ -91,7 +93,7 @@ class _RegistryApp:
         try:
             response = _json(200, await self._answer(Request(scope, receive)))
         except HeadraceError as error:
-            response = _refusal(error)
+            response = registry_refusal(error)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> object:
@@ -128,7 +130,14 @@ def _names(endpoint: Endpoint, parts: list[str]) -> list[str] | None:
     return [part for name, part in zip(wanted, parts, strict=True) if name == "*"]
 
 
-def _refusal(error: HeadraceError) -> Response:
+def is_registry_path(path: str) -> bool:
+    """Tell whether a path is the registry's."""
+    stems = [prefix.partition("{") for prefix in PREFIXES]
+    return any(path.startswith(stem) if more else path == stem for stem, more, _ in stems)
+
+
+def registry_refusal(error: HeadraceError) -> Response:
+    """Return the answer to a call that failed."""
     if isinstance(error, RefusedError):
         return _json(error.status, {"error_code": error.error_code, "message": error.message})
     if not isinstance(error, RequestError):

@@ -28,7 +28,7 @@ from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics
 from ingest_api.answers import Answers
-from ingest_api.app import ingest_app
+from ingest_api.app import ingest_app, no_room
 from ingest_api.ingestion import Ingestion
 from ingest_api.publisher import Delivery, Publisher
 from ingest_api.registry_routes import registry_routes
@@ -78,7 +78,9 @@ class IngestApi:
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)
         app = ingest_app(service, registry_routes(self._registry, self._rights), self.missing)
-        self.server = HttpServer(app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY)
+        self.server = HttpServer(
+            app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY, refuse=no_room
+        )
         self._problem = "Kafka has not answered yet"
         self._warmed: set[tuple[str, int]] = set()
         self._changed = asyncio.Event()

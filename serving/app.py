@@ -1,6 +1,7 @@
 """The ASGI application of the serving process: routes of its dialects and of operators.
 
-Invariant: every answer below ``/api`` is JSON of its dialect, also for paths and methods that do not exist.
+Invariant: every answer but the operators' is JSON of the dialect, also for paths and methods that do not exist and for
+requests that the server has no room for.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Scope
 
 from infra.operations import operations_routes
-from serving.tecton.errors import UNKNOWN_METHOD, UNKNOWN_PATH, error_body
+from schemas.errors import OverloadedError
+from serving.tecton.errors import RETRY_AFTER_SECONDS, UNKNOWN_METHOD, UNKNOWN_PATH, error_body, refusal_of
 from serving.tecton.get_features import PATH, GetFeatures
 
 
@@ -25,6 +28,13 @@ def serving_app(get_features: GetFeatures, readiness: Callable[[], Mapping[str, 
     """
     routes = [Route(PATH, get_features, methods=["POST"]), *operations_routes(readiness)]
     return Starlette(routes=routes, exception_handlers={404: _unknown_path, 405: _unknown_method})
+
+
+def no_room(_scope: Scope, error: OverloadedError) -> ASGIApp:
+    """Returns the answer to a request that the server has no room for."""
+    refusal = refusal_of(error)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Response(error_body(refusal, error.message), refusal.status, headers, "application/json")
 
 
 async def _unknown_path(request: Request, _error: Exception) -> Response:

@@ -26,7 +26,8 @@ from infra.logs import get_logger
 from infra.settings import Settings
 from infra.topic_specs import control_topics
 from schemas.errors import UnavailableError
-from serving.app import serving_app
+from serving.app import no_room, serving_app
+from serving.readiness import StateReadiness
 from serving.services import Services
 from serving.state import OnlineState
 from serving.tecton.get_features import MAX_CONCURRENT, GetFeatures, TectonService
@@ -66,7 +67,10 @@ class Serving:
             self._services, self._state, Authenticator(self._access), settings.workspace, wall_clock
         )
         app = serving_app(get_features, self.missing)
-        self.server = HttpServer(app, settings.host, settings.serving_port, limit_concurrency=CONCURRENCY)
+        self.server = HttpServer(
+            app, settings.host, settings.serving_port, limit_concurrency=CONCURRENCY, refuse=no_room
+        )
+        self._readiness = StateReadiness(settings.workspace, self._partitions, self._open_partition)
         self._problem = "Kafka has not answered yet"
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -89,7 +93,7 @@ class Serving:
             if following:
                 self._definitions.start()
                 await self._read_definitions(stop)
-            await stop.wait()
+            await self._look_at_state(stop)
         finally:
             await self.server.stop()
             if following:
@@ -101,9 +105,27 @@ class Serving:
         """Returns what keeps the process from being ready, by name."""
         if not self._services.complete:
             return {"definitions": f"not read to their end yet: {self._definitions.failure or self._problem}"}
-        workspace = self._settings.workspace
-        plan = self._services.plan(workspace)
-        return {} if plan is None else self._state.missing(workspace, plan.partitions)
+        return self._readiness.missing()
+
+    def _partitions(self) -> int:
+        plan = self._services.plan(self._settings.workspace)
+        return 0 if plan is None else plan.partitions
+
+    def _open_partition(self, number: int) -> None:
+        self._state.open(self._settings.workspace, number)
+
+    async def _look_at_state(self, stop: asyncio.Event) -> None:
+        """Keeps readiness true until ``stop`` is set; raises what ends it: probes would be told what was true once."""
+        looking = asyncio.create_task(self._readiness.run(), name="readiness")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if looking.done():
+                looking.result()
+        finally:
+            looking.cancel()
+            stopping.cancel()
+            await asyncio.wait({looking, stopping})
 
     async def _reach_kafka(self, stop: asyncio.Event) -> bool:
         """Waits until the topic of definitions exists; false if it was asked to stop first."""

@@ -100,16 +100,6 @@ class OnlineState:
         partition.catch_up()
         return partition
 
-    def missing(self, workspace: str, partitions: int) -> dict[str, str]:
-        """Opens all partitions of a workspace; returns why not, by name, of those that cannot be read."""
-        reasons: dict[str, str] = {}
-        for number in range(partitions):
-            try:
-                self.open(workspace, number)
-            except UnavailableError as error:
-                reasons[f"state/{workspace}/{number}"] = error.message
-        return reasons
-
     def close(self) -> None:
         """Closes all partitions."""
         for partition in self._partitions.values():

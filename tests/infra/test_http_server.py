@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from infra.http_server import HttpServer, bind, reachable_host
+from infra.http_server import CONNECTIONS_PER_REQUEST, HttpServer, bind, reachable_host
 from infra.operations import operations_routes
 from schemas.errors import SettingsError
 
@@ -20,7 +20,7 @@ class Held:
     def __init__(self) -> None:
         self.entered = asyncio.Semaphore(0)
         self.go = asyncio.Event()
-        routes = [Route("/held", self.held), *operations_routes(dict)]
+        routes = [Route("/held", self.held), Route("/metrics", self.held), *operations_routes(dict)]
         self.app = Starlette(routes=routes)
 
     async def held(self, _request: Request) -> Response:
@@ -70,6 +70,42 @@ def test_a_request_too_many_is_refused_and_probes_are_not() -> None:
             held.go.set()
             assert [(await answer).text for answer in first] == ["done", "done"]
             assert (await client.get("/held")).text == "done"
+        await server.stop()
+
+    asyncio.run(scenario())
+
+
+def test_connections_that_are_only_held_keep_nobody_out() -> None:
+    async def scenario() -> None:
+        server = HttpServer(Held().app, "127.0.0.1", 0, limit_concurrency=1)
+        await server.start()
+        held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3 * CONNECTIONS_PER_REQUEST)]
+        async with httpx.AsyncClient(trust_env=False, base_url=server.url) as client:
+            for path in ("/healthz", "/nothing"):
+                assert (await client.get(path)).status_code == (200 if path == "/healthz" else 404)
+        await server.stop()
+        for reader, writer in held:
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_too_many_is_closed_while_all_others_are_in_work() -> None:
+    async def scenario() -> None:
+        held = Held()
+        server = HttpServer(held.app, "127.0.0.1", 0, limit_concurrency=CONNECTIONS_PER_REQUEST)
+        server_limit = CONNECTIONS_PER_REQUEST**2
+        await server.start()
+        limits = httpx.Limits(max_connections=server_limit + 1)
+        async with httpx.AsyncClient(trust_env=False, base_url=server.url, limits=limits) as client:
+            busy = [asyncio.create_task(client.get("/metrics")) for _ in range(server_limit)]
+            for _ in busy:
+                await held.entered.acquire()
+            with pytest.raises(httpx.TransportError):
+                await client.get("/metrics")
+            held.go.set()
+            assert [(await answer).text for answer in busy] == ["done"] * server_limit
         await server.stop()
 
     asyncio.run(scenario())

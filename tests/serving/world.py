@@ -169,7 +169,7 @@ class World:
             self.services, self.state, Authenticator(self.access), "prod", clock=lambda: self.clock
         )
         self._server = HttpServer(
-            serving_app(get_features, lambda: self.state.missing("prod", PARTITIONS)),
+            serving_app(get_features, dict),
             "127.0.0.1",
             0,
             limit_concurrency=1000,
