@@ -1,6 +1,7 @@
 """Every Prometheus metric of every role, so that names and labels are the same wherever a thing is counted.
 
 Invariant: label values come from definitions and code tables, never from callers, so the number of series is bounded.
+What names a source or a view names its workspace too: names are unique within one only.
 """
 
 from typing import Final
@@ -13,9 +14,15 @@ LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.
 AGE_SECONDS: Final = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0)
 """Bucket bounds from 10 ms to 7 days."""
 
-RECORDS: Final = Counter("headrace_records_total", "Source records by what became of them.", ["source", "outcome"])
-ROWS: Final = Counter("headrace_rows_total", "Rows of feature views by what became of them.", ["view", "outcome"])
-DEAD_LETTERS: Final = Counter("headrace_dead_letters_total", "Records set aside as dead letters.", ["source", "code"])
+RECORDS: Final = Counter(
+    "headrace_records_total", "Source records by what became of them.", ["workspace", "source", "outcome"]
+)
+ROWS: Final = Counter(
+    "headrace_rows_total", "Rows of feature views by what became of them.", ["workspace", "view", "outcome"]
+)
+DEAD_LETTERS: Final = Counter(
+    "headrace_dead_letters_total", "Records set aside as dead letters.", ["workspace", "source", "code"]
+)
 HTTP_REQUESTS: Final = Counter("headrace_http_requests_total", "HTTP requests answered.", ["route", "status"])
 ACK_SECONDS: Final = Histogram(
     "headrace_ack_seconds", "From accepting an ingest call to its answer.", buckets=LATENCY_SECONDS
@@ -27,7 +34,10 @@ BATCH_SECONDS: Final = Histogram(
     "headrace_batch_seconds", "Time a processor spends on one micro-batch.", ["stage"], buckets=LATENCY_SECONDS
 )
 SERVED_VALUE_AGE_SECONDS: Final = Histogram(
-    "headrace_served_value_age_seconds", "Age of served values by event time.", ["view"], buckets=AGE_SECONDS
+    "headrace_served_value_age_seconds",
+    "Age of served values by event time.",
+    ["workspace", "view"],
+    buckets=AGE_SECONDS,
 )
 CONSUMER_LAG: Final = Gauge(
     "headrace_consumer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"]

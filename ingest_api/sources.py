@@ -22,6 +22,7 @@ class Source:
     """
 
     def __init__(self, workspace: str, plan: SourcePlan, views: tuple[ViewPlan, ...]) -> None:
+        self.workspace: Final = workspace
         self.name: Final = plan.name
         self.topic: Final = source_topic(workspace, plan.name)
         self.partitions: Final = plan.partitions

@@ -134,7 +134,7 @@ class MaterializePartition:
             raise
         self.next_offset = self.committable = next_offset
         for (view, outcome), count in made.rows.items():
-            ROWS.labels(view, outcome).inc(count)
+            ROWS.labels(self._workspace, view, outcome).inc(count)
         await self._parts.outbox.send(made.acks, done)
 
     def _decoded(self, messages: list[KafkaMessage]) -> list[Message]:
@@ -148,7 +148,7 @@ class MaterializePartition:
                 raise StorageError(f"{where}: {error}") from error
             except CodecError as error:
                 # Only processors should write here, and they write nothing else: this is nobody's row.
-                DEAD_LETTERS.labels(message.topic() or "", error.code).inc()
+                DEAD_LETTERS.labels(self._workspace, "", error.code).inc()
                 _log.error("not an update, passed over: find out who writes here", message=where, problem=str(error))
         return decoded
 

@@ -160,9 +160,9 @@ class TransformPartition:
     ) -> None:
         messages = self._step.finish(records, outcome, writers)
         self.next_offset = records[-1].offset + 1
-        RECORDS.labels(self._source, "transformed").inc(len(records))
+        RECORDS.labels(self._plan.workspace, self._source, "transformed").inc(len(records))
         for reject in outcome.rejects:
-            DEAD_LETTERS.labels(self._source, reject.code).inc()
+            DEAD_LETTERS.labels(self._plan.workspace, self._source, reject.code).inc()
         arrived = self._delivered.expect(self.next_offset)
 
         def delivered() -> None:

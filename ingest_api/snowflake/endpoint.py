@@ -149,9 +149,9 @@ def _dry(parsed: IngestRequest, name: str, batch: Batch | None, errors: Errors) 
 
 
 def _count(source: Source, total: int, errors: Errors, outcome: BatchOutcome) -> None:
-    RECORDS.labels(source.name, "rejected").inc(len(errors))
-    RECORDS.labels(source.name, "lost").inc(len(outcome.failures))
-    RECORDS.labels(source.name, "accepted").inc(total - len(errors) - len(outcome.failures))
+    RECORDS.labels(source.workspace, source.name, "rejected").inc(len(errors))
+    RECORDS.labels(source.workspace, source.name, "lost").inc(len(outcome.failures))
+    RECORDS.labels(source.workspace, source.name, "accepted").inc(total - len(errors) - len(outcome.failures))
 
 
 def _milliseconds(start: float, end: float) -> float:

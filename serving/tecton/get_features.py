@@ -56,7 +56,7 @@ class TectonService:
         self.plan = plan
         self.join_keys = JoinKeys(plan.join_keys)
         self.responses = Responses(plan)
-        self._ages = [SERVED_VALUE_AGE_SECONDS.labels(read.view.key) for read in plan.views]
+        self._ages = [SERVED_VALUE_AGE_SECONDS.labels(plan.workspace, read.view.key) for read in plan.views]
 
     def observe_ages(self, answers: Iterable[Answer], now: int) -> None:
         """Counts how old, by event time, the newest event behind each view's values is; ``now`` in µs."""

@@ -1,4 +1,6 @@
+import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
 from infra import metrics
 
@@ -17,3 +19,10 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
         "headrace_served_value_age_seconds",
         "headrace_consumer_lag",
     }
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.RECORDS, metrics.ROWS, metrics.DEAD_LETTERS, metrics.SERVED_VALUE_AGE_SECONDS]
+)
+def test_sources_and_views_of_two_workspaces_are_two_series(metric: MetricWrapperBase) -> None:
+    assert metric._labelnames[0] == "workspace"  # noqa: SLF001 - its public text lists labels only once they are used

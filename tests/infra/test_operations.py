@@ -35,10 +35,10 @@ def test_readiness_is_asked_anew_each_time() -> None:
 
 
 def test_metrics_are_in_the_text_format_of_prometheus() -> None:
-    RECORDS.labels("a-source", "written").inc(3)
+    RECORDS.labels("dev", "a-source", "written").inc(3)
     answer = client({}).get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    assert 'headrace_records_total{outcome="written",source="a-source"} 3.0' in answer.text
+    assert 'headrace_records_total{outcome="written",source="a-source",workspace="dev"} 3.0' in answer.text
 
 
 def test_the_paths_are_those_that_overload_lets_through() -> None:

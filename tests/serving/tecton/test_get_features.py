@@ -430,7 +430,7 @@ def test_metrics_tell_reads_and_the_age_of_what_is_served(tmp_path: Path) -> Non
         metrics = (await client.get("/metrics")).text
         assert f'headrace_http_requests_total{{route="{PATH}",status="200"}}' in metrics
         assert f'headrace_read_seconds_count{{route="{PATH}"}}' in metrics
-        assert 'headrace_served_value_age_seconds_bucket{le="21600.0",view="newest@V1"}' in metrics
+        assert 'headrace_served_value_age_seconds_bucket{le="21600.0",view="newest@V1",workspace="prod"}' in metrics
 
     play(tmp_path, scenario)
 
