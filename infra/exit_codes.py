@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from schemas.errors import HeadraceError, SettingsError, StorageError, UnavailableError
+from schemas.errors import HeadraceError, NotInstalledError, SettingsError, StorageError, UnavailableError
 
 
 class ExitCode(IntEnum):
@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     FAILURE = 1
     """Refused or failed; the message says why."""
     USAGE = 2
-    """Wrong flags, arguments or settings."""
+    """Wrong flags, arguments or settings, or a command whose packages are not installed."""
     CHILD_CANNOT_START = 3
     """A process that `headrace up` starts kept dying, or did not become ready in time."""
     ALREADY_RUNNING = 4
@@ -35,6 +35,7 @@ class ExitCode(IntEnum):
 
 BY_ERROR: Final[Mapping[type[HeadraceError], ExitCode]] = {
     SettingsError: ExitCode.USAGE,
+    NotInstalledError: ExitCode.USAGE,
     StorageError: ExitCode.STORAGE,
     UnavailableError: ExitCode.UNAVAILABLE,
 }

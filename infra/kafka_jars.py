@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.maven import MavenContext
-
+from infra.kafka_extra import import_from_extra
 from schemas.errors import StorageError, UnavailableError
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 KAFKA_VERSION = "4.3.1"
 """4.4.0 is newer, but Maven Central lacks its kafka-tools-api."""
@@ -55,15 +56,16 @@ def read_lock(lock: Path = LOCK_FILE) -> tuple[Jar, ...]:
     return tuple(Jar(*line.split()) for line in lock.read_text("ascii").splitlines())
 
 
-def kafka_jars(cache: Path, pinned: Sequence[Jar] | None = None, repository: str = MAVEN_CENTRAL_URL) -> list[Path]:
+def kafka_jars(cache: Path, pinned: Sequence[Jar] | None = None, repository: str | None = None) -> list[Path]:
     """Returns the checked jars of the broker, and downloads the ones that are missing or damaged.
 
     Args:
         cache: the folder of :func:`cache_folder`.
         pinned: the jars to have; the lock's unless given.
-        repository: URL of the Maven repository.
+        repository: URL of the Maven repository; Maven Central unless given.
 
     Raises:
+        NotInstalledError: jars are missing, and so is the package that downloads them.
         UnavailableError: a jar cannot be downloaded.
         StorageError: a download has another checksum than the lock, or the cache cannot be written.
     """
@@ -97,7 +99,24 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch(coordinates: str, context: MavenContext) -> Path:
+def maven_context(scratch: Path, repository: str | None = None) -> "MavenContext":
+    """Returns how to ask a Maven repository.
+
+    Args:
+        scratch: where downloads go.
+        repository: its URL; Maven Central unless given.
+
+    Raises:
+        NotInstalledError: the package jgo is not installed.
+    """
+    remote = None if repository is None else {"repository": repository}
+    context: MavenContext = import_from_extra("jgo.maven").MavenContext(
+        repo_cache=scratch, remote_repos=remote, timeout=DOWNLOAD_SECONDS
+    )
+    return context
+
+
+def fetch(coordinates: str, context: "MavenContext") -> Path:
     """Downloads one jar into the context's repository folder.
 
     Raises:
@@ -113,11 +132,11 @@ def fetch(coordinates: str, context: MavenContext) -> Path:
         raise UnavailableError(message) from error
 
 
-def _download(jars: Sequence[Jar], folder: Path, repository: str) -> None:
+def _download(jars: Sequence[Jar], folder: Path, repository: str | None) -> None:
     _log.info("downloading %d jars of Apache Kafka %s to %s", len(jars), KAFKA_VERSION, folder)
     scratch = Path(tempfile.mkdtemp(dir=folder, prefix="download-"))
     try:
-        context = MavenContext(repo_cache=scratch, remote_repos={"repository": repository}, timeout=DOWNLOAD_SECONDS)
+        context = maven_context(scratch, repository)
         with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
             files = list(pool.map(lambda jar: fetch(jar.coordinates, context), jars))
         for jar, file in zip(jars, files, strict=True):

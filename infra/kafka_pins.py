@@ -6,10 +6,12 @@ Resolves what the broker needs by Maven's rules, downloads it, and pins each jar
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jgo.maven import MavenContext
+from infra.kafka_jars import DOWNLOADS_AT_ONCE, KAFKA_VERSION, LOCK_FILE, Jar, fetch, maven_context, sha256
 
-from infra.kafka_jars import DOWNLOAD_SECONDS, DOWNLOADS_AT_ONCE, KAFKA_VERSION, LOCK_FILE, Jar, fetch, sha256
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 ROOTS = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
@@ -19,7 +21,7 @@ ROOTS = (
 )
 
 
-def resolve(context: MavenContext) -> list[str]:
+def resolve(context: "MavenContext") -> list[str]:
     """Returns the coordinates ``group:artifact:version`` of all jars that the roots need at run time, sorted."""
     roots = [context.create_dependency(root) for root in ROOTS]
     for root in roots:
@@ -32,7 +34,7 @@ def resolve(context: MavenContext) -> list[str]:
 def main() -> None:
     """Resolves, downloads, and writes the lock beside :mod:`infra.kafka_jars`."""
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        context = MavenContext(repo_cache=Path(scratch), timeout=DOWNLOAD_SECONDS)
+        context = maven_context(Path(scratch))
         coordinates = resolve(context)
         files = pool.map(lambda each: fetch(each, context), coordinates)
         jars = [Jar(each, sha256(file)) for each, file in zip(coordinates, files, strict=True)]

@@ -7,6 +7,7 @@ Dialect packages map codes to their envelopes in one table each.
     ├── DefinitionError          a feature repository cannot be compiled
     ├── IncompatibleChangeError  a definition is fine but may not replace what is applied
     ├── SettingsError            a setting has a wrong value or an unknown name
+    ├── NotInstalledError        a command needs an optional package that is not installed
     ├── StorageError             a disk or database cannot be used; the process must stop
     ├── UnavailableError         something needed is away for now; retrying helps
     ├── CodecError               bytes that are not what their topic or file says
@@ -49,6 +50,12 @@ class SettingsError(HeadraceError):
     """A setting has a wrong value or an unknown name."""
 
     code = "INVALID_SETTING"
+
+
+class NotInstalledError(HeadraceError):
+    """A command needs an optional package that is not installed; the message has the command that installs it."""
+
+    code = "NOT_INSTALLED"
 
 
 class StorageError(HeadraceError):

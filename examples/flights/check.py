@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
 
 from examples.flights.offline import VERSION, ViewRows
 from examples.flights.reads import Reading, Served
@@ -29,6 +28,8 @@ AGGREGATES: Final = {
     "last": "list({column} ORDER BY {time}) FILTER ({window} AND {column} IS NOT NULL)[-{n}:]",
 }
 """An aggregate over nothing is null, also a count. Sums are exact: delays and distances are whole numbers."""
+
+SQL_TYPES: Final[Mapping[type, str]] = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,13 @@ def _expected(
 ) -> dict[tuple[str, int], Expected]:
     """Returns what DuckDB computes of one view, by key and leading edge (µs)."""
     with duckdb.connect() as database:
-        table = pa.table(dict(zip(rows.columns, _columns(rows), strict=True)))
+        columns = dict(zip(rows.columns, _columns(rows), strict=True))
+        types = {name: _sql_type(values) for name, values in columns.items()}
         keys, edges = zip(*wanted, strict=True)
-        database.register("log", table)
-        database.register("reads", pa.table({"key": keys, "edge": edges}))
+        _create_table(database, "log", columns, types)
+        _create_table(database, "reads", {"key": keys, "edge": edges}, {"key": types[key], "edge": "BIGINT"})
         database.execute(_winners(view, key))
-        names, query = _aggregates(view, table.schema) if view.features else _newest(view, key, table.schema)
+        names, query = _aggregates(view, types) if view.features else _newest(view, key, types)
         return {
             (row[0], row[1]): Expected(row[2], dict(zip(names, row[3:], strict=True)))
             for row in database.execute(query).fetchall()
@@ -94,6 +96,21 @@ def _expected(
 
 def _columns(rows: ViewRows) -> Iterable[Sequence[Any]]:
     return zip(*rows.rows, strict=True) if rows.rows else [()] * len(rows.columns)
+
+
+def _sql_type(values: Sequence[Any]) -> str:
+    """Returns the type of a column's values; those of a column without any value are never looked at."""
+    kinds = {type(value) for value in values if value is not None} or {float}
+    (kind,) = kinds
+    return SQL_TYPES[kind]
+
+
+def _create_table(
+    database: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Sequence[Any]], types: Mapping[str, str]
+) -> None:
+    """Each column goes over as one list, which is as quick as Arrow (0.4 s a year of flights) and one package less."""
+    selected = ", ".join(f"unnest(${name}::{types[name]}[]) AS {name}" for name in columns)
+    database.execute(f"CREATE TABLE {table} AS SELECT {selected}", dict(columns))
 
 
 def _winners(view: StreamFeatureView, key: str) -> str:
@@ -108,9 +125,9 @@ def _winners(view: StreamFeatureView, key: str) -> str:
     """  # noqa: S608 - all names are of the repository
 
 
-def _aggregates(view: StreamFeatureView, schema: pa.Schema) -> tuple[list[str], str]:
+def _aggregates(view: StreamFeatureView, types: Mapping[str, str]) -> tuple[list[str], str]:
     longest = max(aggregate.window // MICROSECOND for aggregate in view.features)
-    values = ", ".join(_aggregate(view, aggregate, schema) for aggregate in view.features)
+    values = ", ".join(_aggregate(view, aggregate, types) for aggregate in view.features)
     names = [f"{view.name}.{_feature_name(view, aggregate)}" for aggregate in view.features]
     query = f"""
         SELECT reads.key, edge, edge, {values}
@@ -120,25 +137,24 @@ def _aggregates(view: StreamFeatureView, schema: pa.Schema) -> tuple[list[str], 
     return names, query
 
 
-def _aggregate(view: StreamFeatureView, aggregate: Aggregate, schema: pa.Schema) -> str:
+def _aggregate(view: StreamFeatureView, aggregate: Aggregate, types: Mapping[str, str]) -> str:
     """Tiled windows are ``[edge - w, edge)`` with the edge at a tile's end, continuous ones ``(edge - w, edge]``."""
     width = aggregate.window // MICROSECOND
     bounds = ("time >= edge - {} AND time < edge", "time > edge - {} AND time <= edge")
     window = bounds[view.aggregation_interval is None].format(width)
-    whole = pa.types.is_integer(schema.field(aggregate.column).type)
     text = AGGREGATES[aggregate.function].format(
         column=aggregate.column,
         window=f"WHERE {window}",
         time="time",
-        type="BIGINT" if whole else "DOUBLE",
+        type=types[aggregate.column],
         n=aggregate.n or 1,
     )
     return f"({text})[1]" if aggregate.function == "last" and aggregate.n is None else text
 
 
-def _newest(view: StreamFeatureView, key: str, schema: pa.Schema) -> tuple[list[str], str]:
+def _newest(view: StreamFeatureView, key: str, types: Mapping[str, str]) -> tuple[list[str], str]:
     """An attribute view serves its newest row at or before the leading edge."""
-    columns = [name for name in schema.names if name not in (key, view.timestamp_field, *VERSION)]
+    columns = [name for name in types if name not in (key, view.timestamp_field, *VERSION)]
     values = ", ".join(f"winners.{column}" for column in columns)
     query = f"""
         SELECT reads.key, edge, winners.time, {values}

@@ -9,6 +9,7 @@ import click
 import setproctitle
 
 from infra.exit_codes import ExitCode
+from infra.kafka_extra import require_extra
 from infra.local_kafka import LocalKafka
 from infra.logs import configure_logs, get_logger
 from infra.settings import Settings, settings_options
@@ -33,6 +34,7 @@ def command(settings: Settings, *, log_ready: bool) -> None:
     """
     setproctitle.setproctitle("headrace broker")
     configure_logs("broker", settings.log_level)
+    require_extra()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     with LocalKafka(settings.data / FOLDER, settings.kafka_port) as kafka:

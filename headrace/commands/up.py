@@ -1,11 +1,12 @@
 """``headrace up``: the whole system on one machine, supervised.
 
-1. Lock the data folder; a second ``up`` on it is refused.
-2. Choose the ports that were given as 0, and check that the others are free.
-3. Make sure of the operator's key.
-4. Start, in this order: local Kafka (unless brokers are given), processors, the ingest API, serving.
-5. Print the addresses and the file of the key; apply the feature repository, if one is given.
-6. Print one line that starts with ``ready``; run until asked to stop.
+1. Without brokers given, check that what a local Kafka needs is installed.
+2. Lock the data folder; a second ``up`` on it is refused.
+3. Choose the ports that were given as 0, and check that the others are free.
+4. Make sure of the operator's key.
+5. Start, in this order: local Kafka (unless brokers are given), processors, the ingest API, serving.
+6. Print the addresses and the file of the key; apply the feature repository, if one is given.
+7. Print one line that starts with ``ready``; run until asked to stop.
 
 Invariant: whatever ends it, nothing it started is left running.
 """
@@ -29,6 +30,7 @@ from access.store import AccessStore
 from infra.exit_codes import ExitCode
 from infra.file_lock import FileLock
 from infra.http_server import bind, reachable_host
+from infra.kafka_extra import require_extra
 from infra.logs import configure_logs
 from infra.parent_death import PYTHON, tied_to_parent
 from infra.ports import LOOPBACK, free_port
@@ -116,6 +118,8 @@ def command(settings: Settings, repo: Path | None) -> None:
     """
     setproctitle.setproctitle("headrace up")
     configure_logs("up", settings.log_level)
+    if _own_kafka(settings):
+        require_extra()
     lock_file = settings.data / LOCK_FILE
     lock = FileLock(lock_file)
     try:
@@ -148,7 +152,7 @@ def choose_ports(settings: Settings) -> System:
     Raises:
         SettingsError: a port that was given is taken, or given to two servers.
     """
-    own_kafka = "bootstrap" not in settings.given
+    own_kafka = _own_kafka(settings)
     given = [settings.kafka_port] * own_kafka + [settings.ingest_port, settings.serving_port]
     for port in given:
         if port != 0 and given.count(port) > 1:
@@ -171,6 +175,10 @@ def choose_ports(settings: Settings) -> System:
         settings, ingest_port=port_for(settings.ingest_port), serving_port=port_for(settings.serving_port)
     )
     return System(settings, tuple(port_for(0) for _ in range(settings.processors)), own_kafka)
+
+
+def _own_kafka(settings: Settings) -> bool:
+    return "bootstrap" not in settings.given
 
 
 async def _run(system: System, key: AdminKey, repo: Path | None) -> ExitCode:

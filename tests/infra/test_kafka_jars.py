@@ -1,4 +1,5 @@
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.kafka_jars import KAFKA_VERSION, Jar, cache_folder, kafka_jars, read_lock
-from schemas.errors import StorageError, UnavailableError
+from schemas.errors import NotInstalledError, StorageError, UnavailableError
 
 CONTENT = {"org.example:stream:1.0": b"stream", "org.example.deep:wheel:2.1": b"wheel"}
 JARS = [Jar(coordinates, hashlib.sha256(content).hexdigest()) for coordinates, content in CONTENT.items()]
@@ -62,6 +63,18 @@ def test_a_damaged_jar_is_replaced(tmp_path: Path, repository: str) -> None:
 def test_jars_that_were_checked_need_no_network(tmp_path: Path, repository: str) -> None:
     paths = kafka_jars(tmp_path / "cache", JARS, repository)
     assert kafka_jars(tmp_path / "cache", JARS, "http://127.0.0.1:9") == paths
+
+
+def test_what_downloads_is_needed_only_while_jars_are_missing(
+    tmp_path: Path, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "jgo.maven", None)
+        with pytest.raises(NotInstalledError, match=r"package jgo, .* -m pip install 'headrace\[kafka\]'"):
+            kafka_jars(tmp_path / "cache", JARS, repository)
+    paths = kafka_jars(tmp_path / "cache", JARS, repository)
+    monkeypatch.setitem(sys.modules, "jgo.maven", None)
+    assert kafka_jars(tmp_path / "cache", JARS, repository) == paths
 
 
 def test_whole_jars_without_a_stamp_are_checked_and_kept(tmp_path: Path, repository: str) -> None:
