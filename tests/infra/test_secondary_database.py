@@ -1,4 +1,5 @@
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,29 @@ def test_reads_like_the_primary(place: Place) -> None:
         assert secondary.get_many([b"c", b"absent"]) == [b"3", None]
         assert list(secondary.scan(b"a", b"c")) == [(b"a", b"1"), (b"b", b"2")]
         assert secondary.last_before(b"a", b"c") == (b"b", b"2")
+
+
+def next_thread_id() -> int:
+    """Returns the id of a new thread; the system numbers all threads, of all processes, one after the other."""
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+    assert thread.native_id is not None
+    return thread.native_id
+
+
+def test_catching_up_starts_no_thread(place: Place) -> None:
+    # Other processes start threads too. So the fewest of many trials count: threads of a catch-up would be in each.
+    started = []
+    with place.primary() as primary, place.secondary() as secondary:
+        secondary.refresh()
+        for trial in range(200):
+            primary.write([(b"key", b"%d" % trial)])
+            before = next_thread_id()
+            secondary.refresh()
+            started.append(next_thread_id() - before - 1)
+            assert secondary.get(b"key") == b"%d" % trial
+    assert min(each for each in started if each >= 0) == 0
 
 
 def test_missing_database_is_unavailable_and_followed_when_it_appears(place: Place) -> None:
