@@ -42,3 +42,8 @@ SERVED_VALUE_AGE_SECONDS: Final = Histogram(
 CONSUMER_LAG: Final = Gauge(
     "headrace_consumer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"]
 )
+OFFLINE_LOG_BEGINS: Final = Gauge(
+    "headrace_offline_log_begins",
+    "First offset of an updates partition that its offline log holds; above 0, records before it are missing.",
+    ["workspace", "partition"],
+)

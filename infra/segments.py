@@ -277,6 +277,11 @@ def _positioned_blocks(disk: Disk, folder: str, from_offset: int) -> Iterator[tu
                 raise _damage(segment.path, damage) from damage
 
 
+def begins_at(disk: Disk, folder: str) -> int | None:
+    """Returns the first offset that a log holds; None if it is empty."""
+    return next(iter(_first_offsets(disk, folder)), None)
+
+
 def _damage(path: str, damage: DamageError) -> StorageError:
     """Returns the error for damage that is no torn tail."""
     return StorageError(

@@ -23,8 +23,11 @@ class Owner(Protocol):
     def committable(self) -> int | None:
         """The group offset to commit, or None as long as there is none."""
 
-    def start_offset(self, committed: int | None) -> int | None:
-        """Returns where to read on; None for the earliest. ``committed`` is the group's offset, if there is one."""
+    def start_offset(self, committed: int | None, earliest: int) -> int | None:
+        """Returns where to read on; None for the earliest.
+
+        ``committed`` is the group's offset, if there is one, ``earliest`` the first offset that Kafka holds.
+        """
 
     def close(self) -> None:
         """Releases files and locks; called in the Kafka thread once no step can run any more."""

@@ -6,6 +6,7 @@ either in log and state or will be read again.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.definitions import DefinitionsFollower
 from infra.disk import Disk
 from infra.logs import get_logger
-from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, ROWS
-from infra.paths import state_path, version_path
+from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, OFFLINE_LOG_BEGINS, ROWS
+from infra.paths import offline_log_folder, state_path, version_path
+from infra.segments import begins_at
 from processors.availability import until_available
 from processors.batches import Batch
 from processors.materialize import Message
@@ -99,13 +101,25 @@ class MaterializePartition:
             self._database.close()
             raise
 
-    def start_offset(self, committed: int | None) -> int | None:
+    def start_offset(self, committed: int | None, earliest: int) -> int | None:
         """See ``processors.batches.Owner``; the group's offset does not matter."""
         del committed
-        return self._step.start_offset()
+        start = self._step.start_offset(earliest)
+        begins = begins_at(self._parts.disk, offline_log_folder(self._workspace, self._partition))
+        if begins is None and start:
+            _log.warning(
+                "the offline log is gone and begins anew: what Kafka no longer holds is missing from it",
+                workspace=self._workspace,
+                partition=self._partition,
+                begins=start,
+            )
+        OFFLINE_LOG_BEGINS.labels(self._workspace, str(self._partition)).set((begins is None and start) or begins or 0)
+        return start
 
     def close(self) -> None:
         """See ``processors.batches.Owner``."""
+        with suppress(KeyError):
+            OFFLINE_LOG_BEGINS.remove(self._workspace, str(self._partition))
         self._database.close()
 
     async def process(self, batch: Batch) -> None:

@@ -78,14 +78,22 @@ class MaterializeStep:
         """Takes up a newer plan: from now on, its views have state."""
         self._current = {view.id: ViewState(view) for view in plan.views.values()}
 
-    def start_offset(self) -> int | None:
+    def start_offset(self, earliest: int) -> int | None:
         """Returns where to read on, None for the beginning: the lower of what log and state reached.
+
+        A log that is empty beside state that has all up to its offset was taken away: it begins anew with what Kafka
+        still holds.
+
+        Args:
+            earliest: the first offset that Kafka holds.
 
         Raises:
             StorageError: the state cannot be read.
         """
         logged, stored = self._log.next_offset, next_offset_of(self._state)
-        return None if logged is None or stored is None else min(logged, stored)
+        if stored is None:
+            return None
+        return min(stored, earliest if logged is None else logged)
 
     def run(self, messages: Sequence[Message], next_offset: int) -> Materialized:
         """Processes a batch.

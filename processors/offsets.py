@@ -28,7 +28,8 @@ def check_offsets(
         if earliest > 0 and not reset_to_earliest:
             raise StorageError(
                 f"{topic} partition {partition}: nothing is processed yet, but Kafka holds records from offset "
-                f"{earliest} only; restore log and state of the partition from a copy"
+                f"{earliest} only; restore state and log of the partition from a copy (state alone is enough: the log "
+                "then begins at what Kafka holds)"
             )
         return None
     if start < earliest and reset_to_earliest:

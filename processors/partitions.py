@@ -62,8 +62,8 @@ class Partitions:
         if owner is None:
             return None
         try:
-            start = owner.start_offset(committed)
             earliest, latest = bounds()
+            start = owner.start_offset(committed, earliest)
             checked = check_offsets(where, start, earliest, latest, reset_to_earliest=self._reset_to_earliest)
         except BaseException:
             owner.close()

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from infra.disk import Disk
+from infra.paths import offline_log_folder
+from infra.segments import begins_at
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep
 from processors.offline_log import read_updates
+from schemas.errors import StorageError
 
 BATCH_ROWS: Final = 5_000  # that end a batch: a few MB, and tiles are merged once for so many rows
 
@@ -31,8 +34,16 @@ def rebuild(step: MaterializeStep, disk: Disk, workspace: str, partition: int, *
         How many messages were read.
 
     Raises:
-        StorageError: the log is damaged, or the state cannot be written.
+        StorageError: the log is damaged or does not begin at the partition's beginning, or the state cannot be written.
     """
+    folder = offline_log_folder(workspace, partition)
+    begins = begins_at(disk, folder)
+    if begins:
+        raise StorageError(
+            f"{folder}: the online state of the partition is missing and cannot be built from its log, which begins at "
+            f"offset {begins}: restore the state, or the log's earlier files, from a copy; or, while Kafka still holds "
+            "the updates topic from offset 0, move the folder away to have both made from there"
+        )
     count = 0
     for batch in _batches(read_updates(disk, workspace, partition), batch_rows):
         step.apply(batch, batch[-1].offset + 1)

@@ -103,8 +103,9 @@ class TransformPartition:
         """See ``processors.batches.Owner``."""
         return self._delivered.offset
 
-    def start_offset(self, committed: int | None) -> int | None:
-        """See ``processors.batches.Owner``."""
+    def start_offset(self, committed: int | None, earliest: int) -> int | None:
+        """See ``processors.batches.Owner``; what Kafka no longer holds of a source is passed over."""
+        del earliest
         return self._step.start_offset(committed)
 
     def close(self) -> None:

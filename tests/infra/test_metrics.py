@@ -18,6 +18,7 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
         "headrace_batch_seconds",
         "headrace_served_value_age_seconds",
         "headrace_consumer_lag",
+        "headrace_offline_log_begins",
     }
 
 

@@ -228,6 +228,7 @@ class Health:
     """What a processor says of itself over HTTP."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._url = f"http://{LOOPBACK}:{port}"
 
     def reasons(self) -> dict[str, str] | None:

@@ -29,7 +29,7 @@ class Remembering:
         self._partition = partition
         log.append(f"open {partition}")
 
-    def start_offset(self, committed: int | None) -> int | None:
+    def start_offset(self, committed: int | None, _earliest: int) -> int | None:
         self._log.append(f"committed {committed}")
         return committed
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
@@ -16,6 +17,7 @@ from infra.exit_codes import ExitCode
 from infra.kafka_clients import admin
 from infra.local_kafka import LocalKafka
 from infra.paths import offline_log_folder, state_path
+from infra.ports import LOOPBACK
 from processors.materialize_step import OFFLINE
 from schemas.topics import acks_topic, updates_topic
 from schemas.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks
@@ -163,6 +165,34 @@ def test_records_that_kafka_no_longer_holds_are_never_skipped(alone: Counted, tm
     shutil.move(tmp_path / "new", site.data)
     with processor(site):
         alone.add(3)
+        site.waits_for({"first": alone.expected})
+
+
+def test_a_log_that_was_deleted_begins_at_what_kafka_holds_and_is_no_base_for_a_rebuild(alone: Counted) -> None:
+    site = alone.site
+    with processor(site):
+        alone.add(2)
+        site.waits_for({"first": alone.expected})
+    kept = TopicPartition(updates_topic(site.workspace), 0, 1)
+    client = admin(site.bootstrap)
+    client.delete_records([kept])[kept].result(10)
+    shutil.rmtree(log(site))
+    with processor_process(site) as running:
+        running.wait_ready()
+        alone.add(3)
+        site.waits_for({"first": alone.expected})
+        metrics = httpx.get(f"http://{LOOPBACK}:{running.port}/metrics").text
+        assert f'headrace_offline_log_begins{{partition="0",workspace="{site.workspace}"}} 1.0' in metrics
+        running.stop()
+        assert "the offline log is gone and begins anew" in running.log
+    assert site.logged() == {"first": [2, 3]}
+    shutil.move(state(site), site.folder / "state")
+    said = refused(site)
+    assert "cannot be built from its log, which begins at offset 1" in said
+    shutil.rmtree(state(site), ignore_errors=True)
+    shutil.move(site.folder / "state", state(site))
+    with processor(site):
+        alone.add(4)
         site.waits_for({"first": alone.expected})
 
 

@@ -131,7 +131,7 @@ def test_a_log_that_cannot_be_written_is_told_and_leaves_both_stores_as_they_wer
     ((ack,),) = answers(failure.value.acks).values()
     assert (ack.store, ack.message) == ("offline", failure.value.message)
     assert stores.state.entries == {}
-    assert step.start_offset() is None
+    assert step.start_offset(0) is None
     stores.disk.full = False
     ((ack,),) = answers(step.run([message(0, replies=[2])], 1).acks).values()
     assert ack.store == ""
@@ -149,10 +149,19 @@ def test_a_state_that_fails_is_told_and_the_batch_is_taken_again_without_doublin
     ((ack,),) = answers(failure.value.acks).values()
     assert (ack.store, ack.message) == ("online", failure.value.message)
     stores.state.fails = ""
-    assert stores.step().start_offset() == 1
+    assert stores.step().start_offset(0) == 1
     done = stores.step().run([message(1, replies=[2])], 2)
     assert done.rows == {("newest@V1", "written"): 1}
     assert stores.logged() == [0, 1]
+
+
+@pytest.mark.parametrize(("earliest", "start"), [(0, 0), (1, 1), (2, 2), (5, 2)])
+def test_a_log_that_was_taken_away_begins_anew_at_what_kafka_holds_and_never_behind_state(
+    stores: Stores, earliest: int, start: int
+) -> None:
+    stores.step().run([message(0), message(1)], 2)
+    stores.disk.files.clear()
+    assert stores.step().start_offset(earliest) == start
 
 
 def test_state_that_is_ahead_of_the_log_never_goes_back(stores: Stores) -> None:
@@ -160,7 +169,7 @@ def test_state_that_is_ahead_of_the_log_never_goes_back(stores: Stores) -> None:
     before = dict(stores.state.entries)
     stores.disk.files.clear()
     step = stores.step()
-    assert step.start_offset() is None
+    assert step.start_offset(0) == 0
     assert step.run([message(0)], 1).rows == {}
     assert dict(stores.state.entries) == before
     assert stores.logged() == [0]
@@ -199,7 +208,7 @@ class Process:
         views = {view.id: view for view in self._history.views}
         step = MaterializeStep(WORKSPACE, 3, log, self._stores.state, views, INSTALLATION)
         step.use(self._plan)
-        rest = [each for each in messages if each.offset >= (step.start_offset() or 0)]
+        rest = [each for each in messages if each.offset >= (step.start_offset(0) or 0)]
         made = 0
         while rest:
             size = self._data.draw(st.integers(1, 4))
@@ -244,4 +253,4 @@ def test_log_and_state_are_the_same_whatever_crashes(
 def test_an_update_without_rows_still_moves_both_stores(stores: Stores) -> None:
     empty = Update(1, 5, NEWEST.id, 0, [], [])
     stores.step().run([Message(0, empty)], 1)
-    assert stores.step().start_offset() == 1
+    assert stores.step().start_offset(0) == 1

@@ -22,7 +22,7 @@ class Counting:
         self.closed_while_open: bool | None = None
         self._start = start
 
-    def start_offset(self, committed: int | None) -> int | None:
+    def start_offset(self, committed: int | None, _earliest: int) -> int | None:
         return committed if self._start is None else self._start
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from processors.materialize_step import MaterializeStep
 from processors.offline_log import OfflineLog
 from processors.rebuild import rebuild
 from processors.state_store import State
+from schemas.errors import StorageError
 from schemas.keys import encode_join_keys, row_prefix
 from schemas.plan import Plan, ViewPlan
 from tests.histories import History, examples, histories, updates_of
@@ -61,7 +63,7 @@ def test_rebuilt_state_is_the_state_that_was_lost(history: History, batch_rows: 
     step = step_of(disk, rebuilt, history.views)
     assert rebuild(step, disk, "prod", 0, batch_rows=batch_rows) == len(messages)
     assert dict(rebuilt.entries) == dict(lost.entries)
-    assert step.start_offset() == (len(messages) or None)
+    assert step.start_offset(0) == (len(messages) or None)
 
 
 def test_no_write_of_a_rebuild_is_larger_than_a_batch() -> None:
@@ -95,7 +97,7 @@ def test_a_missing_database_is_rebuilt_and_processing_goes_on(tmp_path: Path) ->
         step = step_of(disk, database, [NEWEST])
         rebuild(step, disk, "prod", 0)
         database.promote()
-        assert step.start_offset() == 5
+        assert step.start_offset(0) == 5
         more = step_of(disk, whole, [NEWEST])
         more.run([message(5)], 6)
         step.apply([message(5)], 6)
@@ -109,4 +111,12 @@ def test_an_empty_log_leaves_state_at_the_beginning() -> None:
     disk = MemoryDisk()
     step = step_of(disk, MemoryState(), [NEWEST])
     assert rebuild(step, disk, "prod", 0) == 0
-    assert step.start_offset() is None
+    assert step.start_offset(0) is None
+
+
+def test_a_log_that_does_not_begin_at_the_beginning_is_no_base_for_a_rebuild() -> None:
+    disk, rebuilt = MemoryDisk(), MemoryState()
+    step_of(disk, MemoryState(), [NEWEST]).run([message(3)], 4)
+    with pytest.raises(StorageError, match=r"log/prod/partition=0: .* which begins at offset 3: restore the state"):
+        rebuild(step_of(disk, rebuilt, [NEWEST]), disk, "prod", 0)
+    assert rebuilt.entries == {}

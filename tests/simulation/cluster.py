@@ -89,7 +89,7 @@ class Materializer:
         if cluster.states[partition] is None:
             rebuild(self._step, cluster.disk, WORKSPACE, partition, batch_rows=5)
             cluster.states[partition] = state  # promoted: readers see it from now on
-        self._offset = self._step.start_offset() or 0
+        self._offset = self._step.start_offset(0) or 0
 
     def work(self, batch: int) -> bool:
         """Processes the next messages; returns whether there were any."""
