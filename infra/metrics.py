@@ -21,7 +21,9 @@ ROWS: Final = Counter(
     "headrace_rows_total", "Rows of feature views by what became of them.", ["workspace", "view", "outcome"]
 )
 DEAD_LETTERS: Final = Counter(
-    "headrace_dead_letters_total", "Records set aside as dead letters.", ["workspace", "source", "code"]
+    "headrace_dead_letters_total",
+    "Records set aside as dead letters, by their first problem.",
+    ["workspace", "source", "code"],
 )
 HTTP_REQUESTS: Final = Counter("headrace_http_requests_total", "HTTP requests answered.", ["route", "status"])
 ACK_SECONDS: Final = Histogram(

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from schemas.errors import OverloadedError
-from schemas.rows import FUNCTION_FAILED
 from schemas.updates import Ack, Transformed, Written
 
 MAX_REQUESTS: Final = 1_000
@@ -32,7 +31,7 @@ class Failure:
     """Why a record, or what one view made of it, was not stored.
 
     Attributes:
-        code: of the ingest reference, "Feature view error codes".
+        code: what kind of failure; each dialect has names of its own for them.
         message: in words.
         store: ``online`` or ``offline`` where one of them failed, else empty.
         retryable: whether sending the record again may help.
@@ -70,7 +69,7 @@ class _Record:
     transformed: bool = False
     confirmed: bool = False
     lost: str = ""
-    failed: dict[int, str] = field(default_factory=dict)  # why the function failed, by view
+    failed: dict[int, Failure] = field(default_factory=dict)  # what transform told, by view
     expected: set[tuple[int, int]] = field(default_factory=set)  # (view, partition)
     written: dict[tuple[int, int], Written] = field(default_factory=dict)
 
@@ -90,7 +89,7 @@ class _Record:
 
     def _of(self, view: int, overdue: str) -> Failure | None:
         if view in self.failed:
-            return Failure(FUNCTION_FAILED, self.failed[view])
+            return self.failed[view]
         answers = [self.written[place] for place in sorted(self.written) if place[0] == view]
         for answer in answers:
             if answer.store:
@@ -206,5 +205,5 @@ def _enter_transformed(record: _Record, news: Transformed) -> None:
     if record.transformed:
         return
     record.transformed = True
-    record.failed = {view: reason for view, reason in news.failures if view in record.views}
+    record.failed = {view: Failure(code, message) for view, code, message in news.failures if view in record.views}
     record.expected = {(view, partition) for view, partition, _ in news.sent if view in record.views}

@@ -22,13 +22,13 @@ from processors.view_functions import load_functions
 from schemas import avro
 from schemas.plan import Plan, decode_plan, encode
 from schemas.rows import FUNCTION_FAILED
-from schemas.transform import Reject, SourceRecord, SourceTransform, Transformation
+from schemas.transform import Problem, Reject, SourceRecord, SourceTransform, Transformation
 from schemas.updates import Ack, Reply
 
 MEMORY_LIMIT_BYTES: Final = 2 * 1024**3
 
 Task = tuple[bytes, int, str, tuple[int, int, int, bytes, Reply | None], dict[str, str | None]]
-Result = tuple[list[tuple[int, bytes]], list[tuple[str, str, str]], dict[int, list[Ack]], int]
+Result = tuple[list[tuple[int, bytes]], list[tuple[Problem, ...]], dict[int, list[Ack]], int]
 
 
 async def transform_isolated(
@@ -70,7 +70,7 @@ async def transform_isolated(
         updates, rejects, acks, rows = msgspec.msgpack.decode(output, type=Result)
     except msgspec.DecodeError:  # the function ended the child, or wrote where the answer goes
         return transform.refuse(record, FUNCTION_FAILED, f"{problem} and without an answer")
-    return Transformation(updates, [Reject(record, *reject) for reject in rejects], acks, rows)
+    return Transformation(updates, [Reject(record, problems) for problems in rejects], acks, rows)
 
 
 def transform_of(plan: Plan, source: str) -> SourceTransform:
@@ -91,7 +91,7 @@ def _run(task: Task) -> Result:
     transform = transform_of(decode_plan(number, task[0]), source)
     writers: dict[int, Any] = {int(i): None if text is None else avro.parse(text) for i, text in schemas.items()}
     outcome = transform([SourceRecord(*fields)], writers)
-    rejects = [(reject.code, reject.message, reject.view) for reject in outcome.rejects]
+    rejects = [reject.problems for reject in outcome.rejects]
     return outcome.updates, rejects, outcome.acks, outcome.rows
 
 

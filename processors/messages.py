@@ -12,6 +12,8 @@ from schemas.updates import Ack, encode_acks
 
 MAX_ACKS_BYTES: Final = 256 * 1024  # of one message of answers; failures carry text
 
+MAX_MESSAGES_CHARACTERS: Final = 64 * 1024  # of all problems of one dead letter: there may be many views
+
 DEAD_LETTER_SOURCE: Final = "headrace-source"
 DEAD_LETTER_PARTITION: Final = "headrace-partition"
 DEAD_LETTER_OFFSET: Final = "headrace-offset"
@@ -60,17 +62,20 @@ def _encoded(acks: list[Ack]) -> Iterator[bytes]:
 def dead_letter(workspace: str, source: str, reject: Reject) -> OutMessage:
     """Returns the message that keeps a rejected record: its bytes as they came, and why in the headers (UTF-8 text).
 
-    ``headrace-append-time`` is in ms since the epoch; ``headrace-view`` is empty where no view could read the record.
+    ``headrace-append-time`` is in ms since the epoch. Where several views failed, ``headrace-view`` and
+    ``headrace-code`` have one of each for every view, separated by commas, and ``headrace-message`` one line, all in
+    the same order. ``headrace-view`` is empty where no view could see the record.
     """
-    record = reject.record
+    record, problems = reject
+    limit = min(MAX_PROBLEM_CHARACTERS, MAX_MESSAGES_CHARACTERS // len(problems))
     headers = {
         DEAD_LETTER_SOURCE: source,
         DEAD_LETTER_PARTITION: str(record.partition),
         DEAD_LETTER_OFFSET: str(record.offset),
         DEAD_LETTER_APPEND_TIME: str(record.append_time),
-        DEAD_LETTER_VIEW: reject.view,
-        DEAD_LETTER_CODE: reject.code,
-        DEAD_LETTER_MESSAGE: reject.message[:MAX_PROBLEM_CHARACTERS],
+        DEAD_LETTER_VIEW: ",".join(problem.view for problem in problems),
+        DEAD_LETTER_CODE: ",".join(problem.code for problem in problems),
+        DEAD_LETTER_MESSAGE: "\n".join(" ".join(problem.message.splitlines())[:limit] for problem in problems),
     }
     encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
     return OutMessage(dead_letter_topic(workspace, source), None, None, record.value, encoded)

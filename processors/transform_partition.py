@@ -163,7 +163,7 @@ class TransformPartition:
         self.next_offset = records[-1].offset + 1
         RECORDS.labels(self._plan.workspace, self._source, "transformed").inc(len(records))
         for reject in outcome.rejects:
-            DEAD_LETTERS.labels(self._plan.workspace, self._source, reject.code).inc()
+            DEAD_LETTERS.labels(self._plan.workspace, self._source, reject.problems[0].code).inc()
         arrived = self._delivered.expect(self.next_offset)
 
         def delivered() -> None:

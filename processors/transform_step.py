@@ -72,7 +72,7 @@ class TransformStep:
         """Does steps 2 and 3 for records and what they became; arguments and errors as for ``run``."""
         # 2. What could not be decoded is kept by its dead letter.
         if self._log is not None:
-            undecoded = {reject.record.offset for reject in outcome.rejects if not reject.view}
+            undecoded = {reject.record.offset for reject in outcome.rejects if reject.is_unseen}
             decoded = [record for record in records if record.offset not in undecoded]
             self._log.append(decoded, {**writers, **self._own_schema}, records[-1].offset + 1)
         # 3. Updates, dead letters, answers.

@@ -1,12 +1,14 @@
 """From source records to rows, rejects and answers: the first fold of the pipeline, without I/O.
 
-Invariant: the outcome is a function of the plan and the records alone; each record ends as rows, as a drop that its
-view's function chose, or as a reject. None vanishes.
+Invariant: the outcome is a function of the plan, of which of its views load here, and of the records. Each view of each
+record ends as rows, as a drop that the view's function chose, or as a problem of the record's reject. A record has at
+most one reject, whoever sent it and whether or not someone waits for an answer. None vanishes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from schemas import avro
@@ -25,6 +27,9 @@ MAX_PROBLEM_CHARACTERS = 1_000  # of what is told of a failure: functions may ra
 
 MALFORMED = "MALFORMED"
 UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
+VIEW_FAILED = "FAILED_PRECONDITION"  # of a view whose code does not load here
+
+NOTHING_FAILED: Mapping[str, str] = MappingProxyType({})
 
 ViewFunction = Callable[[dict[str, Any]], Any]
 Copy = Callable[[dict[str, Any]], dict[str, Any]]
@@ -40,13 +45,24 @@ class SourceRecord(NamedTuple):
     reply: Reply | None
 
 
-class Reject(NamedTuple):
-    """A record, or what one view made of it, that goes to the dead letters; ``view`` is empty for the whole record."""
+class Problem(NamedTuple):
+    """Why a view has no rows of a record; ``view`` is the view's key, empty where no view could see the record."""
 
-    record: SourceRecord
+    view: str
     code: str
     message: str
-    view: str
+
+
+class Reject(NamedTuple):
+    """A record that goes to the dead letters, and the problems that it met: one for each view that failed."""
+
+    record: SourceRecord
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether no view could see the record."""
+        return not self.problems[0].view
 
 
 @dataclass(slots=True)
@@ -107,14 +123,29 @@ class SourceTransform:
     Args:
         plan: the plan.
         source: one of its sources.
-        functions: each view's function, by view key.
+        functions: the function of each view that loads here, by view key.
+        failed: why the others do not, by view key.
     """
 
-    def __init__(self, plan: Plan, source: SourcePlan, functions: Mapping[str, ViewFunction]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        source: SourcePlan,
+        functions: Mapping[str, ViewFunction],
+        failed: Mapping[str, str] = NOTHING_FAILED,
+    ) -> None:
         self.plan = plan
         self.source = source
         self._reader = avro.parse(source.schema)
-        self._views = [(view, functions[view.key], compile_row_builder(view)) for view in plan.views_of(source.name)]
+        self._all = plan.views_of(source.name)
+        self._views = [
+            (view, functions[view.key], compile_row_builder(view)) for view in self._all if view.key not in failed
+        ]
+        self._failed = [
+            (view, Problem(view.key, VIEW_FAILED, failed[view.key][:MAX_PROBLEM_CHARACTERS]))
+            for view in self._all
+            if view.key in failed
+        ]
         # No view sees what another one's function did to the record; a deep copy takes 10 µs, so only where it must be.
         is_flat = all(column.dtype["type"] in SCALARS for column in source.columns)
         self._copy: Copy = dict if is_flat or len(self._views) == 1 else deepcopy
@@ -138,19 +169,19 @@ class SourceTransform:
                 self._reject(outcome, record, error)
                 continue
             sent: list[tuple[int, int, int]] = []
-            failures: list[tuple[int, str]] = []
+            problems = self._failed.copy()
             for view, function, build in self._views:
                 try:
                     built, size = _rows(function, build, self._copy(decoded))
                 except RecordError as error:
                     problem = error.message[:MAX_PROBLEM_CHARACTERS]
-                    failures.append((view.id, problem))
-                    if record.reply is None:
-                        outcome.rejects.append(Reject(record, error.record_code, problem, view.key))
+                    problems.append((view, Problem(view.key, error.record_code, problem)))
                     continue
                 outcome.rows += len(built)
                 sent += packer.add(record, view, built, size)
-            _answer(outcome, record, sent, failures)
+            if problems:
+                outcome.rejects.append(Reject(record, tuple(problem for _, problem in problems)))
+            _answer(outcome, record, sent, problems)
         packer.close()
         return outcome
 
@@ -179,15 +210,19 @@ class SourceTransform:
         return outcome
 
     def _reject(self, outcome: Transformation, record: SourceRecord, error: RecordError) -> None:
-        problem = error.message[:MAX_PROBLEM_CHARACTERS]
-        outcome.rejects.append(Reject(record, error.record_code, problem, ""))
-        _answer(outcome, record, [], [(view.id, problem) for view, _, _ in self._views])
+        problem = Problem("", error.record_code, error.message[:MAX_PROBLEM_CHARACTERS])
+        outcome.rejects.append(Reject(record, (problem,)))
+        _answer(outcome, record, [], [(view, problem) for view in self._all])
 
 
 def _answer(
-    outcome: Transformation, record: SourceRecord, sent: list[tuple[int, int, int]], failures: list[tuple[int, str]]
+    outcome: Transformation,
+    record: SourceRecord,
+    sent: list[tuple[int, int, int]],
+    problems: list[tuple[ViewPlan, Problem]],
 ) -> None:
     if record.reply is not None:
+        failures = [(view.id, problem.code, problem.message) for view, problem in problems]
         answer = Transformed(record.reply.request, record.reply.index, sent, failures)
         outcome.acks.setdefault(record.reply.partition, []).append(answer)
 

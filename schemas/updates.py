@@ -14,6 +14,7 @@ import msgspec
 from schemas.errors import CodecError, NewerFormatError
 
 MESSAGE_FORMAT = 2
+ANSWERS_FORMAT = 3
 
 REPLY_HEADER = "headrace-reply"
 PLAN_HEADER = "headrace-plan"
@@ -121,13 +122,13 @@ class Transformed(msgspec.Struct, frozen=True, array_like=True, tag="transformed
     """What transform made of one record.
 
     ``sent``: (view id, updates partition, rows) of the rows that are on their way; a view that is in neither list
-    dropped the record. ``failures``: (view id, why its function failed).
+    dropped the record. ``failures``: (view id, code, message) of the views that have no rows of it.
     """
 
     request: bytes
     index: int
     sent: list[tuple[int, int, int]]
-    failures: list[tuple[int, str]]
+    failures: list[tuple[int, str, str]]
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
@@ -200,7 +201,7 @@ def _other_format(found: int) -> NewerFormatError:
 
 def encode_acks(acks: list[Ack]) -> bytes:
     """Returns a message of answers for one reply partition."""
-    return encode((MESSAGE_FORMAT, acks))
+    return encode((ANSWERS_FORMAT, acks))
 
 
 def decode_acks(data: bytes) -> list[Ack]:
@@ -213,6 +214,6 @@ def decode_acks(data: bytes) -> list[Ack]:
         version, acks = _ACKS.decode(data)
     except _UNDECODABLE as error:
         raise CodecError(f"not a list of answers: {error}") from error
-    if version != MESSAGE_FORMAT:
-        raise CodecError(f"answers have format {version}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+    if version != ANSWERS_FORMAT:
+        raise CodecError(f"answers have format {version}, expected {ANSWERS_FORMAT}; upgrade Headrace")
     return acks

@@ -43,6 +43,18 @@ _STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] =
 )
 """The first class that fits counts."""
 
+INTERNAL: Final = "INTERNAL"
+
+VIEW_CODES: Final = frozenset(
+    {"NOT_FOUND", "FAILED_PRECONDITION", "UNAVAILABLE", "UDF_EXECUTION_FAILED", "WRITE_ERROR", INTERNAL}
+)
+"""The codes of the reference, "Feature view error codes"; what has no name there is internal."""
+
+
+def view_code(code: str) -> str:
+    """Return how the dialect names why a view failed."""
+    return code if code in VIEW_CODES else INTERNAL
+
 
 def error_response(error: HeadraceError, request_id: str) -> Response:
     """Return the answer to a request that failed as a whole."""

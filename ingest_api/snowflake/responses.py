@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from ingest_api.snowflake.errors import JSON
+from ingest_api.snowflake.errors import JSON, view_code
 from ingest_api.waiting import Failure
 from schemas.plan import ViewPlan
 
@@ -71,7 +71,7 @@ def _view(view: ViewPlan, failure: Failure | None) -> dict[str, Any]:
     result: dict[str, Any] = {"name": view.name, "version": view.version}
     if failure is None:
         return result | {"status": "success"}
-    error: dict[str, Any] = {"code": failure.code, "message": failure.message}
+    error: dict[str, Any] = {"code": view_code(failure.code), "message": failure.message}
     if failure.store:
         error["store"] = failure.store
     return result | {"status": "failed", "error": error | {"retryable": failure.retryable}}

@@ -27,7 +27,7 @@ def book_of(*records: Sequence[int], clock: Clock | None = None) -> AckBook:
     return book
 
 
-def transformed(*sent: tuple[int, int], index: int = 0, failures: Sequence[tuple[int, str]] = ()) -> Transformed:
+def transformed(*sent: tuple[int, int], index: int = 0, failures: Sequence[tuple[int, str, str]] = ()) -> Transformed:
     return Transformed(REQUEST, index, [(view, partition, 1) for view, partition in sent], list(failures))
 
 
@@ -60,8 +60,8 @@ def test_view_that_dropped_the_record_succeeded() -> None:
 
 
 def test_failed_function_fails_its_view_alone() -> None:
-    answers = book_of([1, 2]).take([transformed((2, 0), failures=[(1, "ValueError: no")]), written(2)])
-    assert only(answers) == [{1: Failure("UDF_EXECUTION_FAILED", "ValueError: no"), 2: None}]
+    answers = book_of([1, 2]).take([transformed((2, 0), failures=[(1, "CODE", "ValueError: no")]), written(2)])
+    assert only(answers) == [{1: Failure("CODE", "ValueError: no"), 2: None}]
 
 
 def test_failed_store_fails_the_view_and_is_retryable() -> None:
@@ -85,7 +85,7 @@ def test_answers_for_others_for_unknown_records_and_for_views_of_a_later_plan_ch
     book = book_of([1])
     assert book.take([Transformed(b"other", 0, [], []), Written(b"other", 0, 1, 0, 1)]) == []
     assert book.take([transformed(index=5), written(9)]) == []
-    assert book.take([transformed((1, 0), (9, 0), failures=[(8, "x")])]) == []
+    assert book.take([transformed((1, 0), (9, 0), failures=[(8, "CODE", "x")])]) == []
     assert only(book.take([written(1)])) == [{1: None}]
 
 
@@ -114,7 +114,7 @@ def test_record_that_kafka_did_not_take_failed_as_a_whole() -> None:
 def test_at_the_deadline_what_is_missing_is_unavailable_and_the_rest_is_kept() -> None:
     clock = Clock()
     book = book_of([1, 2, 3], [1], [], clock=clock)
-    book.take([transformed((1, 0), (2, 0), (2, 1), failures=[(3, "bad")]), written(1), written(2)])
+    book.take([transformed((1, 0), (2, 0), (2, 1), failures=[(3, "CODE", "bad")]), written(1), written(2)])
     book.take([written(1, index=1, store="offline", message="slow")])
     clock.now += DEADLINE - 0.001
     assert book.expire() == []
@@ -122,7 +122,7 @@ def test_at_the_deadline_what_is_missing_is_unavailable_and_the_rest_is_kept() -
     (answer,) = book.expire()
     first, second, third = answer.outcomes
     codes = {view: failure and failure.code for view, failure in first.views.items()}
-    assert codes == {1: None, 2: UNAVAILABLE, 3: "UDF_EXECUTION_FAILED"}
+    assert codes == {1: None, 2: UNAVAILABLE, 3: "CODE"}
     assert second.views == {1: Failure("WRITE_ERROR", "slow", "offline", retryable=True)}
     assert third.failure is not None
     assert third.failure.code == UNAVAILABLE
@@ -162,7 +162,7 @@ def histories(draw: st.DrawFn) -> tuple[list[list[int]], list[Ack]]:
         for view in views:
             match draw(st.sampled_from(["stored", "dropped", "function", "store"])):
                 case "function":
-                    failures.append((view, f"bad {view}"))
+                    failures.append((view, draw(st.sampled_from(["ONE", "OTHER"])), f"bad {view}"))
                 case "stored":
                     for partition in draw(st.sets(st.integers(0, 2), min_size=1)):
                         sent.append((view, partition))
@@ -183,7 +183,7 @@ def expected(records: list[list[int]], acks: list[Ack]) -> list[dict[int, str | 
         if isinstance(ack, Written) and ack.store:
             codes[ack.index][ack.view] = "WRITE_ERROR"
         if isinstance(ack, Transformed):
-            codes[ack.index] |= dict.fromkeys((view for view, _ in ack.failures), "UDF_EXECUTION_FAILED")
+            codes[ack.index] |= {view: code for view, code, _ in ack.failures}
     return codes
 
 

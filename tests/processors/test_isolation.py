@@ -11,7 +11,7 @@ import pytest
 from processors.isolation import transform_isolated, transform_of
 from schemas.plan import Plan
 from schemas.rows import FUNCTION_FAILED
-from schemas.transform import Transformation
+from schemas.transform import Problem, Transformation
 from schemas.updates import Reply, Transformed, decode_update
 from tests.processors.flow import OWN_ID, SOURCE, body, plan, record
 from tests.waiting import wait_until
@@ -74,10 +74,17 @@ def test_a_record_that_kills_nobody_becomes_what_it_becomes_here() -> None:
 def test_a_record_that_ends_the_child_is_a_reject_that_says_how(what: str, problem: str) -> None:
     outcome = run(what)
     assert (outcome.updates, outcome.rows) == ([], 0)
-    assert [(reject.code, reject.view) for reject in outcome.rejects] == [(FUNCTION_FAILED, "")]
-    assert outcome.rejects[0].message.endswith(problem)
+    told = problem_of(outcome)
+    assert (told.code, told.view) == (FUNCTION_FAILED, "")
+    assert told.message.endswith(problem)
     view = planned().views["newest@V1"].id
-    assert outcome.acks == {3: [Transformed(b"request", 0, [], [(view, outcome.rejects[0].message)])]}
+    assert outcome.acks == {3: [Transformed(b"request", 0, [], [(view, FUNCTION_FAILED, told.message)])]}
+
+
+def problem_of(outcome: Transformation) -> Problem:
+    (reject,) = outcome.rejects
+    (problem,) = reject.problems
+    return problem
 
 
 def test_packages_in_the_working_directory_do_not_stand_in_for_our_own(
@@ -91,19 +98,19 @@ def test_packages_in_the_working_directory_do_not_stand_in_for_our_own(
 
 def test_an_endless_loop_ends_with_its_time() -> None:
     outcome = run("loop", time_limit=1.5)
-    assert outcome.rejects[0].message.endswith("did not end within 1.5 s")
+    assert problem_of(outcome).message.endswith("did not end within 1.5 s")
 
 
 def test_too_much_memory_is_a_failure_of_the_function() -> None:
     outcome = run("memory")
-    assert outcome.acks[3][0].failures[0][1].startswith("MemoryError")  # type: ignore[union-attr] # Transformed it is
+    assert outcome.acks[3][0].failures[0][2].startswith("MemoryError")  # type: ignore[union-attr] # Transformed it is
 
 
 def test_an_unknown_schema_is_the_same_reject_as_here() -> None:
     transform = transform_of(planned(), SOURCE)
     value = b"\x00" + (OWN_ID + 1).to_bytes(4, "big") + b"x"
     outcome = asyncio.run(transform_isolated(transform, record(1, value), {OWN_ID + 1: None}, 30.0))
-    assert [reject.code for reject in outcome.rejects] == ["UNKNOWN_SCHEMA"]
+    assert problem_of(outcome).code == "UNKNOWN_SCHEMA"
 
 
 def test_the_child_ends_with_a_call_that_is_cancelled() -> None:

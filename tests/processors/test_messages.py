@@ -1,11 +1,12 @@
 from processors.messages import (
     MAX_ACKS_BYTES,
+    MAX_MESSAGES_CHARACTERS,
     OutMessage,
     ack_messages,
     dead_letter,
     update_messages,
 )
-from schemas.transform import MAX_PROBLEM_CHARACTERS, Reject, SourceRecord
+from schemas.transform import MAX_PROBLEM_CHARACTERS, Problem, Reject, SourceRecord
 from schemas.updates import Ack, Transformed, Written, decode_acks
 
 RECORD = SourceRecord(3, 42, 1_763_000_000_123, b"\x00raw", None)
@@ -29,7 +30,7 @@ def test_answers_of_one_reply_partition_share_a_message() -> None:
 
 
 def test_answers_that_are_too_large_for_one_message_take_several() -> None:
-    acks: list[Ack] = [Transformed(b"r", index, [], [(1, "x" * 2_000)]) for index in range(500)]
+    acks: list[Ack] = [Transformed(b"r", index, [], [(1, "CODE", "x" * 2_000)]) for index in range(500)]
     messages = ack_messages("prod", {0: acks})
     assert len(messages) > 1
     assert all(len(m.value or b"") <= MAX_ACKS_BYTES for m in messages)
@@ -37,12 +38,12 @@ def test_answers_that_are_too_large_for_one_message_take_several() -> None:
 
 
 def test_one_answer_however_large_is_still_sent() -> None:
-    acks: list[Ack] = [Transformed(b"r", 0, [], [(1, "x" * MAX_ACKS_BYTES)])]
+    acks: list[Ack] = [Transformed(b"r", 0, [], [(1, "CODE", "x" * MAX_ACKS_BYTES)])]
     assert len(ack_messages("prod", {0: acks})) == 1
 
 
 def test_a_dead_letter_is_the_raw_record_and_says_why() -> None:
-    assert dead_letter("prod", "events", Reject(RECORD, "MALFORMED", "no größer 🙂", "a@V1")) == OutMessage(
+    assert dead_letter("prod", "events", Reject(RECORD, (Problem("a@V1", "MALFORMED", "no größer 🙂"),))) == OutMessage(
         "prod.dead-letter.events",
         None,
         None,
@@ -60,5 +61,23 @@ def test_a_dead_letter_is_the_raw_record_and_says_why() -> None:
 
 
 def test_a_reason_is_cut_to_fit_and_may_hold_any_text() -> None:
-    headers = dict(dead_letter("prod", "events", Reject(RECORD, "CODE", "\ud800" + "x" * 5_000, "")).headers)
+    headers = headers_of(Problem("", "CODE", "\ud800" + "x" * 5_000))
     assert headers["headrace-message"] == b"?" + b"x" * (MAX_PROBLEM_CHARACTERS - 1)
+
+
+def test_a_dead_letter_of_several_views_names_each_with_its_code_and_a_line_of_its_message() -> None:
+    headers = headers_of(Problem("a@V1", "FAILED_PRECONDITION", "one\ntwo"), Problem("b@V2", "OTHER", "three"))
+    assert headers["headrace-view"] == b"a@V1,b@V2"
+    assert headers["headrace-code"] == b"FAILED_PRECONDITION,OTHER"
+    assert headers["headrace-message"] == b"one two\nthree"
+
+
+def test_problems_of_very_many_views_fit_into_one_dead_letter() -> None:
+    headers = headers_of(*[Problem(f"v{n}@V1", "CODE", "x" * MAX_PROBLEM_CHARACTERS) for n in range(1_000)])
+    lines = headers["headrace-message"].split(b"\n")
+    assert (len(lines), len(set(lines))) == (1_000, 1)
+    assert len(headers["headrace-message"]) <= MAX_MESSAGES_CHARACTERS + len(lines)
+
+
+def headers_of(*problems: Problem) -> dict[str, bytes]:
+    return dict(dead_letter("prod", "events", Reject(RECORD, problems)).headers)

@@ -10,12 +10,15 @@ from schemas.errors import RecordError
 from schemas.keys import encode_join_keys, partition_of
 from schemas.plan import Plan
 from schemas.repository import load_repository
-from schemas.rows import micros
+from schemas.rows import FUNCTION_FAILED, micros
 from schemas.transform import (
     MAX_PROBLEM_CHARACTERS,
     MAX_ROWS_BYTES,
     MAX_ROWS_PER_RECORD,
     MAX_UPDATE_BYTES,
+    VIEW_FAILED,
+    Problem,
+    Reject,
     SourceRecord,
     SourceTransform,
     Transformation,
@@ -59,9 +62,9 @@ def updates(outcome: Transformation) -> list[Update]:
 
 def failure(body: str) -> str:
     outcome = run(view(body=body))
-    (reject,) = outcome.rejects
-    assert (reject.code, reject.view, outcome.updates) == ("UDF_EXECUTION_FAILED", "totals@V1", [])
-    return reject.message
+    ((problem,),) = [reject.problems for reject in outcome.rejects]
+    assert (problem.code, problem.view, outcome.updates) == (FUNCTION_FAILED, "totals@V1", [])
+    return problem.message
 
 
 def test_a_record_becomes_a_row_with_all_that_state_and_log_need() -> None:
@@ -108,15 +111,36 @@ def test_one_views_failure_is_its_own() -> None:
     (answer,) = outcome.acks[3]
     assert isinstance(answer, Transformed)
     assert [sent[0] for sent in answer.sent] == [11]
-    assert answer.failures == [(10, "KeyError: 'nothing'")]
-    assert outcome.rejects == []  # its producer was told
-
-
-def test_a_failure_nobody_waits_for_goes_to_the_dead_letters() -> None:
-    text = view("broken", body="return record['nothing']") + view("works")
-    outcome = run(text)
-    assert [(reject.view, reject.message) for reject in outcome.rejects] == [("broken@V1", "KeyError: 'nothing'")]
+    assert answer.failures == [(10, FUNCTION_FAILED, "KeyError: 'nothing'")]
     assert [update.view for update in updates(outcome)] == [11]
+
+
+@pytest.mark.parametrize("reply", [None, REPLY], ids=["direct", "from the ingest API, or with a copy of its header"])
+def test_a_record_that_fails_is_one_dead_letter_of_all_views_that_failed_whoever_sent_it(reply: Reply | None) -> None:
+    text = view("broken", body="return record['nothing']") + view("works") + view("wrong", body="return 7")
+    outcome = run(text, reply=reply)
+    (reject,) = outcome.rejects
+    assert reject.problems == (
+        Problem("broken@V1", FUNCTION_FAILED, "KeyError: 'nothing'"),
+        Problem("wrong@V1", FUNCTION_FAILED, "expected a dict, a list of dicts or None, the function returned int"),
+    )
+    assert not reject.is_unseen
+    assert [update.view for update in updates(outcome)] == [plan_of(text).views["works@V1"].id]
+
+
+def test_a_view_that_does_not_load_here_fails_every_record_and_stops_no_other_view() -> None:
+    plan = plan_of(view("absent") + view("works"))
+    functions = {"works@V1": lambda record: record}
+    source = msgspec.structs.replace(plan.sources["events"], schema_id=SCHEMA_ID)
+    transform = SourceTransform(plan, source, functions, {"absent@V1": "No module named 'torch'"})
+    outcome = transform([source_record(transform, 1, REPLY), source_record(transform, 2)], {})
+    problem = Problem("absent@V1", VIEW_FAILED, "No module named 'torch'")
+    assert [(reject.record.offset, reject.problems) for reject in outcome.rejects] == [(1, (problem,)), (2, (problem,))]
+    assert [row.offset for update in updates(outcome) for row in update.rows] == [1, 2]
+    (answer,) = outcome.acks[REPLY.partition]
+    assert isinstance(answer, Transformed)
+    assert [view for view, _, _ in answer.sent] == [plan.views["works@V1"].id]
+    assert answer.failures == [(plan.views["absent@V1"].id, VIEW_FAILED, "No module named 'torch'")]
 
 
 @pytest.mark.parametrize(
@@ -170,9 +194,11 @@ def test_what_is_told_of_a_failure_has_a_limit() -> None:
     outcome = run(view(body="raise ValueError('x' * 100_000)"), reply=REPLY)
     answer = outcome.acks[REPLY.partition][0]
     assert isinstance(answer, Transformed)
-    assert [len(problem) for _, problem in answer.failures] == [MAX_PROBLEM_CHARACTERS]
+    assert [len(problem) for _, _, problem in answer.failures] == [MAX_PROBLEM_CHARACTERS]
     outcome = transform_of(view()).refuse(SourceRecord(2, 0, 0, b"", REPLY), "CODE", "x" * 100_000)
-    assert [len(reject.message) for reject in outcome.rejects] == [MAX_PROBLEM_CHARACTERS]
+    assert [len(problem.message) for reject in outcome.rejects for problem in reject.problems] == [
+        MAX_PROBLEM_CHARACTERS
+    ]
 
 
 def test_no_view_sees_what_another_ones_function_did_to_the_record() -> None:
@@ -187,9 +213,8 @@ def test_rows_too_large_for_a_message_are_refused() -> None:
     transform = transform_of(text)
     tags = ["x" * 1000] * (MAX_ROWS_BYTES // 900 // 1000 + 1)
     (reject,) = transform([source_record(transform, tags=tags)], {}).rejects
-    assert (
-        reject.message == f"expected at most {MAX_ROWS_BYTES} bytes of rows of one record, the function returned more"
-    )
+    problem = f"expected at most {MAX_ROWS_BYTES} bytes of rows of one record, the function returned more"
+    assert reject.problems[0].message == problem
 
 
 def test_messages_are_closed_as_they_grow_and_split_no_record() -> None:
@@ -226,12 +251,11 @@ def test_a_record_that_cannot_be_read_is_rejected_whole_and_answered(value: byte
     for reply in (None, REPLY):
         record = SourceRecord(0, 1, 2, value, reply)
         outcome = transform([record, source_record(transform, 2)], {99: None})
-        (reject,) = outcome.rejects
-        assert (reject.record, reject.code, reject.view) == (record, code, "")
-        assert reject.message.startswith(message)
-        expected = (
-            {} if reply is None else {3: [Transformed(b"request", 5, [], [(10, reject.message), (11, reject.message)])]}
-        )
+        ((refused, (problem,)),) = outcome.rejects
+        assert (refused, problem.code, problem.view) == (record, code, "")
+        assert problem.message.startswith(message)
+        failures = [(view, code, problem.message) for view in (10, 11)]
+        expected = {} if reply is None else {3: [Transformed(b"request", 5, [], failures)]}
         assert outcome.acks == expected
         assert len(outcome.updates) == 2
 
@@ -240,8 +264,9 @@ def test_a_record_no_view_may_see_is_rejected_with_the_given_words() -> None:
     transform = transform_of(view())
     record = source_record(transform, reply=REPLY)
     outcome = transform.refuse(record, "CODE", "words")
-    assert [(reject.code, reject.message, reject.record) for reject in outcome.rejects] == [("CODE", "words", record)]
-    assert outcome.acks == {3: [Transformed(b"request", 5, [], [(10, "words")])]}
+    assert outcome.rejects == [Reject(record, (Problem("", "CODE", "words"),))]
+    assert outcome.rejects[0].is_unseen
+    assert outcome.acks == {3: [Transformed(b"request", 5, [], [(10, "CODE", "words")])]}
 
 
 def test_records_of_an_older_schema_are_read_with_its_own() -> None:

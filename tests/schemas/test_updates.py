@@ -48,7 +48,7 @@ ACKS = st.lists(
             st.binary(),
             U32,
             st.lists(st.tuples(U64, U32, U32), max_size=2),
-            st.lists(st.tuples(U64, TEXTS), max_size=2),
+            st.lists(st.tuples(U64, TEXTS, TEXTS), max_size=2),
         ),
         st.builds(Written, st.binary(), U32, U64, U32, U32, st.sampled_from(("", "online", "offline")), TEXTS),
     ),
@@ -104,8 +104,8 @@ def test_text_that_is_not_utf8_is_refused() -> None:
 def test_an_unknown_format_says_to_upgrade() -> None:
     with pytest.raises(NewerFormatError, match="update has format 3, expected 2; upgrade Headrace"):
         decode_update(encode_update(Update(3, 1, 1, 0, [], [])))
-    with pytest.raises(CodecError, match="answers have format 3, expected 2; upgrade Headrace"):
-        decode_acks(msgspec.msgpack.encode((3, [])))
+    with pytest.raises(CodecError, match="answers have format 4, expected 3; upgrade Headrace"):
+        decode_acks(msgspec.msgpack.encode((4, [])))
 
 
 def test_a_format_of_another_shape_is_not_taken_for_garbage() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.segments import read_objects
 from ingest_api.waiting import RecordOutcome
-from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION
+from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
 from processors.offline_log import read_updates
 from schemas.keys import encode_join_keys, partition_of, row_prefix, time_suffix
 from schemas.rows import FUNCTION_FAILED, instant
@@ -244,12 +244,14 @@ def _append_time(cluster: Cluster, sent: Sent) -> int:
 
 
 def _check_rejects(cluster: Cluster) -> None:
-    """Invariant 6: what was refused lies among the dead letters, and nothing else does."""
+    """Invariant 6: what was refused lies among the dead letters, whoever sent it, and nothing else does."""
+    keys = {view.id: view.key for view in plan().views.values()}
     letters = cluster.broker.topics.get((dead_letter_topic(WORKSPACE, "events"), 0), [])
-    kept = {tuple(int(dict(r.headers)[name]) for name in (DEAD_LETTER_PARTITION, DEAD_LETTER_OFFSET)) for r in letters}
-    refused = {
-        (sent.partition, sent.offset)
-        for sent in cluster.sent
-        if sent.record is None or (failing_view(sent.record) is not None and sent.request is None)
-    }
+    names = (DEAD_LETTER_PARTITION, DEAD_LETTER_OFFSET, DEAD_LETTER_VIEW)
+    kept = {tuple(dict(letter.headers)[name].decode() for name in names) for letter in letters}
+    refused = set()
+    for sent in cluster.sent:
+        failing = None if sent.record is None else failing_view(sent.record)
+        if sent.record is None or failing is not None:
+            refused.add((str(sent.partition), str(sent.offset), "" if failing is None else keys[failing]))
     assert kept == refused
