@@ -139,6 +139,10 @@ class PrimaryDatabase:
         """Yields keys and values from ``start`` (inclusive) to ``end`` (exclusive), ascending; no write meanwhile."""
         return self._reads().scan(start, end)
 
+    def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
+        """Returns the first ``limit`` keys from ``start`` (inclusive) to ``end`` (exclusive), ascending."""
+        return self._reads().keys(start, end, limit)
+
     def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
         """Returns the greatest key in ``start`` (inclusive) to ``end`` (exclusive) with its value, or None."""
         return self._reads().last_before(start, end)

@@ -60,6 +60,7 @@ class TestReadsAndWrites:
         shared.write(list(held.items()))
         expected = sorted((key, value) for key, value in held.items() if start <= key < end)
         assert list(shared.scan(start, end)) == expected
+        assert shared.keys(start, end, 2) == [key for key, _ in expected[:2]]
         assert shared.last_before(start, end) == (expected[-1] if expected else None)
 
     def test_everything_is_there_after_a_close_and_after_a_kill(self, writer: WriterProcess, place: Place) -> None:
@@ -255,6 +256,7 @@ class TestBadDisks:
                 lambda: database.get(b"k001700"),
                 lambda: database.get_many([b"k001700"]),
                 lambda: list(database.scan(b"k", b"l")),
+                lambda: database.keys(b"k", b"l", 5_000),
                 lambda: database.last_before(b"k", b"k001700"),
             ]
             for read in reads:
