@@ -1,26 +1,70 @@
 """The body of an HTTP request, within a size and a time: how every server reads what strangers send.
 
-Invariant: no caller holds more memory than the limit, nor for longer than the deadline, however slowly it sends.
+Invariant: no caller holds more memory than the limit, nor for longer than the deadline, however slowly it sends; and
+of one caller a bounded number may take their time, so that slow ones leave room for everybody else's.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.types import Receive
 
-from schemas.errors import RequestError, TooLargeError
+from schemas.errors import OverloadedError, RequestError, TooLargeError
 
 BODY_SECONDS: Final = 10.0
-"""How long a body may take to arrive unless told otherwise; the largest ones need 0.5 MB/s."""
+"""How long a body may take to arrive; the largest ones need 0.5 MB/s."""
+
+
+HURRIED_SECONDS: Final = 0.25
+"""How long the body of a caller may take who has many on their way."""
 
 
 class SlowBodyError(RequestError):
     """The body did not arrive in time; a dialect that has no answer of its own for this refuses the request."""
 
 
-async def read_body(
-    receive: Receive, limit_bytes: int, advice: str, deadline_seconds: float = BODY_SECONDS
-) -> bytes | None:
+class Arrivals:
+    """Bodies on their way, counted by caller; for use by one event loop.
+
+    One that is there already is never refused; of a caller who has many on their way, further ones may only take
+    `HURRIED_SECONDS`.
+
+    Args:
+        limit_each: of one caller that may take their time; a fraction of the requests that the server takes.
+    """
+
+    def __init__(self, limit_each: int) -> None:
+        self._limit_each = limit_each
+        self._on_their_way: Counter[str] = Counter()
+
+    @contextmanager
+    def of(self, caller: str) -> Iterator[float]:
+        """Counts a body as on its way while the block runs; gives the block how many seconds it may take.
+
+        Raises:
+            OverloadedError: it took longer, and too many of this caller's are on their way.
+        """
+        is_hurried = self._on_their_way[caller] >= self._limit_each
+        self._on_their_way[caller] += 1
+        try:
+            yield HURRIED_SECONDS if is_hurried else BODY_SECONDS
+        except SlowBodyError as error:
+            if not is_hurried:
+                raise
+            raise OverloadedError(
+                f"{self._limit_each} request bodies of this account are on their way, which is the limit of one "
+                "account; send each at once"
+            ) from error
+        finally:
+            self._on_their_way[caller] -= 1
+            if not self._on_their_way[caller]:
+                del self._on_their_way[caller]
+
+
+async def read_body(receive: Receive, limit_bytes: int, advice: str, deadline_seconds: float) -> bytes | None:
     """Return a request's body; None if its caller went away.
 
     Args:

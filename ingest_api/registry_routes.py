@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from infra.logs import get_logger
 from infra.operations import RETRY_AFTER_SECONDS
 from infra.registry import TIMEOUT_SECONDS, SchemaRegistry
-from infra.request_body import SlowBodyError, read_body
+from infra.request_body import Arrivals, SlowBodyError, read_body
 from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
 from ingest_api.subject_rights import SubjectRights
 from schemas.errors import (
@@ -39,6 +39,9 @@ Authenticate = Callable[[str | None], SubjectRights]
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 PREFIXES: Final = ("/subjects", "/subjects/{_:path}", "/schemas/{_:path}", "/associations/{_:path}")
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+MAX_ARRIVING: Final = 64
+"""Bodies of one account that may take their time."""
+
 THREADS: Final = 8
 """Calls in work at a time: each may wait for Kafka, and more would only wait longer."""
 
@@ -88,6 +91,7 @@ class _RegistryApp:
         self._authenticate = authenticate
         self._timeout_seconds = timeout_seconds
         self._threads = CapacityLimiter(THREADS)
+        self._arrivals = Arrivals(MAX_ARRIVING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -111,7 +115,8 @@ class _RegistryApp:
             rights.require(endpoint.action, names[0])
         else:
             rights.require_anywhere()
-        body = await read_body(request.receive, MAX_BODY_BYTES, "register a smaller schema")
+        with self._arrivals.of(rights.principal.id) as seconds:
+            body = await read_body(request.receive, MAX_BODY_BYTES, "register a smaller schema", seconds)
         if body is None:
             raise RequestError("the caller went away")
         call = Call(self._registry, rights, self._timeout_seconds, names, request.query_params, body)

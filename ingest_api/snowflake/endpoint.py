@@ -22,7 +22,7 @@ from starlette.routing import Route
 from access.roles import Action, Principal
 from infra.logs import get_logger
 from infra.metrics import ACK_SECONDS, RECORDS
-from infra.request_body import read_body
+from infra.request_body import Arrivals, read_body
 from ingest_api.ingestion import Batch, BatchOutcome
 from ingest_api.request_context import request_id
 from ingest_api.service import IngestService
@@ -31,9 +31,13 @@ from ingest_api.snowflake.names import field_names, find_source
 from ingest_api.snowflake.requests import MAX_BODY_BYTES, IngestRequest, decode_record, parse_request
 from ingest_api.snowflake.responses import SourceResult, ingest_response
 from ingest_api.sources import Source, Sources
+from ingest_api.waiting import MAX_REQUESTS
 from schemas.errors import ForbiddenError, HeadraceError, RecordError, RequestError
 
 PATH: Final = "/api/v1/ingest"
+MAX_ARRIVING: Final = MAX_REQUESTS // 4
+"""Bodies of one account that may take their time."""
+
 _MILLISECONDS: Final = 1_000
 
 Errors = dict[int, tuple[str, str]]
@@ -55,6 +59,7 @@ class IngestEndpoint:
 
     def __init__(self, service: IngestService) -> None:
         self._service = service
+        self._arrivals = Arrivals(MAX_ARRIVING)
 
     async def post(self, request: Request) -> Response:
         """Answer one request."""
@@ -73,7 +78,8 @@ class IngestEndpoint:
         workspace = principal.default_workspace or self._service.default_workspace
         if not principal.may(Action.VALIDATE, workspace):
             _require(principal, Action.INGEST, workspace)
-        body = await read_body(request.receive, MAX_BODY_BYTES, "send fewer records in a request")
+        with self._arrivals.of(principal.id) as seconds:
+            body = await read_body(request.receive, MAX_BODY_BYTES, "send fewer records in a request", seconds)
         if body is None:
             raise RequestError("The caller went away")
         parsed = parse_request(body)

@@ -1,9 +1,9 @@
 """``POST /api/v1/feature-service/get-features`` as an ASGI application of its own: the hot route.
 
-Order of checks: 1. who calls (401); 2. the body's size and arrival (400), then too many at once (429); 3. the body's
-form (400); 4. the role in the workspace
-that it names (403), before anything tells whether that exists; 5. the rest of the request (400); 6. the service (404);
-7. its join keys (400); 8. online state (503).
+Order of checks: 1. who calls (401); 2. the body's size and arrival (400; 429 if many of the caller's are slow), then
+too many at once (429); 3. the body's form (400); 4. the role in the workspace that it names (403), before anything
+tells whether that exists; 5. the rest of the request (400); 6. the service (404); 7. its join keys (400); 8. online
+state (503).
 
 Invariant: from 3 on there is no await, so what one request reads is of one moment, and a request in work is one whose
 body is there and whose caller has not taken the answer: callers that send slowly keep nobody else out.
@@ -21,7 +21,7 @@ from access.authentication import Authenticator, Principal
 from access.roles import Action
 from infra.logs import get_logger
 from infra.metrics import HTTP_REQUESTS, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
-from infra.request_body import read_body
+from infra.request_body import Arrivals, read_body
 from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
 from serving.metering import Meter
 from serving.read_plan import Answer, ReadPlan
@@ -39,6 +39,9 @@ MAX_BODY_BYTES: Final = 5 * 1024 * 1024
 
 MAX_CONCURRENT: Final = 128
 """Requests in work; one more is answered 429."""
+
+MAX_ARRIVING: Final = MAX_CONCURRENT // 2
+"""Bodies of one account that may take their time: a quarter of what the server takes."""
 
 _MICROSECONDS: Final = 1_000_000
 
@@ -90,6 +93,7 @@ class GetFeatures:
         self._default_workspace = default_workspace
         self._clock = clock
         self._in_work = 0
+        self._arrivals = Arrivals(MAX_ARRIVING)
         self._seconds = READ_SECONDS.labels(PATH)
         self._answered = HTTP_REQUESTS.labels(PATH, "200")
 
@@ -98,7 +102,8 @@ class GetFeatures:
         started = perf_counter()
         try:
             principal = self._authenticator.authenticate(_header(scope, b"authorization"))
-            content = await read_body(receive, MAX_BODY_BYTES, "send a smaller request context")
+            with self._arrivals.of(principal.id) as seconds:
+                content = await read_body(receive, MAX_BODY_BYTES, "send a smaller request context", seconds)
             if content is None:
                 return
             with self._working():

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message
 
-from infra.request_body import SlowBodyError, read_body
-from schemas.errors import TooLargeError
+from infra.request_body import BODY_SECONDS, HURRIED_SECONDS, Arrivals, SlowBodyError, read_body
+from schemas.errors import OverloadedError, TooLargeError
 
 
 def read(messages: Sequence[Message], limit_bytes: int = 4, deadline_seconds: float = 30) -> bytes | None:
@@ -42,3 +42,26 @@ def test_body_that_does_not_arrive_is_refused_at_the_deadline() -> None:
 
 def test_caller_that_leaves_has_no_body() -> None:
     assert read([part(b"abc", more=True), {"type": "http.disconnect"}]) is None
+
+
+def test_of_a_caller_with_many_bodies_on_their_way_further_ones_must_hurry() -> None:
+    arrivals = Arrivals(2)
+    with arrivals.of("slow") as first, arrivals.of("slow") as second, arrivals.of("slow") as third:
+        assert (first, second, third) == (BODY_SECONDS, BODY_SECONDS, HURRIED_SECONDS)
+        with arrivals.of("other") as theirs:
+            assert theirs == BODY_SECONDS
+    with arrivals.of("slow") as later:
+        assert later == BODY_SECONDS
+
+
+def test_a_hurried_body_that_is_late_is_told_of_the_limit_and_another_one_of_its_lateness() -> None:
+    arrivals = Arrivals(1)
+
+    def late() -> None:
+        with arrivals.of("slow"):
+            raise SlowBodyError("late")
+
+    with pytest.raises(SlowBodyError):
+        late()
+    with arrivals.of("slow"), pytest.raises(OverloadedError, match="1 request bodies of this account are on"):
+        late()

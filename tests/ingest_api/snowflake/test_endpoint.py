@@ -147,6 +147,24 @@ def test_body_that_does_not_arrive_is_a_400_that_ends_the_connection(
     with_api(tmp_path, kafka, test)
 
 
+def test_a_late_body_of_a_caller_with_many_on_their_way_is_a_429(
+    tmp_path: Path, kafka: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_arguments: object) -> bytes:
+        raise SlowBodyError("late")
+
+    monkeypatch.setattr("ingest_api.snowflake.endpoint.read_body", late)
+    monkeypatch.setattr("ingest_api.snowflake.endpoint.MAX_ARRIVING", 0)
+
+    async def test(api: Api) -> None:
+        response = await api.ingest(body_of())
+        code, name, message = error_of(response)
+        assert (code, name, response.headers["Retry-After"]) == (429, "RESOURCE_EXHAUSTED", "1")
+        assert "bodies of this account are on their way" in message
+
+    with_api(tmp_path, kafka, test)
+
+
 def test_content_type_and_names_in_upper_case_are_taken_as_they_come(tmp_path: Path, kafka: Loopback) -> None:
     async def test(api: Api) -> None:
         record = b'{"TIMESTAMP": "2024-01-15 10:30:00", "USER_ID": "u", "AMOUNT": "inf"}'

@@ -3,7 +3,6 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from starlette.types import Message
 from access.authentication import Authenticator
 from access.roles import Role
 from infra.paths import state_path
-from infra.request_body import read_body
-from serving.tecton.get_features import MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeatures
+from serving.tecton.get_features import MAX_ARRIVING, MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeatures
 from tests.serving.world import (
     DAY,
     HOUR,
@@ -350,7 +348,7 @@ def test_callers_whose_bodies_never_come_keep_nobody_out(tmp_path: Path) -> None
 def test_a_body_that_never_comes_is_a_400_that_ends_the_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.tecton.get_features.read_body", partial(read_body, deadline_seconds=0.01))
+    monkeypatch.setattr("infra.request_body.BODY_SECONDS", 0.01)
 
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -402,6 +400,46 @@ def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp
             taken.set()
         assert {task.result() for task in slow} == {200}
         assert await call(slow=False) == 200
+
+    play(tmp_path, scenario)
+
+
+def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones(tmp_path: Path) -> None:
+    async def scenario(world: World, _client: httpx.AsyncClient) -> None:
+        endpoint = GetFeatures(
+            world.services, world.state, Authenticator(world.access), "prod", clock=lambda: world.clock
+        )
+        body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
+        arrived = asyncio.Event()
+        waiting = asyncio.Semaphore(0)
+
+        async def call(key: str, *, slow: bool) -> int:
+            statuses: list[int] = []
+
+            async def receive() -> Message:
+                if slow:
+                    waiting.release()
+                    await arrived.wait()
+                return {"type": "http.request", "body": body}
+
+            async def send(message: Message) -> None:
+                statuses.append(message.get("status", 0))
+
+            await endpoint(
+                {"type": "http", "headers": [(b"authorization", f"Tecton-key {key}".encode())]}, receive, send
+            )
+            return statuses[0]
+
+        async with asyncio.TaskGroup() as group:
+            slow = [group.create_task(call(world.key(), slow=True)) for _ in range(MAX_ARRIVING)]
+            for _ in slow:
+                await waiting.acquire()
+            assert await call(world.key(), slow=True) == 429
+            for key in (world.key(), world.key(Role.EDITOR)):
+                assert await call(key, slow=False) == 200
+            arrived.set()
+        assert {task.result() for task in slow} == {200}
+        assert await call(world.key(), slow=False) == 200
 
     play(tmp_path, scenario)
 
