@@ -41,6 +41,11 @@ SERVED_VALUE_AGE_SECONDS: Final = Histogram(
     ["workspace", "view"],
     buckets=AGE_SECONDS,
 )
+OUT_OF_RANGE_VALUES: Final = Counter(
+    "headrace_out_of_range_values_total",
+    "Sums of integers served as null because they do not fit in 64 bits.",
+    ["workspace", "view", "feature"],
+)
 CONSUMER_LAG: Final = Gauge(
     "headrace_consumer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"]
 )

@@ -6,14 +6,17 @@ Invariant: what compiles can run. Each error names file, line, object and remedy
 from collections.abc import Iterable
 from datetime import timedelta
 
-from schemas.aggregation.functions import FUNCTIONS, MAX_N, accepts
+from schemas import tile_budget
+from schemas.aggregation.functions import FUNCTIONS, accepts
 from schemas.avro import source_schema
 from schemas.code import code_digest
 from schemas.definitions import NAME, Aggregate, FeatureService, StreamFeatureView, StreamSource
 from schemas.errors import DefinitionError
+from schemas.keys import JoinKey, LongKeyError, encode_join_keys
+from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_N
 from schemas.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan
 from schemas.repository import Repository, module_texts
-from schemas.types import Field, Timestamp, wire_type
+from schemas.types import Field, Int64, Timestamp, wire_type
 from schemas.windows import DAY, MINUTE, SECOND, choose_resolutions, continuous_interval
 
 MICROSECOND = timedelta(microseconds=1)
@@ -136,7 +139,7 @@ class _ViewCompiler:
             code = code_digest(view.function, self._modules)
         except DefinitionError as error:
             raise self._refuse(error.message) from None
-        return ViewPlan(
+        plan = ViewPlan(
             id=-1,
             name=view.name,
             version=view.version,
@@ -155,6 +158,10 @@ class _ViewCompiler:
             offline=view.offline,
             code=code,
         )
+        too_large = tile_budget.problem(plan)
+        if too_large is not None:
+            raise self._refuse(too_large)
+        return plan
 
     def _join_keys(self) -> tuple[str, ...]:
         keys: list[str] = []
@@ -169,6 +176,12 @@ class _ViewCompiler:
                     raise self._refuse(f"join key {key.name!r} {problem}; make them equal")
                 if key.name not in keys:
                     keys.append(key.name)
+        shortest: list[JoinKey] = [0 if self._known[name].dtype == Int64 else "" for name in keys]
+        try:
+            encode_join_keys(shortest)
+        except LongKeyError as error:
+            problem = f"take at least {error.size:,} bytes in each row, at most {MAX_JOIN_KEY_BYTES:,} are stored"
+            raise self._refuse(f"its {len(keys)} join keys {problem}; use fewer") from None
         return tuple(keys)
 
     def _unknown(self, what: str, name: str, of: str, kind: str) -> str:

@@ -1,6 +1,7 @@
 """What a view's function returned, checked and put in the order of the view's columns.
 
-Invariant: a row that leaves here has exactly the types of its view's columns; timestamps are µs since the epoch.
+Invariant: a row that leaves here has exactly the types of its view's columns and keeps to the limits of its join keys
+and of the texts that tiles keep; timestamps are µs since the epoch.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from schemas.errors import RecordError
-from schemas.keys import JoinKey, encode_join_keys
+from schemas.keys import JoinKey, LongKeyError, encode_join_keys
+from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
 from schemas.plan import ViewPlan
+from schemas.tile_budget import kept_texts, text_limit
 from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, Struct, parse_wire_type
 from schemas.updates import Value
 
@@ -34,13 +37,26 @@ def instant(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
+class _LongTextError(Exception):
+    """A text of a column that tiles keep is too long; its size in bytes."""
+
+
 def compile_row_builder(view: ViewPlan) -> Callable[[Mapping[str, Any]], BuiltRow]:
     """Returns the function that turns what a view's function returned into (encoded join keys, event time, values).
 
-    The function it returns raises ``RecordError`` for a value that is missing or of the wrong type; it names the view,
-    the column, what was expected and what came. Columns that the view does not have are left out.
+    The function it returns raises ``RecordError`` for a value that is missing, of the wrong type or too long; it names
+    the view, the column, what was expected and what came. Columns that the view does not have are left out.
     """
-    columns = [(c.name, _converter(parse_wire_type(c.dtype)), c.dtype["type"], c.required) for c in view.columns]
+    kept, limit = kept_texts(view), text_limit(view)
+    columns = [
+        (
+            column.name,
+            _kept_string(limit) if column.name in kept else _converter(parse_wire_type(column.dtype)),
+            column.dtype["type"],
+            column.required,
+        )
+        for column in view.columns
+    ]
     key_count = len(view.join_keys)
 
     def build(row: Mapping[str, Any]) -> BuiltRow:
@@ -56,10 +72,18 @@ def compile_row_builder(view: ViewPlan) -> Callable[[Mapping[str, Any]], BuiltRo
                 values.append(convert(value))
             except (TypeError, ValueError, OverflowError):
                 raise _refused(view, name, expected, f"{type(value).__name__} {value!r:.60}") from None
+            except _LongTextError as error:
+                most = f"at most {limit:,} bytes of text, as its features keep {MAX_TILE_BYTES:,} bytes in a tile"
+                raise _refused(view, name, most, f"{error.args[0]:,} bytes") from None
         event_time = values[key_count]
         if not isinstance(event_time, int):
             raise _refused(view, view.timestamp_field, "timestamp", "null")
-        return encode_join_keys(cast("list[JoinKey]", values[:key_count])), event_time, values
+        try:
+            key = encode_join_keys(cast("list[JoinKey]", values[:key_count]))
+        except LongKeyError as error:
+            expected = f"at most {MAX_JOIN_KEY_BYTES:,} bytes of join keys"
+            raise _refused(view, view.join_keys[error.position], expected, f"{error.size:,} bytes") from None
+        return key, event_time, values
 
     return build
 
@@ -88,6 +112,18 @@ def _string(value: Any) -> Value:
         raise TypeError
     value.encode()  # a lone surrogate cannot be stored
     return value
+
+
+def _kept_string(limit: int) -> Convert:
+    def string(value: Any) -> Value:
+        if type(value) is not str:
+            raise TypeError
+        size = len(value.encode())  # which a lone surrogate refuses
+        if size > limit:
+            raise _LongTextError(size)
+        return value
+
+    return string
 
 
 def _boolean(value: Any) -> Value:

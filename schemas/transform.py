@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 from schemas import avro
 from schemas.errors import CodecError, RecordError
 from schemas.keys import partition_of
+from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
 from schemas.plan import Plan, SourcePlan, ViewPlan
 from schemas.rows import FUNCTION_FAILED, BuiltRow, compile_row_builder
 from schemas.types import SCALARS
 from schemas.updates import MESSAGE_FORMAT, Ack, Reply, Row, Transformed, Update, Waiting, encode, encode_update
 
 MAX_UPDATE_BYTES = 256 * 1024  # at which a message is closed; one record's rows are never split, so it may end above
-MAX_ROWS_PER_RECORD = 1_000  # that one view may make of one record
-MAX_ROWS_BYTES = 4 * 1024 * 1024  # of these rows, encoded: with what a message already holds, within Kafka's limit
 ROW_BYTES = 64  # of a row besides key, event time and values
 MAX_PROBLEM_CHARACTERS = 1_000  # of what is told of a failure: functions may raise whole documents
 
@@ -262,14 +261,23 @@ def _built(returned: Any, build: Callable[[Mapping[str, Any]], BuiltRow]) -> tup
         problem = f"expected a dict, a list of dicts or None, the function returned {type(returned).__name__}"
         raise RecordError(FUNCTION_FAILED, problem)
     if len(returned) > MAX_ROWS_PER_RECORD:
-        problem = f"expected at most {MAX_ROWS_PER_RECORD} rows of one record, the function returned {len(returned)}"
+        problem = (
+            f"expected at most {MAX_ROWS_PER_RECORD:,} rows of one record, the function returned {len(returned):,}"
+        )
         raise RecordError(FUNCTION_FAILED, problem)
     rows: list[BuiltRow] = []
     size = 0
     for row in returned:
         rows.append(build(row))
-        size += len(encode(rows[-1]))
+        row_size = len(encode(rows[-1]))
+        size += row_size
+        if row_size > MAX_ROW_BYTES:
+            problem = f"expected at most {MAX_ROW_BYTES:,} bytes in a row, the function returned one of {row_size:,}"
+            raise RecordError(FUNCTION_FAILED, problem)
         if size > MAX_ROWS_BYTES:
-            problem = f"expected at most {MAX_ROWS_BYTES} bytes of rows of one record, the function returned more"
+            problem = (
+                f"expected at most {MAX_ROWS_BYTES:,} bytes in the rows of one record, "
+                f"{len(rows):,} of the {len(returned):,} that the function returned have {size:,}"
+            )
             raise RecordError(FUNCTION_FAILED, problem)
     return rows, size

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from schemas.errors import DefinitionError
-from schemas.keys import JoinKey, encode_join_keys, partition_of
+from schemas.errors import DefinitionError, RequestError
+from schemas.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
+from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan
 from schemas.state_reader import Reader
 from schemas.types import DataType, Field
@@ -97,9 +98,10 @@ class ReadPlan:
             edge: where windows of aggregates end. Attribute views always serve their newest row at or before ``now``.
 
         Raises:
+            RequestError: the join keys of a view are too long to be those of any row.
             UnavailableError: a partition is not there yet or cannot be read now.
         """
-        encoded = [encode_join_keys([join_keys[position] for position in key]) for key in self.keys]
+        encoded = [self._encoded(key, join_keys) for key in self.keys]
         at_watermark = edge is LeadingEdge.LATEST_EVENT and any(read.view.is_aggregate for read in self.views)
         numbers = [partition_of(key, self.partitions) for key in encoded]
         opened = {n: open_partition(n) for n in (range(self.partitions) if at_watermark else set(numbers))}
@@ -112,6 +114,16 @@ class ReadPlan:
             values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)
             answers.append(Answer(values, partition.watermark(view.id)))
         return answers
+
+    def _encoded(self, key: tuple[int, ...], join_keys: Sequence[JoinKey]) -> bytes:
+        try:
+            return encode_join_keys([join_keys[position] for position in key])
+        except LongKeyError as error:
+            longest = self.join_keys[key[error.position]].name
+            raise RequestError(
+                f"Join key {longest} is too long: the join keys of a view have at most {MAX_JOIN_KEY_BYTES} bytes, "
+                f"these have {error.size}"
+            ) from None
 
 
 def compile_read_plan(plan: Plan, service: ServicePlan) -> ReadPlan:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from schemas.aggregation.functions import FUNCTIONS, AggregateFunction
+from schemas.aggregation.functions import FUNCTIONS, AggregateFunction, is_out_of_range
 from schemas.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
 from schemas.plan import ViewPlan, partial_kinds, stored_columns
 from schemas.state_reader import Reader
@@ -31,11 +31,13 @@ class ViewValues:
     """Values in the order of the view's features; None where there is none.
 
     ``effective_time``: µs since the epoch, of the row (attribute views) or of the windows' leading edge (aggregates);
-    None where an attribute view has no row.
+    None where an attribute view has no row. ``out_of_range``: positions of sums that do not fit in 64 bits, whose value
+    is None.
     """
 
     values: Sequence[Any]
     effective_time: int | None
+    out_of_range: Sequence[int] = ()
 
 
 class ViewReader(Protocol):
@@ -154,6 +156,7 @@ class AggregateReader:
             for rows, first, behind in layout.spans
         ]
         values: list[Any] = [None] * len(view.features)
+        beyond: list[int] = []
         for window, parts in zip(self._windows, layout.windows, strict=True):
             gathered: dict[int, list[Any]] = {index: [] for index in window.partials}
             for part in parts:
@@ -164,8 +167,10 @@ class AggregateReader:
             if merged:
                 for feature in window.features:
                     partials = [merged[index] for index in feature.partials]
-                    values[feature.position] = feature.function.finish(partials, feature.n)
-        return ViewValues(values, edge)
+                    value = values[feature.position] = feature.function.finish(partials, feature.n)
+                    if value is None and is_out_of_range(partials):
+                        beyond.append(feature.position)
+        return ViewValues(values, edge, beyond)
 
     def _window(self, window: int, offset: int) -> _Window:
         features = tuple(

@@ -110,9 +110,12 @@ def _aggregate(view: View, feature: Feature, rows: list[tuple[int, Mapping[str, 
 
 
 def add(values: Sequence[Any]) -> Any:
-    """Returns the sum: integers exactly, floats correctly rounded, what is not finite as IEEE 754 adds it."""
+    """Returns the sum: integers exactly, floats correctly rounded, what is not finite as IEEE 754 adds it.
+
+    A sum of integers that 64 bits cannot hold is nothing: no reader of an int64 could take it.
+    """
     if all(isinstance(value, int) for value in values):
-        return sum(values)
+        return sum(values) if -(2**63) <= sum(values) < 2**63 else NOTHING
     special = _special(values)
     return _rounded(sum(map(Fraction, values), Fraction(0))) if special is None else special
 

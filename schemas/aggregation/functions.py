@@ -11,8 +11,6 @@ from schemas.aggregation import exact_sum
 from schemas.aggregation.partials import Count, Extreme, FloatSum, IntSum, Last, PartialKind
 from schemas.types import Array, DataType, Float64, Int64, Scalar, String, Timestamp
 
-MAX_N = 1000  # values in one list feature (`reference/tecton-http-api.md` §5)
-
 
 class AggregateFunction(Protocol):
     """One aggregate function."""
@@ -84,11 +82,13 @@ class SumFunction:
         return (_COUNT, _sum(column))
 
     def finish(self, partials: Sequence[Any], n: int | None) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``; null where every value is null."""
+        """See ``AggregateFunction``; null where every value is null, or where the sum does not fit in 64 bits."""
         count, total = partials
         if not count:
             return None
-        return exact_sum.finish(total) if isinstance(total, list) else int(total)
+        if isinstance(total, str):
+            return None
+        return exact_sum.finish(total) if isinstance(total, list) else total
 
 
 class MeanFunction:
@@ -178,6 +178,15 @@ FUNCTIONS: dict[str, AggregateFunction] = {
     "max": ExtremeFunction("max"),
     "last": LastFunction(),
 }
+
+
+def is_out_of_range(partials: Sequence[Any]) -> bool:
+    """Returns whether a function's value is null because a sum of integers does not fit in 64 bits.
+
+    Args:
+        partials: those of a function that finished them with null.
+    """
+    return any(isinstance(partial, str) for partial in partials)  # exact sums alone, and only beyond 64 bits
 
 
 def accepts(function: AggregateFunction, column: DataType) -> bool:

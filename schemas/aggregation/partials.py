@@ -20,14 +20,21 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from math import copysign, isnan
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from schemas.aggregation import exact_sum
 from schemas.types import INT64_MAX, INT64_MIN
 
 
 class PartialKind(Protocol):
-    """How rows become one kind of partial, and how partials merge."""
+    """How rows become one kind of partial, and how partials merge.
+
+    ``kept``: how many of the column's values a partial keeps at most; 0 where it keeps a result of fixed size.
+    """
+
+    @property
+    def kept(self) -> int:
+        """See above."""
 
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         """Returns the partial of some rows.
@@ -45,6 +52,8 @@ class PartialKind(Protocol):
 class Count:
     """Counts values that are not null."""
 
+    kept: ClassVar[int] = 0
+
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
         return len(values) - values.count(None)
@@ -57,6 +66,8 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class IntSum:
     """Adds integers exactly."""
+
+    kept: ClassVar[int] = 0
 
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
@@ -74,6 +85,8 @@ class IntSum:
 @dataclass(frozen=True, slots=True)
 class FloatSum:
     """Adds floats exactly."""
+
+    kept: ClassVar[int] = 0
 
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
         """See ``PartialKind``."""
@@ -93,6 +106,7 @@ def _rank(value: float) -> tuple[bool, float, float]:
 class Extreme:
     """Keeps the least or the greatest value; ``choose`` is ``min`` or ``max``."""
 
+    kept: ClassVar[int] = 1
     choose: Callable[..., Any]
     floats: bool
 
@@ -122,6 +136,11 @@ class Last:
     """Keeps the values of the ``n`` newest rows whose value is not null."""
 
     n: int
+
+    @property
+    def kept(self) -> int:
+        """See ``PartialKind``."""
+        return self.n
 
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         """See ``PartialKind``."""

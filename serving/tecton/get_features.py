@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from access.authentication import Authenticator, Principal
 from access.roles import Action
 from infra.logs import get_logger
-from infra.metrics import HTTP_REQUESTS, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
+from infra.metrics import HTTP_REQUESTS, OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
 from infra.request_body import Arrivals, read_body
 from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
 from serving.metering import Meter
@@ -66,6 +66,13 @@ class TectonService:
         for age, answer in zip(self._ages, answers, strict=True):
             if answer.watermark is not None:
                 age.observe((now - answer.watermark) / _MICROSECONDS)
+
+    def count_out_of_range(self, answers: Iterable[Answer]) -> None:
+        """Counts the sums that are null only because they do not fit in 64 bits."""
+        for read, answer in zip(self.plan.views, answers, strict=True):
+            for position in answer.values.out_of_range:
+                feature = read.view.features[position].name
+                OUT_OF_RANGE_VALUES.labels(self.plan.workspace, read.view.key, feature).inc()
 
 
 class GetFeatures:
@@ -150,6 +157,7 @@ class GetFeatures:
         opener = open_partition if meter is None else meter.opener(open_partition)
         answers = service.plan.read(opener, join_keys, now, request.edge)
         service.observe_ages(answers, now)
+        service.count_out_of_range(answers)
         slo = None if meter is None else slo_info(meter, perf_counter() - started)
         return service.responses.encode(request, answers, slo)
 

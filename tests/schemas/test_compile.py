@@ -100,6 +100,7 @@ def test_features_of_different_windows_never_get_one_name() -> None:
     assert named(plan) == ["x_sum_1us_continuous", "x_sum_2us_continuous"]
 
 
+NUMBERS = ", ".join(f'Field("k{number}", Int64)' for number in range(120))
 OTHER = 'Entity(name="e", join_keys=[Field("{}", {})])'
 
 UNKNOWN = (
@@ -131,6 +132,12 @@ def aggregate(text: str, **options: str) -> str:
         (
             view().replace("[user]", f"[{OTHER.format('id', 'Int64')}]"),
             f"join key 'id' of entity 'e' {UNKNOWN.format('id', 'Int64')}",
+        ),
+        (
+            view(options=f", schema=[{NUMBERS}, Field('x', Float64)]").replace(
+                "[user]", f'[user, Entity(name="numbers", join_keys=[{NUMBERS}])]'
+            ),
+            "its 121 join keys take at least 1,083 bytes in each row, at most 1,024 are stored; use fewer",
         ),
         (
             view().replace("[user]", f"[{OTHER.format('user', 'Int64')}]"),

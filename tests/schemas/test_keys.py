@@ -1,9 +1,12 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.keys import (
     JoinKey,
+    LongKeyError,
     encode_join_keys,
     meta_key,
     murmur2,
@@ -14,6 +17,7 @@ from schemas.keys import (
     time_of,
     time_suffix,
 )
+from schemas.limits import MAX_JOIN_KEY_BYTES
 from tests.histories import examples
 
 PARTS = st.one_of(
@@ -33,9 +37,9 @@ def rank(part: JoinKey) -> tuple[int, int, bytes]:
 
 @given(st.integers(1, 3).flatmap(lambda count: st.lists(st.lists(PARTS, min_size=count, max_size=count), min_size=2)))
 @examples(200)
-def test_encoded_keys_are_prefix_free_and_sort_as_their_values(keys: list[list[JoinKey]]) -> None:
-    for one in keys:
-        for other in keys:
+def test_encoded_keys_are_prefix_free_and_sort_as_their_values(lists: list[list[JoinKey]]) -> None:
+    for one in lists:
+        for other in lists:
             a, b = encode_join_keys(one), encode_join_keys(other)
             assert b.startswith(a) == (one == other)
             assert (a < b) == ([rank(part) for part in one] < [rank(part) for part in other])
@@ -83,3 +87,23 @@ def test_murmur2_is_kafkas(text: bytes, expected: int) -> None:
 def test_partition_is_that_of_kafkas_default_partitioner(key: bytes, partitions: int) -> None:
     signed = murmur2(key) - (2**32 if murmur2(key) >= 2**31 else 0)
     assert partition_of(key, partitions) == (signed & 0x7FFFFFFF) % partitions
+
+
+def test_join_keys_have_a_limit_in_bytes_and_what_is_longer_is_told_with_its_longest_value() -> None:
+    assert len(encode_join_keys(["x" * (MAX_JOIN_KEY_BYTES - 12), 1])) == MAX_JOIN_KEY_BYTES
+    with pytest.raises(LongKeyError) as failure:
+        encode_join_keys([1, "x" * (MAX_JOIN_KEY_BYTES - 11), "short"])
+    assert (failure.value.position, failure.value.size) == (1, MAX_JOIN_KEY_BYTES + 9)
+    with pytest.raises(LongKeyError):
+        encode_join_keys(["\x00" * 600])  # each takes two bytes
+
+
+def test_long_keys_are_not_remembered_so_that_the_cache_has_a_bound_in_bytes() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            partition_of(number.to_bytes(MAX_JOIN_KEY_BYTES, "big"), 4)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000

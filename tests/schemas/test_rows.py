@@ -6,6 +6,7 @@ import pytest
 
 from schemas.errors import RecordError
 from schemas.keys import encode_join_keys
+from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.plan import ViewPlan
 from schemas.rows import compile_row_builder, instant, micros
 from tests.schemas.repositories import view, view_plan
@@ -141,3 +142,13 @@ def test_instants_before_the_epoch() -> None:
     assert micros(datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == -1
     assert instant(-1) == datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
     assert micros(datetime.min.replace(tzinfo=UTC)) == -62_135_596_800_000_000
+
+
+def test_join_keys_that_are_too_long_are_refused_with_the_longest_of_them(plan: ViewPlan) -> None:
+    build = compile_row_builder(plan)
+    assert len(build({**BASE, "user": "x" * 1021})[0]) == MAX_JOIN_KEY_BYTES
+    with pytest.raises(RecordError) as failure:
+        build({**BASE, "user": "x" * 5_000_000})
+    assert failure.value.message == (
+        "view 'totals': column 'user': expected at most 1,024 bytes of join keys, the function returned 5,000,003 bytes"
+    )

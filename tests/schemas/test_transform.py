@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,13 +9,12 @@ import pytest
 from schemas import avro
 from schemas.errors import RecordError
 from schemas.keys import encode_join_keys, partition_of
+from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES
 from schemas.plan import Plan
 from schemas.repository import load_repository
 from schemas.rows import FUNCTION_FAILED, micros
 from schemas.transform import (
     MAX_PROBLEM_CHARACTERS,
-    MAX_ROWS_BYTES,
-    MAX_ROWS_PER_RECORD,
     MAX_UPDATE_BYTES,
     VIEW_FAILED,
     Problem,
@@ -155,7 +155,7 @@ def test_a_view_that_does_not_load_here_fails_every_record_and_stops_no_other_vi
             "return {**record, 'x': 'one'}",
             "view 'totals': column 'x': expected float64, the function returned str 'one'",
         ),
-        ("return [record] * 1001", f"expected at most {MAX_ROWS_PER_RECORD} rows of one record, the function returned"),
+        ("return [record] * 1001", "expected at most 1,000 rows of one record, the function returned 1,001"),
         ("return record['x'] / 0", "ZeroDivisionError: float division by zero"),
     ],
 )
@@ -213,8 +213,19 @@ def test_rows_too_large_for_a_message_are_refused() -> None:
     transform = transform_of(text)
     tags = ["x" * 1000] * (MAX_ROWS_BYTES // 900 // 1000 + 1)
     (reject,) = transform([source_record(transform, tags=tags)], {}).rejects
-    problem = f"expected at most {MAX_ROWS_BYTES} bytes of rows of one record, the function returned more"
-    assert reject.problems[0].message == problem
+    told = r"expected at most 4,194,304 bytes in the rows of one record, 83\d of the 900 .* returned have 4,19\d,\d{3}"
+    assert re.fullmatch(told, reject.problems[0].message)
+
+
+def test_one_row_may_be_as_large_as_the_largest_source_record_and_no_larger() -> None:
+    text = view(options="", body="return {**record, 'tags': ['x' * int(record['x'])]}")
+    transform = transform_of(text)
+    most = MAX_ROW_BYTES - 100
+    outcome = transform([source_record(transform, x=float(size)) for size in (most, MAX_ROW_BYTES)], {})
+    assert [len(update.rows) for update in updates(outcome)] == [1]
+    (reject,) = outcome.rejects
+    told = "expected at most 1,048,576 bytes in a row, the function returned one of 1,048,6"
+    assert reject.problems[0].message.startswith(told)
 
 
 def test_messages_are_closed_as_they_grow_and_split_no_record() -> None:

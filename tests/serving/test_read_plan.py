@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from schemas.errors import DefinitionError
+from schemas.errors import DefinitionError, RequestError
 from schemas.types import Field, Int64, String
 from serving.read_plan import LeadingEdge, compile_read_plan
 from tests.serving.memory_partition import Partitions, users_of_partition
@@ -133,3 +133,16 @@ def test_attributes_follow_the_clock_whatever_the_edge_of_windows() -> None:
     for edge in LeadingEdge:
         assert plan.read(partitions.open, [HERE], NOON - 1, edge)[1].values.values == [1]
         assert plan.read(partitions.open, [HERE], NOON, edge)[1].values.values == [2]
+
+
+def test_join_keys_too_long_for_any_row_are_refused_by_name_before_anything_is_opened() -> None:
+    views = view_text("by_user", CONTINUOUS) + view_text("by_both", CONTINUOUS, "user, ad")
+    plan = read_plan_of(views + service_text("s", "by_user_V1", "by_both_V1"), "s")
+    partitions = Partitions()
+
+    with pytest.raises(RequestError) as failure:
+        plan.read(partitions.open, [8, "x" * 2000], NOON, LeadingEdge.LATEST_EVENT)
+
+    told = "Join key user_id is too long: the join keys of a view have at most 1024 bytes, these have 2012"
+    assert failure.value.message == told
+    assert partitions.opened == []

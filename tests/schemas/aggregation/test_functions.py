@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from schemas.aggregation.functions import FUNCTIONS, accepts
+from schemas.aggregation.functions import FUNCTIONS, accepts, is_out_of_range
 from schemas.types import Array, Bool, DataType, Float64, Int64, Map, String, Struct, Timestamp
 
 SCALARS = (Int64, Float64, String, Bool, Timestamp)
@@ -47,7 +47,9 @@ def test_output_types(name: str, column: DataType, n: int | None, expected: Data
     [
         ("count", String, ["a", None, "b"], 2),
         ("sum", Int64, [1, None, 2], 3),
-        ("sum", Int64, [2**63 - 1, 1], 2**63),
+        ("sum", Int64, [2**63 - 1, 1, -1], 2**63 - 1),
+        ("sum", Int64, [-(2**63)], -(2**63)),
+        ("mean", Int64, [2**63 - 1, 1], 2.0**62),
         ("sum", Float64, [0.1] * 10, 1.0),
         ("mean", Int64, [1, 2], 1.5),
         ("mean", Float64, [1.0, 2.0, None], 1.5),
@@ -60,6 +62,26 @@ def test_values(name: str, column: DataType, values: list[Any], expected: Any) -
     value = finished(name, column, values)
     assert value == expected
     assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize("values", [[2**63 - 1, 1], [-(2**63), -1], [2**63 - 1] * 5])
+def test_a_sum_that_does_not_fit_in_64_bits_is_null(values: list[int]) -> None:
+    assert finished("sum", Int64, values) is None
+    partials = [kind.lift(range(len(values)), values) for _, kind in FUNCTIONS["sum"].partials(Int64, None)]
+    assert is_out_of_range(partials)
+
+
+def test_null_of_nothing_but_nulls_is_not_out_of_range() -> None:
+    partials = [kind.lift([1], [None]) for _, kind in FUNCTIONS["sum"].partials(Int64, None)]
+    assert not is_out_of_range(partials)
+
+
+def test_a_sum_comes_back_into_range_with_the_events_that_bring_it_there() -> None:
+    count, total = (kind for _, kind in FUNCTIONS["sum"].partials(Int64, None))
+    beyond = [kind.lift([1, 2], [2**63 - 1, 9]) for kind in (count, total)]
+    back = [kind.lift([3], [-10]) for kind in (count, total)]
+    merged = [kind.merge(pair) for kind, pair in zip((count, total), zip(beyond, back, strict=True), strict=True)]
+    assert FUNCTIONS["sum"].finish(merged, None) == 2**63 - 2
 
 
 def test_last_n_keeps_its_list_even_of_one() -> None:

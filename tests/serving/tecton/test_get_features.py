@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
@@ -455,6 +456,24 @@ def test_a_caller_that_leaves_is_no_longer_in_work(tmp_path: Path) -> None:
             writer.close()
             await writer.wait_closed()
         assert (await get_features(client, key, "s", {"user_id": "ann"})).status_code == 200
+
+    play(tmp_path, scenario)
+
+
+def test_a_sum_that_no_int64_can_hold_is_missing_and_counted(tmp_path: Path) -> None:
+    with Writer(tmp_path, PLAN) as writer:
+        for minutes in (30, 20):
+            at = NOON - minutes * MINUTE
+            writer.write("windows@V1", {"user_id": "ann", "at": at, "clicks": 2**62, "amount": 1.0})
+
+    async def scenario(world: World, client: httpx.AsyncClient) -> None:
+        answer = await get_features(client, world.key(), "s", {"user_id": "ann"}, metadataOptions=ALL_METADATA)
+        metadata = {feature.pop("name"): feature for feature in answer.json()["metadata"]["features"]}
+        served = dict(zip(metadata, answer.json()["result"]["features"], strict=True))
+        assert (served["windows.clicks_sum_1h_10m"], served["windows.amount_mean_1d_10m"]) == (None, 1.0)
+        assert metadata["windows.clicks_sum_1h_10m"]["status"] == "MISSING_DATA"
+        metrics = (await client.get("/metrics")).text
+        assert re.search(r'headrace_out_of_range_values_total{[^}]*feature="clicks_sum_1h_10m"[^}]*} 1\.0', metrics)
 
     play(tmp_path, scenario)
 
