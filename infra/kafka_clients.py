@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports these without saying so
     AdminClient,
     AlterConfigOpType,
@@ -158,7 +158,7 @@ def admin(bootstrap: str) -> AdminClient:
 
 
 def end_offset(client: AdminClient, topic: str, partition: int, timeout_seconds: float) -> int:
-    """Return the offset that the next record of a partition will get.
+    """Return the offset behind the last record of a partition that can be read: before a transaction that is open.
 
     Raises:
         UnavailableError: Kafka does not answer in time, or does not know the partition (yet).
@@ -181,7 +181,8 @@ def end_offset(client: AdminClient, topic: str, partition: int, timeout_seconds:
 def _end_offset(client: AdminClient, topic: str, partition: int, deadline: float) -> int:
     at = TopicPartition(topic, partition)
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library left it bare
-    asked = client.list_offsets({at: latest}, request_timeout=_left(deadline))
+    committed = IsolationLevel.READ_COMMITTED
+    asked = client.list_offsets({at: latest}, isolation_level=committed, request_timeout=_left(deadline))
     found: ListOffsetsResultInfo = asked[at].result(_left(deadline))
     return found.offset
 

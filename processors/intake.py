@@ -117,6 +117,8 @@ class Intake:
                 "max.poll.interval.ms": OPENING_SECONDS * 1000,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest" if settings.reset_to_earliest else "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,  # tells that nothing is left, where the end itself cannot: see _is_record
                 "queued.max.messages.kbytes": QUEUED_KIB,
                 "fetch.wait.max.ms": 100,
                 "topic.metadata.refresh.interval.ms": 5_000,
@@ -281,6 +283,10 @@ class Intake:
         error = message.error()
         if error is None:
             return True
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            # The end that Kafka tells counts what no consumer sees (markers, aborted and uncommitted records).
+            self._partitions.note_emptied((message.topic() or "", message.partition() or 0), message.offset() or 0)
+            return False
         if error.code() in _LOST:
             raise StorageError(
                 f"{message.topic()} partition {message.partition()}: Kafka no longer holds the next record to process; "
@@ -319,6 +325,10 @@ class Intake:
         for where in self._partitions.owners:
             with suppress(KafkaException):
                 self._partitions.note_end(where, self._consumer.get_watermark_offsets(_at(where), cached=True)[1])
+        with suppress(KafkaException):
+            for at in self._consumer.position([_at(where) for where in self._partitions.owners]):
+                if at.offset >= 0:
+                    self._partitions.note_passed((at.topic, at.partition), at.offset)
         for (topic, partition), lag in self._partitions.lag().items():
             CONSUMER_LAG.labels(topic, str(partition)).set(lag)
         self._commit(asynchronous=True)

@@ -43,7 +43,10 @@ class Partitions:
         self._loop = loop
         self._make_owner = make_owner
         self._reset_to_earliest = reset_to_earliest
+        self._taken: dict[Where, int] = {}  # where reading began
         self._received: dict[Where, int] = {}  # the offset after the last record that was received
+        self._passed: dict[Where, int] = {}  # how far the client has read, markers of transactions included
+        self._emptied: dict[Where, int] = {}  # where Kafka had nothing more to read
         self._ends: dict[Where, int] = {}  # of the partition, as Kafka told
         self._committed: dict[Where, int] = {}
 
@@ -71,7 +74,7 @@ class Partitions:
         owner.next_offset = earliest if checked is None else checked
         if start is not None and start < owner.next_offset:
             _log.warning("records expired in Kafka unread", partition=where, first=start, next=owner.next_offset)
-        self._received[where] = owner.next_offset
+        self._taken[where] = self._received[where] = owner.next_offset
         self.owners[where] = owner
         return owner.next_offset
 
@@ -83,7 +86,7 @@ class Partitions:
         """
         gone = [self.owners.pop(where) for where in partitions if where in self.owners]
         for where in partitions:
-            for known in (self._received, self._ends, self._committed):
+            for known in (self._taken, self._received, self._passed, self._emptied, self._ends, self._committed):
                 known.pop(where, None)
 
         async def fence() -> None:
@@ -119,25 +122,48 @@ class Partitions:
         return owner
 
     def note_end(self, where: Where, end: int) -> None:
-        """Notes the offset that a partition's next record will get."""
+        """Notes the offset that a partition's next message will get; not all before it need be records to read."""
         self._ends[where] = end
 
+    def note_passed(self, where: Where, offset: int) -> None:
+        """Notes how far the client has read: past records that were received, and past what no consumer ever sees.
+
+        Such are the markers with which transactions end, aborted records, and gaps of compaction.
+        """
+        self._passed[where] = offset
+
+    def note_emptied(self, where: Where, offset: int) -> None:
+        """Notes that Kafka had nothing more to read at an offset: the end, or a transaction that is still open."""
+        self._passed[where] = self._emptied[where] = offset
+
     def lag(self) -> dict[Where, int]:
-        """Returns how many records each owned partition is behind, as far as is known here."""
+        """Returns how far each owned partition is behind what it could have processed, as far as is known here.
+
+        In offsets: at least the records that wait, and 0 only if none does.
+        """
         return {
-            where: max(
-                0, self._ends.get(where, 0) - owner.next_offset, self._received.get(where, 0) - owner.next_offset
-            )
+            where: max(0, self._received.get(where, 0) - owner.next_offset) + self._unread(where)
             for where, owner in list(self.owners.items())
         }
 
+    def _unread(self, where: Where) -> int:
+        position = max(self._passed.get(where, 0), self._received.get(where, 0))
+        return 0 if self._emptied.get(where) == position else max(0, self._ends.get(where, 0) - position)
+
     def to_commit(self) -> dict[Where, int]:
-        """Returns the group offsets that have changed since they were returned last."""
+        """Returns the group offsets that have changed since they were returned last.
+
+        Once all that was received is done, that is how far the client has read: a group whose offset stood before the
+        marker of a transaction would look behind for ever.
+        """
         changed = {}
         for where, owner in self.owners.items():
-            offset = owner.committable
-            if offset is not None and self._committed.get(where) != offset:
-                changed[where] = self._committed[where] = offset
+            done = owner.committable
+            passed = self._passed.get(where, 0)
+            if passed > self._received[where] == (self._taken[where] if done is None else done):
+                done = passed
+            if done is not None and self._committed.get(where) != done:
+                changed[where] = self._committed[where] = done
         return changed
 
     def not_committed(self, partitions: Sequence[Where]) -> None:

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 
-from infra.kafka_clients import TopicSpec, ensure_topics, producer
+from infra.kafka_clients import TopicSpec, admin, ensure_topics, producer
 from infra.ports import LOOPBACK, free_port
 from processors.batches import Batch
 from processors.intake import PERMITS, Intake, IntakeSettings
@@ -73,6 +74,17 @@ class World:
     def seen(self) -> dict[int, list[int]]:
         return {partition: owner.seen for partition, owner in self.owners.items()}
 
+    @property
+    def group(self) -> str:
+        return f"group-{self.topic}"
+
+    def committed(self) -> dict[int, int]:
+        """The group's offsets by partition."""
+        asked = ConsumerGroupTopicPartitions(self.group)
+        client = admin(self.bootstrap)  # held until it has answered: one that goes away never does
+        found = client.list_consumer_group_offsets([asked])[self.group].result(SECONDS)
+        return {at.partition: at.offset for at in found.topic_partitions}
+
     def produce(self, partition: int, count: int) -> None:
         client = producer(self.bootstrap)
         for _ in range(count):
@@ -82,7 +94,7 @@ class World:
 
 @asynccontextmanager
 async def intake(world: World, *, reset: bool = True) -> AsyncIterator[Intake]:
-    settings = IntakeSettings(world.bootstrap, f"group-{world.topic}", 10, reset_to_earliest=reset, gather_seconds=0.0)
+    settings = IntakeSettings(world.bootstrap, world.group, 10, reset_to_earliest=reset, gather_seconds=0.0)
     made = Intake(
         settings,
         topics=lambda: list(world.topics),
@@ -123,6 +135,42 @@ def test_batches_come_in_order_and_the_next_goes_on_where_the_group_stands(world
     assert world.log.count("committed None") == 3  # partition 1 has none the second time either
     assert world.log.count("committed 25") == 1
     assert [entry for entry in world.log if entry.startswith("close")] == ["close 0 fenced", "close 1 fenced"] * 2
+
+
+def test_transactions_leave_no_lag_and_what_is_not_committed_is_never_seen(world: World, unique: str) -> None:
+    client = Producer({"bootstrap.servers": world.bootstrap, "transactional.id": unique, "log_level": 0})
+    client.init_transactions(SECONDS)
+
+    def begin(partition: int, count: int) -> None:
+        client.begin_transaction()
+        for _ in range(count):
+            client.produce(world.topic, b"x", partition=partition)
+        assert client.flush(SECONDS) == 0
+
+    async def run() -> None:
+        async with intake(world) as made:
+            begin(0, 3)
+            client.commit_transaction(SECONDS)
+            begin(1, 2)
+            client.abort_transaction(SECONDS)
+            # The markers are passed, and nobody waits for what comes after them.
+            await until(lambda: world.committed() == {0: 4, 1: 3})
+            assert made.progress() == {(world.topic, 0): (3, 0), (world.topic, 1): (0, 0)}
+            begin(0, 5)
+            world.produce(1, 1)
+            await until(lambda: world.committed() == {0: 4, 1: 4})
+            assert made.progress() == {(world.topic, 0): (3, 0), (world.topic, 1): (4, 0)}
+            client.abort_transaction(SECONDS)
+            await until(lambda: world.committed() == {0: 10, 1: 4})
+            assert world.seen() == {0: [0, 1, 2], 1: [3]}
+        async with intake(world) as again:
+            await until(lambda: len(again.progress()) == 2)
+            world.produce(0, 1)
+            await until(lambda: world.committed() == {0: 11, 1: 4})
+            assert again.progress() == {(world.topic, 0): (11, 0), (world.topic, 1): (4, 0)}
+
+    asyncio.run(run())
+    assert world.failures == []
 
 
 def test_a_process_without_partitions_is_ready_and_takes_over_when_the_other_leaves(world: World) -> None:

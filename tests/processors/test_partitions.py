@@ -95,6 +95,53 @@ def test_messages_pass_in_order_and_never_twice(loop: asyncio.AbstractEventLoop)
         held.receive(WHERE, messages(11))
 
 
+def test_what_no_consumer_sees_is_no_lag(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=7)
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 20))
+    held.receive(WHERE, messages(7, 8))
+    held.note_end(WHERE, 10)  # the marker of the records' transaction is at 9
+    assert held.lag() == {WHERE: 3}
+    owner.next_offset = 9
+    assert held.lag() == {WHERE: 1}
+    held.note_passed(WHERE, 10)
+    assert held.lag() == {WHERE: 0}
+
+
+def test_an_open_transaction_is_no_lag_until_more_can_be_read(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=7)
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 7))
+    held.note_emptied(WHERE, 7)
+    held.note_end(WHERE, 12)
+    assert held.lag() == {WHERE: 0}
+    held.receive(WHERE, messages(7))
+    assert held.lag() == {WHERE: 5}
+
+
+def test_a_record_that_waits_is_lag_wherever_the_client_has_read_to(loop: asyncio.AbstractEventLoop) -> None:
+    held = owned(loop, Counting(start=7))
+    held.take(WHERE, None, lambda: (0, 7))
+    held.receive(WHERE, messages(7))
+    held.note_emptied(WHERE, 8)
+    held.note_end(WHERE, 8)
+    assert held.lag() == {WHERE: 1}
+
+
+def test_a_group_passes_markers_once_all_before_them_is_done(loop: asyncio.AbstractEventLoop) -> None:
+    owner = Counting(start=7)
+    held = owned(loop, owner)
+    held.take(WHERE, None, lambda: (0, 20))
+    held.note_passed(WHERE, 9)  # nothing but markers so far
+    assert held.to_commit() == {WHERE: 9}
+    held.receive(WHERE, messages(9, 10))
+    held.note_passed(WHERE, 12)
+    owner.committable = 10
+    assert held.to_commit() == {WHERE: 10}
+    owner.committable = 11
+    assert held.to_commit() == {WHERE: 12}
+
+
 def test_a_released_owner_is_fenced_before_it_is_closed(loop: asyncio.AbstractEventLoop) -> None:
     owner = Counting(start=0)
     held = owned(loop, owner)
