@@ -105,7 +105,7 @@ def producer(
     bootstrap: str,
     *,
     linger_ms: float = 1.0,
-    delivery_timeout_seconds: float = 30.0,
+    delivery_timeout_seconds: float | None = 30.0,
     max_queued_messages: int = 100_000,
     max_queued_kib: int = 65_536,
 ) -> Producer:
@@ -114,7 +114,8 @@ def producer(
     Args:
         bootstrap: ``HOST:PORT``, several joined by commas.
         linger_ms: how long a record may wait for company.
-        delivery_timeout_seconds: after this a record that Kafka has not confirmed is reported as failed.
+        delivery_timeout_seconds: after this a record that Kafka has not confirmed is reported as failed; None tries for
+            ever.
         max_queued_messages: bound of the local queue; beyond it ``produce`` raises ``BufferError``.
         max_queued_kib: the same bound in KiB.
     """
@@ -124,7 +125,7 @@ def producer(
         "partitioner": "murmur2_random",
         "linger.ms": linger_ms,
         "message.max.bytes": MAX_MESSAGE_BYTES,
-        "message.timeout.ms": round(delivery_timeout_seconds * 1000),
+        "message.timeout.ms": round((delivery_timeout_seconds or 0) * 1000),  # 0 is for ever
         "queue.buffering.max.messages": max_queued_messages,
         "queue.buffering.max.kbytes": max_queued_kib,
     }

@@ -27,7 +27,7 @@ from processors.intake import Intake, IntakeSettings
 from processors.materialize_partition import MaterializePartition, MaterializeParts
 from processors.outbox import Outbox
 from processors.transform_partition import TransformPartition, TransformParts
-from processors.watchdog import Watchdog
+from processors.watchdog import Progress, Watchdog
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.plan import Plan
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
@@ -74,13 +74,20 @@ async def run_processor(settings: Settings) -> int:
     starting = {"startup": "starting"}
     registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
     definitions = DefinitionsFollower(settings.bootstrap)
-    watchdog = Watchdog(
-        lambda: {where: how for intake in intakes.values() for where, how in intake.progress().items()},
-        settings.watchdog_seconds,
-    )
+    outboxes: list[Outbox] = []  # one, once Kafka has answered
+
+    def undelivered() -> str | None:
+        return next((outbox.problem for outbox in outboxes), None)
+
+    def progress() -> Progress:
+        if undelivered():
+            return {}  # nothing can move while Kafka takes nothing: an outage, and no reason to end
+        return {where: how for intake in intakes.values() for where, how in intake.progress().items()}
+
+    watchdog = Watchdog(progress, settings.watchdog_seconds)
 
     def readiness() -> dict[str, str]:
-        reasons = {"registry": registry.failure, "progress": watchdog.problem}
+        reasons = {"registry": registry.failure, "progress": watchdog.problem, "deliveries": undelivered()}
         reasons["definitions"] = definitions.failure or definitions.unreadable(settings.workspace)
         reasons |= {name: intake.problem for name, intake in intakes.items()}
         return starting | {name: reason for name, reason in reasons.items() if reason}
@@ -98,15 +105,23 @@ async def run_processor(settings: Settings) -> int:
             follower.start()
             stack.push_async_callback(asyncio.to_thread, follower.stop)
         await _until_kafka_answers(settings, definitions, starting)
-        client = producer(settings.bootstrap)
+        client = producer(settings.bootstrap, delivery_timeout_seconds=None)
         await asyncio.to_thread(warm, client, DEFINITIONS_TOPIC)
         outbox = Outbox(client, ending.fail)
         outbox.start()
+        outboxes.append(outbox)
         stack.push_async_callback(asyncio.to_thread, outbox.stop)
         app = make_app()
         disk = LocalDisk(settings.data)
-        isolation_seconds = settings.watchdog_seconds * ISOLATION_SHARE
-        transform = TransformParts(settings.data, disk, definitions, registry, outbox, isolation_seconds, installation)
+        transform = TransformParts(
+            settings.data,
+            disk,
+            definitions,
+            registry,
+            outbox,
+            settings.watchdog_seconds * ISOLATION_SHARE,
+            installation,
+        )
         materialize = MaterializeParts(
             settings.data, disk, definitions, DatabaseResources.of_sizes(), outbox, installation
         )

@@ -36,6 +36,7 @@ HEARTBEAT_SECONDS: Final = 1
 OPENING_SECONDS: Final = 1_800  # that taking partitions over may last: state may have to be rebuilt from a long log
 PERMITS: Final = 4  # batches on their way per process and stage
 POLL_SECONDS: Final = 0.1
+PERMIT_SECONDS: Final = 1.0  # for a permit before reading pauses, which has what was fetched fetched again
 TICK_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 0.5
@@ -104,6 +105,7 @@ class Intake:
         self._doubt: str | None = None  # what the client has complained of since Kafka last answered
         self._outage: str | None = None
         self._waiting: str | None = "not in the consumer group yet"
+        self._holding = False  # whether partitions are paused
         self._raised: BaseException | None = None
         self._next_tick = 0.0
         self._consumer = Consumer(
@@ -230,6 +232,8 @@ class Intake:
             start = self._partitions.take((at.topic, at.partition), committed, lambda at=at: self._bounds(at))  # type: ignore[misc] # mypy does not infer defaults of lambdas
             starts.append(TopicPartition(at.topic, at.partition, OFFSET_END if start is None else start))
         consumer.incremental_assign(starts)
+        if self._holding:
+            consumer.pause(starts)
         self._waiting = None
         _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
 
@@ -300,12 +304,32 @@ class Intake:
         return False
 
     def _dispatch(self, owner: Owner, messages: list[Message]) -> None:
-        while not self._permits.acquire(timeout=POLL_SECONDS):
-            if self._quit.is_set():
-                return
+        if not self._permits.acquire(timeout=PERMIT_SECONDS) and not self._wait_for_permit():
+            return
         with self._idle:
             self._in_work += 1
         asyncio.run_coroutine_threadsafe(self._send(Batch(owner, messages, self._done)), self._loop)
+
+    def _wait_for_permit(self) -> bool:
+        """Waits, without reading, as long as all batches are in work; returns False if the intake is to end.
+
+        Meanwhile the client is still polled: it asks for that, to hear of partitions that move and of Kafka being away.
+        """
+        self._holding = True
+        self._consumer.pause(self._consumer.assignment())
+        try:
+            while not self._permits.acquire(blocking=False):
+                if self._quit.is_set() or self._raised is not None:
+                    return False
+                message = self._consumer.poll(POLL_SECONDS)
+                if message is not None and self._is_record(message):
+                    raise UnavailableError(f"{message.topic()}: a record came from a partition that is paused")
+                if self._doubt is not None:
+                    self._probe()
+            return True
+        finally:
+            self._holding = False
+            self._consumer.resume(self._consumer.assignment())
 
     def _done(self) -> None:
         self._permits.release()

@@ -1,11 +1,14 @@
 """Sending with checked delivery: the one place through which processors produce.
 
-Invariant: ``done`` is called once all of a batch's messages are in Kafka, never before; a message that Kafka did not
-take ends the process, so its batch is processed again.
+Invariant: ``done`` is called once all of a batch's messages are in Kafka, never before; a message that Kafka refuses
+ends the process, so its batch is processed again. A Kafka that is away refuses nothing: messages wait for it, however
+long, and ``problem`` says so meanwhile. What waits is bounded, as the batches that are on their way are.
 """
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +19,7 @@ from schemas.errors import UnavailableError
 
 POLL_SECONDS: Final = 0.05
 FULL_QUEUE_SECONDS: Final = 0.01
+LATE_SECONDS: Final = 5.0  # without a confirmation, that are worth telling
 FLUSH_SECONDS: Final = 2.0  # what is not delivered by then is sent again by whoever goes on
 
 
@@ -23,6 +27,7 @@ class _Pending:
     """Counts a batch's deliveries; ``done`` runs in the thread that sees the last one."""
 
     def __init__(self, count: int, done: Callable[[], None]) -> None:
+        self.since = time.monotonic()
         self._left = count
         self._done = done
         self._lock = threading.Lock()
@@ -39,15 +44,24 @@ class Outbox:
     """Produces batches and reports when they are delivered.
 
     Args:
-        producer: an idempotent producer that is nobody else's.
+        producer: an idempotent producer that is nobody else's, and whose records never time out.
         fail: called, from the outbox's thread, with what ends the process.
     """
 
     def __init__(self, producer: Producer, fail: Callable[[BaseException], None]) -> None:
         self._producer = producer
         self._fail = fail
+        self._unconfirmed: dict[int, _Pending] = {}  # by age
+        self._batches = itertools.count()
         self._quit = threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """What Kafka has not confirmed for too long, or None; from any thread."""
+        oldest = next(iter(list(self._unconfirmed.values())), None)
+        waited = 0.0 if oldest is None else time.monotonic() - oldest.since
+        return f"Kafka has not confirmed messages for {waited:.0f} s" if waited >= LATE_SECONDS else None
 
     def start(self) -> None:
         """Begins to serve delivery reports."""
@@ -70,7 +84,13 @@ class Outbox:
         if not messages:
             done()
             return
-        pending = _Pending(len(messages), done)
+        number = next(self._batches)
+
+        def confirmed() -> None:
+            del self._unconfirmed[number]
+            done()
+
+        pending = self._unconfirmed[number] = _Pending(len(messages), confirmed)
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:

@@ -3,6 +3,7 @@
 import signal
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -77,6 +78,29 @@ def test_kafka_may_be_away_at_the_start_and_in_the_middle(kafka: LocalKafka, uni
     finally:
         code = running.stop()  # within its time, though nothing can be committed
     assert code == ExitCode.OK
+
+
+def test_kafka_that_goes_away_in_the_middle_of_work_is_an_outage_that_ends_by_itself(
+    kafka: LocalKafka, unique: str, tmp_path: Path
+) -> None:
+    kafka.start()
+    site = Site(kafka.bootstrap, unique, tmp_path)
+    site.apply(spending("__import__('time').sleep(0.001)\n    return record"))
+    amounts = range(4_000)
+    site.produce(*(event("ann", amount) for amount in amounts))
+    patience = 3.0
+    with processor_process(site, watchdog_seconds=patience) as running:
+        running.wait_ready()
+        wait_until(lambda: bool(site.counted("ann")))
+        kafka.kill()
+        wait_until(lambda: "deliveries" in (running.reasons() or {}))
+        longer = time.monotonic() + 2 * patience
+        wait_until(lambda: running.has_ended() or time.monotonic() > longer)
+        assert not running.has_ended(), running.log
+        kafka.start()
+        running.wait_ready()
+        site.waits_for({"ann": (len(amounts), sum(amounts))})
+        assert running.stop() == ExitCode.OK, running.log
 
 
 def test_a_stop_under_load_ends_in_time_with_0_and_loses_nothing(site: Site) -> None:

@@ -206,6 +206,28 @@ def test_no_more_batches_are_on_their_way_than_there_are_permits(world: World) -
     asyncio.run(run())
 
 
+def test_partitions_move_while_all_batches_are_in_work_and_nothing_is_lost(world: World) -> None:
+    world.holds = True
+    other = World(world.bootstrap, world.topic, world.topics)
+
+    async def run() -> None:
+        async with intake(world):
+            await until(lambda: len(world.owners) == 2)
+            world.produce(0, 100)
+            world.produce(1, 100)
+            await until(lambda: len(world.held) == PERMITS)
+            async with intake(other):
+                await until(lambda: len(other.owners) == 1)  # the first one still takes part in rebalancing
+                world.holds = False
+                for batch in world.held:
+                    await world.send(batch)
+                everything = {partition: list(range(100)) for partition in range(2)}
+                await until(lambda: world.seen() | other.seen() == everything)
+
+    asyncio.run(run())
+    assert [*world.failures, *other.failures] == []
+
+
 def test_a_partition_that_nobody_wants_is_left_alone(world: World) -> None:
     world.refuses = frozenset({1})
 

@@ -8,6 +8,7 @@ from confluent_kafka import Producer
 
 from infra.kafka_clients import TopicSpec, ensure_topics, producer
 from infra.ports import LOOPBACK, free_port
+from processors import outbox as outbox_module
 from processors.messages import OutMessage
 from processors.outbox import Outbox
 from schemas.errors import UnavailableError
@@ -34,6 +35,7 @@ def test_done_is_called_once_all_is_in_kafka(bootstrap: str, unique: str) -> Non
     with started(producer(bootstrap), failures) as outbox:
         asyncio.run(outbox.send([message(unique, b"a", 0), message(unique, b"b", 1)], done.release))
         assert done.acquire(timeout=30)
+        assert outbox.problem is None
         found = [each for partition in range(2) for each in everything(bootstrap, unique, partition)]
     assert [(each.key(), each.value(), each.headers()) for each in found] == [
         (b"key", b"a", [("name", b"header")]),
@@ -59,6 +61,17 @@ def test_what_kafka_does_not_take_fails_and_is_never_done() -> None:
     assert isinstance(failures[0], UnavailableError)
     assert "Kafka did not take a message for topic" in str(failures[0])
     assert done == []
+
+
+def test_messages_wait_for_a_kafka_that_is_away_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "LATE_SECONDS", 0.2)
+    away = producer(f"{LOOPBACK}:{free_port()}", delivery_timeout_seconds=None)
+    failures: list[BaseException] = []
+    with started(away, failures) as outbox:
+        assert outbox.problem is None
+        asyncio.run(outbox.send([message("topic", b"a")], lambda: None))
+        wait_until(lambda: "not confirmed" in (outbox.problem or ""))
+    assert failures == []
 
 
 def test_a_message_that_the_producer_refuses_is_told() -> None:
