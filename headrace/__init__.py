@@ -3,8 +3,19 @@
 Everything a user needs to define features is here, and nothing else; the command line is ``headrace``.
 """
 
-from schemas.definitions import Aggregate, Entity, FeatureService, StreamFeatureView, StreamSource, stream_feature_view
-from schemas.types import Array, Bool, Field, Float64, Int64, Map, String, Struct, Timestamp
+from headrace.own_packages import refuse_shadows
+
+refuse_shadows()  # before the first import of a package that may be somebody else's
+
+from schemas.definitions import (  # noqa: E402 - as above
+    Aggregate,
+    Entity,
+    FeatureService,
+    StreamFeatureView,
+    StreamSource,
+    stream_feature_view,
+)
+from schemas.types import Array, Bool, Field, Float64, Int64, Map, String, Struct, Timestamp  # noqa: E402 - as above
 
 __all__ = [
     "Aggregate",

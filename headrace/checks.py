@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from confluent_kafka import KafkaException
 
 from access.database import DATABASE_FILE
 from access.store import AccessStore
+from headrace.own_packages import HOME, OWN, shadows
 from infra.http_server import bind, reachable_host
 from infra.installation import known_installation
 from infra.java import OLDEST_JAVA, find_java, java_version
@@ -26,6 +28,8 @@ from infra.kafka_jars import cache_folder, read_lock
 from infra.settings import Settings, flag_name
 from schemas.errors import NotInstalledError, SettingsError, StorageError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
+
+DISTRIBUTION: Final = "headrace"
 
 OLDEST_PYTHON: Final = (3, 11)
 
@@ -65,6 +69,7 @@ class Finding:
 def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Run all checks, in the order in which a start needs what they look at."""
     yield check_python(sys.version_info[:3])
+    yield check_packages(shadows() | claims())
     yield check_java(environ)
     yield check_jars(cache_folder(environ))
     yield check_data_folder(settings.data)
@@ -82,6 +87,30 @@ def check_python(version: tuple[int, ...]) -> Finding:
     if version < OLDEST_PYTHON:
         return Finding("python", Outcome.FAIL, text, "use Python {}.{} or newer".format(*OLDEST_PYTHON))
     return Finding("python", Outcome.OK, text)
+
+
+def check_packages(others: Mapping[str, str]) -> Finding:
+    """Check that nobody else's package stands where one of ours should.
+
+    Args:
+        others: who or what does, by the name of our package.
+    """
+    if others:
+        found = ", ".join(f"{name} ({other})" for name, other in sorted(others.items()))
+        remedy = "install Headrace into an environment of its own, and rename what is yours"
+        return Finding("packages", Outcome.FAIL, f"not Headrace's own: {found}", remedy)
+    return Finding("packages", Outcome.OK, f"all from {HOME}")
+
+
+def claims() -> dict[str, str]:
+    """Return, by name, who else installs files into a package of ours."""
+    return {
+        file.parts[0]: each.name
+        for each in distributions()
+        if each.name != DISTRIBUTION
+        for file in each.files or ()
+        if file.parts[0] in OWN
+    }
 
 
 def check_java(environ: Mapping[str, str]) -> Finding:
