@@ -8,7 +8,6 @@ Protocol: MessagePack on stdin (plan as JSON, plan number, source, record, write
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from infra.memory_limit import limit_memory
 from infra.parent_death import PYTHON, tied_to_parent
 from processors.view_functions import load_functions
 from schemas import avro
@@ -96,7 +96,7 @@ def _run(task: Task) -> Result:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    limit_memory(MEMORY_LIMIT_BYTES)
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what user code prints must not mix with the answer
         answers.write(msgspec.msgpack.encode(_run(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task))))
