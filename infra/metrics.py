@@ -54,3 +54,8 @@ OFFLINE_LOG_BEGINS: Final = Gauge(
     "First offset of an updates partition that its offline log holds; above 0, records before it are missing.",
     ["workspace", "partition"],
 )
+CLOCK_STEP_HELD_SECONDS: Final = Gauge(
+    "headrace_clock_step_held_seconds",
+    "By how much the host's clock is ahead of the one that retention follows; 0 unless a step is held.",
+    ["workspace", "partition"],
+)

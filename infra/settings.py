@@ -43,6 +43,7 @@ FOLDER = Kind(Annotated[str, msgspec.Meta(min_length=1)], "a path")
 PORT = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "a port from 0 to 65535, where 0 picks a free one")
 COUNT = Kind(Annotated[int, msgspec.Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
 SECONDS = Kind(Annotated[float, msgspec.Meta(gt=0, le=86_400)], "a number of seconds above 0, at most 86400")
+HOURS = Kind(Annotated[float, msgspec.Meta(ge=0, le=8_760)], "a number of hours from 0 to 8760")
 HOST = Kind(Annotated[str, msgspec.Meta(pattern=r"^[^\s/]+$")], "a host name or address")
 BROKERS = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,[^\s,/]+:[0-9]{1,5})*$")],
@@ -107,6 +108,14 @@ class Settings:
         default=60.0,
         metadata=_about(
             SECONDS, "How long a partition may stand still while its lag grows before its processor stops."
+        ),
+    )
+    clock_hold_hours: float = field(
+        default=24.0,
+        metadata=_about(
+            HOURS,
+            "For how long a host runs before retention follows its clock after a step ahead of more than an hour; 0 "
+            "follows at once, for replays.",
         ),
     )
     log_level: str = field(default="info", metadata=_about(LEVEL, "Least level that is logged."))

@@ -23,6 +23,7 @@ from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics
 from processors.agents import add_agent, make_app, stop_app
+from processors.held_clock import host_clocks
 from processors.intake import Intake, IntakeSettings
 from processors.materialize_partition import MaterializePartition, MaterializeParts
 from processors.outbox import Outbox
@@ -31,6 +32,7 @@ from processors.watchdog import Progress, Watchdog
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.plan import Plan
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
+from schemas.windows import HOUR
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB
@@ -123,7 +125,13 @@ async def run_processor(settings: Settings) -> int:
             installation,
         )
         materialize = MaterializeParts(
-            settings.data, disk, definitions, DatabaseResources.of_sizes(), outbox, installation
+            settings.data,
+            disk,
+            definitions,
+            DatabaseResources.of_sizes(),
+            outbox,
+            installation,
+            host_clocks(round(settings.clock_hold_hours * HOUR)),
         )
 
         def transform_owner(topic: str, partition: int) -> TransformPartition | None:

@@ -18,20 +18,23 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.definitions import DefinitionsFollower
 from infra.disk import Disk
 from infra.logs import get_logger
-from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, OFFLINE_LOG_BEGINS, ROWS
+from infra.metrics import BATCH_SECONDS, CLOCK_STEP_HELD_SECONDS, DEAD_LETTERS, OFFLINE_LOG_BEGINS, ROWS
 from infra.paths import offline_log_folder, state_path, version_path
 from infra.segments import begins_at
 from processors.availability import until_available
 from processors.batches import Batch
+from processors.held_clock import HeldClock
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.offline_log import OfflineLog
 from processors.outbox import Outbox
 from processors.rebuild import rebuild
-from processors.retention import sweep
+from processors.retention import clocks, sweep
 from schemas.errors import CodecError, NewerFormatError, StorageError
+from schemas.keys import CLOCK
 from schemas.plan import Plan
 from schemas.updates import decode_update
+from schemas.windows import SECOND
 
 LOCK_SECONDS: Final = 20.0  # for a former owner to let the folder go
 PLAN_SECONDS: Final = 5.0
@@ -42,7 +45,12 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MaterializeParts:
-    """What all updates partitions of a process share; ``installation``: whose callers are answered."""
+    """What all updates partitions of a process share.
+
+    Attributes:
+        installation: whose callers are answered.
+        make_clock: returns the clock of retention, from what a former one of the same state saved.
+    """
 
     data: Path
     disk: Disk
@@ -50,6 +58,7 @@ class MaterializeParts:
     resources: DatabaseResources
     outbox: Outbox
     installation: str
+    make_clock: Callable[[bytes | None], HeldClock]
 
 
 class MaterializePartition:
@@ -74,6 +83,7 @@ class MaterializePartition:
         self._partition = partition
         self._plan: Plan | None = None
         self._cursor: bytes | None = None
+        self._holding = False
         self._database = PrimaryDatabase.open(
             state_path(parts.data, workspace, partition),
             version_file=version_path(parts.data, workspace, partition),
@@ -97,6 +107,8 @@ class MaterializePartition:
                 self._database.promote()
                 took = round(time.monotonic() - started, 3)
                 _log.info("state built from the offline log", partition=partition, messages=messages, seconds=took)
+            self._clock = parts.make_clock(self._database.get(CLOCK))
+            self._held = CLOCK_STEP_HELD_SECONDS.labels(workspace, str(partition))
         except BaseException:
             self._database.close()
             raise
@@ -120,6 +132,7 @@ class MaterializePartition:
         """See ``processors.batches.Owner``."""
         with suppress(KeyError):
             OFFLINE_LOG_BEGINS.remove(self._workspace, str(self._partition))
+        CLOCK_STEP_HELD_SECONDS.remove(self._workspace, str(self._partition))
         self._database.close()
 
     async def process(self, batch: Batch) -> None:
@@ -183,10 +196,32 @@ class MaterializePartition:
     def _housekeep(self) -> None:
         self._database.check_in_place()
         self._database.heartbeat()
-        if self._plan is None:
-            return
-        views = {view.id: view for view in self._plan.views.values()}
-        now = time.time_ns() // 1_000
-        deletes, self._cursor = sweep(views, self._database, self._cursor, now, SWEEP_KEYS)
-        if deletes:
-            self._database.write([(key, None) for key in deletes])
+        now = self._read_clock()
+        writes: list[tuple[bytes, bytes | None]] = []
+        if (saved := self._clock.to_save()) is not None:
+            writes.append((CLOCK, saved))
+        if self._plan is not None:
+            views = {view.id: view for view in self._plan.views.values()}
+            clock_of = clocks(views, self._database, now)
+            deletes, self._cursor = sweep(views, clock_of, self._database, self._cursor, SWEEP_KEYS)
+            writes += [(key, None) for key in deletes]
+        if writes:
+            self._database.write(writes)
+
+    def _read_clock(self) -> int:
+        reading = self._clock.read()
+        if (reading.ahead > 0) != self._holding:
+            self._holding = reading.ahead > 0
+            where = {"workspace": self._workspace, "partition": self._partition}
+            if self._holding:
+                _log.warning(
+                    "the host's clock stepped ahead, or no processor ran for long: until the host has run on for the "
+                    "hours of clock_hold_hours, retention goes by the time before the step; if the clock is wrong, "
+                    "set it right",
+                    ahead_seconds=reading.ahead // SECOND,
+                    **where,
+                )
+            else:
+                _log.info("retention follows the host's clock again", **where)
+        self._held.set(reading.ahead / SECOND)
+        return reading.held

@@ -101,6 +101,7 @@ def meta_key(name: str) -> bytes:
 
 
 NEXT_OFFSET = meta_key("next_offset")
+CLOCK = meta_key("clock")
 WATERMARKS = meta_key("watermark/")
 
 

@@ -26,7 +26,7 @@ class LeadingEdge(Enum):
 
     WALL_CLOCK = auto()
     LATEST_EVENT = auto()
-    """At the view's watermark, over all partitions."""
+    """At the view's watermark, over all partitions, or at the wall clock where that is earlier."""
 
 
 class Partition(Protocol):
@@ -110,7 +110,9 @@ class ReadPlan:
             view, partition = read.view, opened[numbers[read.key]]
             end: int | None = now
             if at_watermark and view.is_aggregate:
-                end = _greatest(each.watermark(view.id) for each in opened.values())
+                # Retention keeps what windows that end here need, and no more: see ``processors.retention``.
+                latest = _greatest(each.watermark(view.id) for each in opened.values())
+                end = None if latest is None else min(latest, now)
             values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)
             answers.append(Answer(values, partition.watermark(view.id)))
         return answers

@@ -1,6 +1,7 @@
 """Online state in memory: a sorted map that reads as RocksDB does, for tests that need no disk."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from sortedcontainers import SortedDict
 
@@ -29,6 +30,10 @@ class MemoryState:
         """See ``Reader``; of one moment, whatever is written while it is read."""
         keys = list(self.entries.irange(start, end, inclusive=(True, False)))
         return iter([(key, self.entries[key]) for key in keys])
+
+    def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
+        """See ``processors.retention.SweptState``."""
+        return list(islice(self.entries.irange(start, end, inclusive=(True, False)), limit))
 
     def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
         """See ``Reader``."""

@@ -55,15 +55,21 @@ class View:
     ttl: int | None = None
 
 
+def in_time(view: View, events: Iterable[Event]) -> list[Event]:
+    """Returns the view's events that did not arrive too late for its horizon."""
+    own = [event for event in events if event.view == view.id]
+    return [e for e in own if view.horizon is None or e.version[0] * 1000 - e.time <= view.horizon]
+
+
+def watermark(view: View, events: Iterable[Event]) -> int | None:
+    """Returns the greatest event time seen that is not later than its own log time; None if there is none."""
+    return max((e.time for e in in_time(view, events) if e.time <= e.version[0] * 1000), default=None)
+
+
 def winners(view: View, events: Iterable[Event]) -> dict[tuple[tuple[Any, ...], int], Event]:
     """Returns the one event that counts for each identity: of those in time, the one with the highest version."""
     best: dict[tuple[tuple[Any, ...], int], Event] = {}
-    for event in events:
-        if event.view != view.id:
-            continue
-        appended = event.version[0] * 1000
-        if view.horizon is not None and appended - event.time > view.horizon:
-            continue
+    for event in in_time(view, events):
         identity = (event.key, event.time)
         if identity not in best or event.version > best[identity].version:
             best[identity] = event

@@ -18,6 +18,7 @@ from infra.settings import Settings, settings_options
     "partitions",
     "replication",
     "watchdog_seconds",
+    "clock_hold_hours",
     "log_level",
 )
 def command(settings: Settings) -> None:

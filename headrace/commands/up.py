@@ -103,6 +103,7 @@ class System:
     "replication",
     "ack_deadline_seconds",
     "watchdog_seconds",
+    "clock_hold_hours",
     "log_level",
 )
 @click.option(

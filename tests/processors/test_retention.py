@@ -1,13 +1,14 @@
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors.held_clock import MAX_STEP
 from processors.materialize import Message, ViewState, materialize
-from processors.retention import sweep
+from processors.retention import clocks, sweep
 from schemas.keys import row_prefix, tile_prefix, time_of, watermark_key
 from schemas.plan import ViewPlan
 from schemas.windows import DAY
@@ -29,12 +30,16 @@ def fold(views: Sequence[ViewPlan], state: MemoryState, history: History, arriva
     state.write(materialize({v.id: ViewState(v) for v in views}, state, messages, len(messages) + 1).writes)
 
 
-def swept(views: Sequence[ViewPlan], state: MemoryState, now: int, limit: int) -> int:
-    """Sweeps once over everything; returns how many keys went."""
+def swept(views: Sequence[ViewPlan], state: MemoryState, clock: int, limit: int) -> int:
+    """Sweeps once over everything, all views by one clock; returns how many keys went."""
+    return swept_by({view.id: clock for view in views}, views, state, limit)
+
+
+def swept_by(clock_of: Mapping[int, int], views: Sequence[ViewPlan], state: MemoryState, limit: int) -> int:
     plans = {view.id: view for view in views}
     deleted, cursor = 0, None
     while True:
-        deletes, cursor = sweep(plans, state, cursor, now, limit)
+        deletes, cursor = sweep(plans, clock_of, state, cursor, limit)
         state.write([(key, None) for key in deletes])
         deleted += len(deletes)
         if cursor is None:
@@ -55,42 +60,57 @@ def nows(history: History) -> st.SearchStrategy[int]:
     return st.builds(lambda t, a, j: t + a + j, st.sampled_from(times), st.sampled_from(sorted(ages)), jitter)
 
 
+def moved_on(history: History, now: int, views: Sequence[ViewPlan]) -> list[Arrival]:
+    """Returns an event of each of these views at ``now``: their watermarks follow."""
+    key = history.keys[0]
+    return [Arrival(oracle.Event(view.id, key, now, (now // 1000 + 1, 9, 10**6, 0), EMPTY)) for view in views]
+
+
 @given(histories(), st.data(), st.integers(2, 20))
 @examples(100)
-def test_no_read_from_now_on_changes_nor_after_what_arrives_later(
+def test_no_read_that_can_be_asked_for_changes_nor_after_what_arrives_later(
     drawn: History, data: st.DataObject, limit: int
 ) -> None:
     history = impatient(drawn, data.draw(st.sampled_from((0, 1, 60 * SECOND))))
     cut = data.draw(st.integers(0, len(history.arrivals)))
     now = data.draw(nows(history))
+    busy = [view for view in history.views if data.draw(st.booleans())]
+    arrived = [*history.arrivals[:cut], *moved_on(history, now - data.draw(st.sampled_from((0, 1, DAY))), busy)]
     kept, state = MemoryState(), MemoryState()
     for each in (kept, state):
-        fold(history.views, each, history, history.arrivals[:cut])
-    swept(history.views, state, now, limit)
-    later = data.draw(st.lists(st.integers(0, 3 * DAY), min_size=1, max_size=3))
-    edges = [now, *(now + wait for wait in later), *(edge for edge in history.reads if edge >= now)]
+        fold(history.views, each, history, arrived)
+    swept_by(clocks([view.id for view in history.views], state, now), history.views, state, limit)
+    waits = [0, *data.draw(st.lists(st.integers(0, 3 * DAY), min_size=1, max_size=3))]
     for more in ((), history.arrivals[cut:]):
         for each in (kept, state):
             fold(history.views, each, history, more)
-        for view in history.views:
+        arrived += more
+        for view, judge in zip(history.views, history.judges, strict=True):
             reader = view_reader(view)
-            for key in history.keys:
-                encoded = Arrival(oracle.Event(view.id, key, 0, (0, 0, 0, 0), {})).key
-                for edge in edges:
-                    before, after = reader.read(kept, encoded, edge), reader.read(state, encoded, edge)
-                    assert oracle.same(list(before.values), list(after.values))
-                    assert before.effective_time == after.effective_time
+            events = [arrival.event for arrival in arrived]
+            latest = oracle.watermark(judge, events)
+            for wait in waits:
+                edges = {now + wait, now + wait if latest is None else min(latest, now + wait)}
+                for edge in edges if view.is_aggregate else {now + wait}:
+                    for key in history.keys:
+                        encoded = Arrival(oracle.Event(view.id, key, 0, (0, 0, 0, 0), {})).key
+                        before, after = reader.read(kept, encoded, edge), reader.read(state, encoded, edge)
+                        assert oracle.same(list(before.values), list(after.values))
+                        assert before.effective_time == after.effective_time
+                        values, effective = oracle.answer(judge, events, key, edge)
+                        assert oracle.same(list(after.values), values)
+                        assert after.effective_time == effective
 
 
 class CountingState(MemoryState):
-    """Counts the keys that scans give out."""
+    """Counts the keys that are looked at; no value is."""
 
     seen = 0
 
-    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        for item in super().scan(start, end):
-            self.seen += 1
-            yield item
+    def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
+        found = super().keys(start, end, limit)
+        self.seen += len(found)
+        return found
 
 
 def state_of(view: ViewPlan, times: Sequence[int]) -> MemoryState:
@@ -130,7 +150,7 @@ def test_rows_and_tiles_of_aggregates_go_a_day_after_the_horizon() -> None:
 
 
 def test_attribute_rows_go_when_they_are_old_and_superseded() -> None:
-    (view,) = compiled({"attributes": "grace=timedelta(days=2), ttl=timedelta(days=3)"})
+    (view,) = compiled({"attributes": "grace=timedelta(days=3)"})
     first, second, third = BASE, BASE + DAY, BASE + 9 * DAY
     state = state_of(view, [first, second, third])
     swept([view], state, first + 3 * DAY, 100)
@@ -139,8 +159,63 @@ def test_attribute_rows_go_when_they_are_old_and_superseded() -> None:
     assert row_times(view, state) == [second, third]
     swept([view], state, third - 1, 100)  # the third row is not served yet
     assert row_times(view, state) == [second, third]
-    swept([view], state, third + 30 * DAY, 2)
+    swept([view], state, third + 2 * DAY, 2)
     assert row_times(view, state) == [third]
+
+
+def test_the_newest_row_goes_once_ttl_and_grace_have_passed_it() -> None:
+    (view,) = compiled({"attributes": "grace=timedelta(days=2), ttl=timedelta(days=3)"})
+    state = state_of(view, [BASE])
+    expiry = BASE + 5 * DAY + MAX_STEP
+    swept([view], state, expiry, 100)
+    assert row_times(view, state) == [BASE]
+    swept([view], state, expiry + 1, 100)
+    assert row_times(view, state) == []
+
+
+def test_the_newest_row_stays_for_ever_without_a_ttl() -> None:
+    (view,) = compiled({"attributes": "grace=timedelta(0)"})
+    state = state_of(view, [BASE])
+    swept([view], state, BASE + 4000 * DAY, 100)
+    assert row_times(view, state) == [BASE]
+
+
+def test_a_superseded_row_stays_until_no_clock_that_was_ahead_can_come_back_before_the_newer_one() -> None:
+    (view,) = compiled({"attributes": "grace=timedelta(0)"})
+    state = state_of(view, [BASE, BASE + DAY])
+    swept([view], state, BASE + DAY + MAX_STEP - 1, 100)
+    assert row_times(view, state) == [BASE, BASE + DAY]
+    swept([view], state, BASE + DAY + MAX_STEP, 100)
+    assert row_times(view, state) == [BASE + DAY]
+
+
+def test_a_quiet_stream_loses_nothing_however_long() -> None:
+    views = compiled({"totals": SUM, "attributes": "grace=timedelta(0), ttl=timedelta(minutes=1)"})
+    state = MemoryState()
+    for view in views:
+        state.write(list(state_of(view, [BASE, BASE + 60 * SECOND]).entries.items()))
+    whole = dict(state.entries)
+    clock_of = clocks([view.id for view in views], state, BASE + 4000 * DAY)
+    assert set(clock_of.values()) == {BASE + 60 * SECOND}
+    swept_by(clock_of, views, state, 100)
+    assert dict(state.entries) == whole
+
+
+def test_a_watermark_ahead_of_the_host_makes_nothing_old() -> None:
+    (view,) = compiled({"totals": SUM})
+    state = state_of(view, [BASE, BASE + 400 * DAY])
+    assert clocks([view.id], state, BASE + DAY) == {view.id: BASE + DAY}
+
+
+def test_a_view_without_a_watermark_loses_nothing() -> None:
+    (view,) = compiled({"totals": SUM})
+    future = Arrival(oracle.Event(view.id, KEY, BASE, (0, 0, 0, 0), EMPTY | {"x": 1.0}))
+    state = MemoryState()
+    state.write(materialize({view.id: ViewState(view)}, state, [Message(0, update_of(view, [future]))], 1).writes)
+    assert row_times(view, state) == [BASE]
+    clock_of = clocks([view.id], state, BASE + 4000 * DAY)
+    assert clock_of == {}
+    assert swept_by(clock_of, [view], state, 100) == 0
 
 
 def test_all_of_a_view_that_left_the_plan_goes_and_nothing_else() -> None:
@@ -160,7 +235,7 @@ def test_a_call_looks_at_no_more_keys_than_allowed_and_the_sweep_ends(limit: int
     cursor = None
     for _ in range(100):
         asked = CountingState(state.entries)
-        deletes, cursor = sweep({view.id: view}, asked, cursor, BASE + DAY, limit)
+        deletes, cursor = sweep({view.id: view}, {view.id: BASE + DAY}, asked, cursor, limit)
         state.write([(key, None) for key in deletes])
         assert asked.seen <= limit
         if cursor is None:
@@ -171,7 +246,7 @@ def test_a_call_looks_at_no_more_keys_than_allowed_and_the_sweep_ends(limit: int
 
 def test_a_limit_too_small_to_get_on_is_refused() -> None:
     with pytest.raises(ValueError, match="limit is 1, expected at least 2"):
-        sweep({}, MemoryState(), None, BASE, 1)
+        sweep({}, {}, MemoryState(), None, 1)
 
 
 def test_keys_of_other_spaces_are_nobodys_to_delete() -> None:

@@ -98,6 +98,17 @@ def test_the_latest_event_of_any_partition_is_the_edge_of_windows() -> None:
     assert at_clock[0].values.effective_time == NOON
 
 
+def test_windows_never_end_after_the_clock_however_far_ahead_the_latest_event_is() -> None:
+    plan = read_plan_of(view_text("a", CONTINUOUS) + service_text("s", "a_V1"), "s")
+    partitions = Partitions()
+    partitions.write(plan.views[0].view, {"user_id": HERE, "at": NOON - MINUTE, "clicks": 1})
+    partitions.write(plan.views[0].view, {"user_id": HERE, "at": NOON + 2 * HOUR, "clicks": 2})
+
+    answers = plan.read(partitions.open, [HERE], NOON, LeadingEdge.LATEST_EVENT)
+
+    assert (answers[0].values.values, answers[0].values.effective_time) == ([1], NOON)
+
+
 def test_an_event_later_than_its_own_log_time_does_not_move_the_edge() -> None:
     plan = read_plan_of(view_text("a", CONTINUOUS) + service_text("s", "a_V1"), "s")
     partitions = Partitions()

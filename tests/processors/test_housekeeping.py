@@ -1,0 +1,169 @@
+"""What a partition does between batches, on a real database and without Kafka."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from prometheus_client import REGISTRY
+
+from infra.databases import DatabaseResources, PrimaryDatabase
+from infra.disk import LocalDisk
+from infra.paths import state_path, version_path
+from processors.batches import Batch
+from processors.held_clock import HeldClock
+from processors.materialize import Message, ViewState, materialize
+from processors.materialize_partition import MaterializePartition, MaterializeParts
+from schemas.keys import encode_join_keys, row_prefix, time_of
+from schemas.plan import Plan, ViewPlan
+from schemas.updates import MESSAGE_FORMAT, Row, Update
+from schemas.windows import DAY, SECOND
+from tests.processors.flow import AT, INSTALLATION, WORKSPACE, plan
+
+KEY = encode_join_keys(["a"])
+
+
+class AppliedDefinitions:
+    """Definitions that were applied, without Kafka."""
+
+    def __init__(self, applied: Plan) -> None:
+        self.applied = applied
+        self.views = {view.id: view for view in applied.views.values()}
+
+    def plan(self, workspace: str) -> Plan:
+        del workspace
+        return self.applied
+
+    def views_of(self, workspace: str) -> Mapping[int, ViewPlan]:
+        del workspace
+        return self.views
+
+    def read_to_end(self, timeout: float) -> None:
+        del timeout
+
+
+class Host:
+    """A host with a data folder, and a clock that can be set."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.clock = AT
+        self.running = 0.0
+        self.hold = DAY
+        self.definitions = AppliedDefinitions(plan())
+
+    def run(self, micros: int) -> None:
+        self.clock += micros
+        self.running += micros / SECOND
+
+    @contextmanager
+    def partition(self) -> Iterator[MaterializePartition]:
+        make_clock = partial(HeldClock, hold=self.hold, host=lambda: self.clock, running=lambda: self.running)
+        outbox = cast("Any", None)  # nothing is sent between batches
+        definitions = cast("Any", self.definitions)
+        resources = DatabaseResources.of_sizes()
+        parts = MaterializeParts(
+            self.data, LocalDisk(self.data), definitions, resources, outbox, INSTALLATION, make_clock
+        )
+        owner = MaterializePartition(parts, self.definitions.applied, 0)
+        try:
+            yield owner
+        finally:
+            owner.close()
+
+    @contextmanager
+    def database(self) -> Iterator[PrimaryDatabase]:
+        """The state, while no owner has it open."""
+        where, version = state_path(self.data, WORKSPACE, 0), version_path(self.data, WORKSPACE, 0)
+        resources = DatabaseResources.of_sizes()
+        with PrimaryDatabase.open(where, version_file=version, resources=resources, lock_deadline=5) as database:
+            if database.rebuilding:
+                database.promote()
+            yield database
+
+    def write(self, view: ViewPlan, *times: int) -> None:
+        """Folds one event at each of these times."""
+        values = {"user": "a", "amount": 1.0}
+        rows = [
+            Row(KEY, time, time // 1000, offset, 0, [values.get(column.name, time) for column in view.columns])
+            for offset, time in enumerate(times)
+        ]
+        messages = [Message(0, Update(MESSAGE_FORMAT, 1, view.id, 0, rows, []))]
+        with self.database() as database:
+            database.write(list(materialize({view.id: ViewState(view)}, database, messages, 1).writes.items()))
+
+    def kept(self, view: ViewPlan) -> list[int]:
+        """Returns the event times of the rows that state holds."""
+        prefix = row_prefix(view.id, KEY)
+        with self.database() as database:
+            return [time_of(key) for key, _ in database.scan(prefix, prefix + b"\xff" * 8)]
+
+    def keep_house(self) -> None:
+        """Owns the partition for a moment."""
+        with self.partition() as owner:
+            tick(owner)
+
+
+def tick(owner: MaterializePartition) -> None:
+    asyncio.run(owner.process(Batch(owner, [], lambda: None)))
+
+
+def held_seconds() -> float | None:
+    labels = {"workspace": WORKSPACE, "partition": "0"}
+    return REGISTRY.get_sample_value("headrace_clock_step_held_seconds", labels)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def view(host: Host) -> ViewPlan:
+    return host.definitions.applied.views["totals@V1"]
+
+
+def test_rows_go_by_the_lesser_of_the_watermark_and_the_hosts_clock(host: Host, view: ViewPlan) -> None:
+    host.hold = 0
+    later = AT + 40 * DAY
+    host.write(view, AT)
+    host.clock = later
+    host.keep_house()
+    assert host.kept(view) == [AT]
+    host.write(view, later)
+    host.clock = AT
+    host.keep_house()
+    assert host.kept(view) == [AT, later]
+    host.clock = later
+    host.keep_house()
+    assert host.kept(view) == [later]
+
+
+def test_a_step_of_the_hosts_clock_deletes_nothing_is_told_and_is_believed_in_the_end(
+    host: Host, view: ViewPlan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = AT + 40 * DAY  # whatever sends events, and the broker, believe the clock
+    host.write(view, AT, later)
+    with host.partition() as owner:
+        tick(owner)
+        assert held_seconds() == 0
+        host.clock += 40 * DAY
+        tick(owner)
+        assert held_seconds() == 40 * DAY / SECOND
+        assert "clock stepped ahead" in capsys.readouterr().out
+    assert held_seconds() is None
+    assert host.kept(view) == [AT, later]
+    with host.partition() as owner:  # the next owner knows
+        tick(owner)
+        assert held_seconds() == 40 * DAY / SECOND
+    assert host.kept(view) == [AT, later]
+    with host.partition() as owner:
+        tick(owner)
+        host.run(DAY)
+        tick(owner)
+        assert held_seconds() == 0
+        assert "follows the host's clock again" in capsys.readouterr().out
+    assert host.kept(view) == [later]
