@@ -6,7 +6,9 @@
    once the child has lived for a while.
 3. A child that cannot start for the first time makes `Supervisor.start` fail; later it is tried for ever, because the
    other children still serve.
-4. They stop in reverse order: SIGTERM, then SIGKILL for what is left, all within `Pace.stop_seconds`.
+4. A child that has stopped to answer, while the supervisor itself ran, is killed: it is frozen, and may hold what the
+   others need. It then counts as dead (2).
+5. They stop in reverse order: SIGTERM, then SIGKILL for what is left, all within `Pace.stop_seconds`.
 
 Invariant: no child outlives the supervisor, even if that is killed (`infra.parent_death`). Each child leads its own
 session, so Ctrl-C in a terminal reaches the supervisor only and the order of stopping is the supervisor's.
@@ -21,12 +23,13 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
 from infra.logs import get_logger
 from infra.parent_death import tied_to_parent
+from infra.probes import answers, is_ready
+from infra.running_clock import RunningClock
 from schemas.errors import UnavailableError
 
 STDERR: Final = 2
@@ -36,6 +39,9 @@ PROBE_SECONDS: Final = 0.1
 """Pause between two questions whether a child is ready."""
 
 PROBE_TIMEOUT_SECONDS: Final = 1.0
+
+LONGEST_STEP: Final = 3
+"""So many pauses may lie between two looks at a child; in a longer time the supervisor itself did not run."""
 
 KILLED_SECONDS: Final = 0.5
 """How long a killed process is waited for."""
@@ -50,13 +56,15 @@ class Child:
     Attributes:
         role: for logs; neighbours of one role form a group.
         argv: program and arguments.
-        ready_url: ``http://…`` is ready when it answers 200, ``tcp://HOST:PORT`` when it accepts a connection.
+        ready_url: ``http://…`` is ready when it answers 200, ``kafka://HOST:PORT`` when the broker answers.
+        alive_url: lives when it answers, whatever it says; ``http://…`` or ``kafka://HOST:PORT``.
         environ: variables on top of the supervisor's own.
     """
 
     role: str
     argv: Sequence[str]
     ready_url: str
+    alive_url: str
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -72,6 +80,12 @@ class Pace:
     """Deaths before a child was ever ready that make it a child that cannot start."""
     ready_seconds: float = 180.0
     """How long a child may take to be ready for the first time, its deaths and the download of Kafka included."""
+    look_seconds: float = 2.0
+    """Pause between two looks at whether a child has answered."""
+    frozen_seconds: float = 30.0
+    """How long a child may leave a question unanswered."""
+    first_answer_seconds: float = 1_800.0
+    """The same until its first answer: a broker may have a long log to look through."""
     stop_seconds: float = 9.0
     """How long all children together may take to stop."""
     least_grace: float = 1.0
@@ -200,10 +214,38 @@ class _Keeper:
         log.info("child started", child=self._child.role, pid=process.pid)
         if self._stopping.is_set():
             _send(process, signal.SIGTERM)
-        status = await process.wait()
+        watch = asyncio.create_task(self._watch(process), name=f"watch {self._child.role}")
+        try:
+            status = await process.wait()
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})
         self._process = None
         _end_session(process.pid)
         return status
+
+    async def _watch(self, process: Process) -> None:
+        """Kill the child once a question has been without an answer for too long."""
+        clock = RunningClock(LONGEST_STEP * self._pace.look_seconds)
+        limit = self._pace.first_answer_seconds
+        question: asyncio.Task[bool] | None = None
+        async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # noqa: S113 - the limit is ours
+            try:
+                answered = clock.now()
+                while (silent := clock.now() - answered) < limit:
+                    question = question or asyncio.create_task(answers(client, self._child.alive_url))
+                    done, _ = await asyncio.wait({question}, timeout=self._pace.look_seconds)
+                    if done:
+                        if question.result():
+                            answered, limit = clock.now(), self._pace.frozen_seconds
+                        question = None
+                        await asyncio.sleep(self._pace.look_seconds)
+            finally:
+                if question is not None:
+                    question.cancel()
+                    await asyncio.wait({question})
+        log.error("child does not answer and is killed", child=self._child.role, pid=process.pid, seconds=round(silent))
+        _end_session(process.pid)
 
 
 def _send(process: Process, number: signal.Signals) -> None:
@@ -224,19 +266,7 @@ def _describe(status: int) -> str:
 async def _until_ready(url: str) -> bool:
     async with httpx.AsyncClient(trust_env=False, timeout=PROBE_TIMEOUT_SECONDS) as client:
         while True:
-            if await _is_ready(client, url):
-                return True
+            with contextlib.suppress(TimeoutError):
+                if await asyncio.wait_for(is_ready(client, url), PROBE_TIMEOUT_SECONDS):
+                    return True
             await asyncio.sleep(PROBE_SECONDS)
-
-
-async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
-    address = urlsplit(url)
-    try:
-        if address.scheme == "tcp":
-            connecting = asyncio.open_connection(address.hostname, address.port)
-            _, writer = await asyncio.wait_for(connecting, PROBE_TIMEOUT_SECONDS)
-            writer.close()
-            return True
-        return (await client.get(url)).status_code == httpx.codes.OK
-    except (OSError, TimeoutError, httpx.HTTPError):
-        return False

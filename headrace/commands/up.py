@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -78,12 +78,17 @@ class System:
         host = reachable_host(self.settings.host)
         environ = as_environment(self.settings)
         if self.own_kafka:
-            yield Child("broker", (*HEADRACE, "broker", "--log-ready"), f"tcp://{self.settings.bootstrap}", environ)
+            kafka = f"kafka://{self.settings.bootstrap}"
+            yield Child("broker", (*HEADRACE, "broker", "--log-ready"), kafka, kafka, environ)
         for port in self.processor_ports:
             own = {**environ, environment_name("processor_port"): str(port)}
-            yield Child("processor", (*HEADRACE, "processor"), f"http://{host}:{port}/readyz", own)
+            yield _server("processor", f"http://{host}:{port}", own)
         for role, port in (("ingest-api", self.settings.ingest_port), ("serving", self.settings.serving_port)):
-            yield Child(role, (*HEADRACE, role), f"http://{host}:{port}/readyz", environ)
+            yield _server(role, f"http://{host}:{port}", environ)
+
+
+def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
+    return Child(role, (*HEADRACE, role), f"{url}/readyz", f"{url}/healthz", environ)
 
 
 @click.command("up")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,7 +35,12 @@ def note(text):
 
 class Ready(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(503 if mode == "unready" else 200)
+        if self.path == "/healthz" and mode == "tells":
+            note(f"{role} answers")
+        if self.path == "/healthz" and mode == "hangs" and server.asked:
+            signal.pause()
+        server.asked = self.path == "/healthz"
+        self.send_response(503 if mode == "unready" or self.path == "/healthz" else 200)
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -48,6 +54,7 @@ if mode == "dies":
     sys.exit(7)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else stop)
 server = http.server.HTTPServer(("127.0.0.1", port), Ready)
+server.asked = False
 import os
 note(f"{role} starts {os.getpid()}")
 if mode == "parent":
@@ -77,7 +84,7 @@ class Journal:
     def child(self, role: str, mode: str = "serves") -> Child:
         port = free_port()
         argv = [sys.executable, "-c", CHILD, role, mode, str(port), str(self.path)]
-        return Child(role, argv, f"http://127.0.0.1:{port}/readyz")
+        return Child(role, argv, f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/healthz")
 
 
 @pytest.fixture
@@ -235,15 +242,50 @@ def test_stopping_in_the_middle_of_a_start_leaves_nothing(journal: Journal) -> N
     assert journal.events() == ["one starts", "two starts", "two stops", "one stops"]
 
 
-def test_a_child_with_a_plain_socket_is_ready_when_it_accepts(journal: Journal) -> None:
-    child = journal.child("one")
-    socket_child = Child(child.role, child.argv, child.ready_url.replace("http", "tcp").removesuffix("/readyz"))
+@pytest.mark.parametrize("frozen", ["by a signal", "in itself"])
+def test_a_child_that_stops_to_answer_is_killed_and_started_again(frozen: str, journal: Journal) -> None:
+    pace = Pace(first_pause=0.02, look_seconds=0.05, frozen_seconds=1.0)
+    child = journal.child("one", "serves" if frozen == "by a signal" else "hangs")
 
     async def scenario() -> None:
-        async with supervised(socket_child):
-            assert journal.events() == ["one starts"]
+        async with supervised(child, journal.child("other"), pace=pace):
+            if frozen == "by a signal":
+                os.kill(journal.pids("one starts")[0], signal.SIGSTOP)
+            await journal.reaches(2, "one starts")
+            assert len(journal.pids("other starts")) == 1
+
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    assert {line["child"] for line in logs if line["event"] == "child does not answer and is killed"} == {"one"}
+
+
+def test_a_child_that_answers_that_it_is_unwell_lives(journal: Journal) -> None:
+    pace = Pace(look_seconds=0.05, frozen_seconds=0.5)
+
+    async def scenario() -> None:
+        async with supervised(journal.child("one", "tells"), pace=pace):  # its /healthz answers 503
+            await eventually(lambda: journal.events().count("one answers") >= 30)
 
     asyncio.run(scenario())
+    assert journal.events().count("one starts") == 1
+
+
+def test_what_a_suspended_supervisor_did_not_hear_freezes_no_child(journal: Journal) -> None:
+    pace = Pace(look_seconds=0.05, frozen_seconds=3.0)
+
+    async def scenario() -> None:
+        async with supervised(journal.child("one", "tells"), pace=pace):
+            await eventually(lambda: "one answers" in journal.events())
+            (pid,) = journal.pids("one starts")
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(4)  # noqa: ASYNC251 - it stops the supervisor, as a suspended machine does
+            await asyncio.sleep(10 * pace.look_seconds)  # it is awake again, and the child not yet
+            os.kill(pid, signal.SIGCONT)
+            before = journal.events().count("one answers")
+            await eventually(lambda: journal.events().count("one answers") > before + 1)
+
+    asyncio.run(scenario())
+    assert journal.events().count("one starts") == 1
 
 
 def test_no_child_outlives_a_killed_supervisor(journal: Journal) -> None:
@@ -253,7 +295,7 @@ from infra.logs import configure_logs
 from infra.supervisor import Child, Supervisor
 
 async def run():
-    await Supervisor([Child("c", sys.argv[2:], sys.argv[1])]).start()
+    await Supervisor([Child("c", sys.argv[2:], sys.argv[1], sys.argv[1])]).start()
     print("started", flush=True)
     await asyncio.Event().wait()
 
