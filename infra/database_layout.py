@@ -6,12 +6,14 @@ the options of the last open into the folder, and one that differs makes the dat
 Keys of the database itself, format version ``schemas.keys.FORMAT_VERSION``; numbers are u64, big-endian::
 
     D format               the format version of the whole database
-    D epoch                how often it was opened for writing, over all folders it ever had
+    D epoch                drawn anew at each opening for writing (``new_epoch``)
     D version              version, generation
     D generation, slot u8  generation, last version before it, last version in it; slot = generation % 64
 
-The *version* counts the batches written, over all epochs. A *generation* is one memtable of the writer, and one
-write-ahead log: they are counted from 1, in each folder anew. Every batch writes ``version`` and its ``generation``.
+The *version* counts the batches written, over all epochs; it begins anew where folder and version file are both gone.
+An *epoch* is never used twice, whatever was removed: equal epochs mean the same folder, opened once. A *generation* is
+one memtable of the writer, and one write-ahead log: they are counted from 1, in each folder anew. Every batch writes
+``version`` and its ``generation``.
 
 What the generations are for: a secondary that catches up reads the manifest, then the logs. If a flush ends in between,
 the log it covered may be gone before it is read, while newer logs are read. If a compaction ends in between, the files
@@ -32,6 +34,7 @@ FORMAT_KEY = RESERVED_PREFIX + b"format"
 EPOCH_KEY = RESERVED_PREFIX + b"epoch"
 VERSION_KEY = RESERVED_PREFIX + b"version"
 GENERATION_SLOTS = 64
+EPOCH_RANDOM_BITS = 20  # with the milliseconds, 61 bits of 64
 _GENERATION_KEYS = [RESERVED_PREFIX + b"generation" + bytes([slot]) for slot in range(GENERATION_SLOTS)]
 _NUMBER = struct.Struct(">Q")
 _VERSION = struct.Struct(">QQ")
@@ -98,6 +101,20 @@ def database_options(resources: DatabaseResources) -> Options:
     options.set_max_log_file_size(_INFO_LOG_BYTES)
     options.set_keep_log_file_num(_INFO_LOG_FILES)
     return options
+
+
+def new_epoch(known: int, now: int, random: int) -> int:
+    """Returns an epoch that was never used before, and is greater than ``known``.
+
+    If nothing is known of the epochs before, because everything was removed, the time keeps them apart; if the clock
+    was set back too, chance does.
+
+    Args:
+        known: the greatest epoch that is remembered anywhere; 0 for none.
+        now: ms since the Unix epoch.
+        random: a number of ``EPOCH_RANDOM_BITS`` bits.
+    """
+    return max(known + 1, now << EPOCH_RANDOM_BITS | random)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 Invariant: of all processes of a host, one at most holds the lock of a path. The file stays behind; only the lock
 counts. Do not fork (without exec) while holding one: the child would share it.
+
+The system locks a file, not its path: a holder whose file somebody removes no longer keeps others out. So a lock counts
+only if its file is still the one at the path when it is taken, and holders look again now and then (``in_place``).
 """
 
 import fcntl
 import os
 import time
 from pathlib import Path
+
+from infra.file_identity import identity_at, identity_of
 
 _RETRY_SECONDS = 0.02
 
@@ -30,19 +35,28 @@ class FileLock:
             OSError: the file cannot be created.
         """
         deadline = time.monotonic() + timeout
+        while not self._take():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_RETRY_SECONDS)
+        return True
+
+    def in_place(self) -> bool:
+        """Tells whether the lock is held, and on the file that is at the path now."""
+        return self._handle is not None and identity_at(self._path) == identity_of(os.fstat(self._handle))
+
+    def _take(self) -> bool:
+        """Opens and locks the file at the path; opened anew each time, as it may be another one than before."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    os.close(handle)
-                    return False
-                time.sleep(_RETRY_SECONDS)
-            else:
-                self._handle = handle
-                return True
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken = self.in_place()
+        except BlockingIOError:
+            taken = False
+        if not taken:
+            self.release()
+        return taken
 
     def release(self) -> None:
         """Gives the lock back; does nothing if it is not held."""

@@ -1,16 +1,19 @@
 """The one writer of a partition's database.
 
-Invariant: what is published (epoch and version, in the version file) never goes back, and is published only after the
-batch it names was written, whatever became of the folder in between.
+Invariant: an epoch is never used twice, whatever was removed in between; within one, what is published (epoch and
+version, in the version file) never goes back, and is published only after the batch it names was written.
 
 Life of a folder ``PATH``; ``PATH.lock`` is held throughout, because RocksDB's own lock goes away with the folder:
 
-1. ``open`` finds a whole database in ``PATH``: it is opened, its epoch raised and published.
+1. ``open`` finds a whole database in ``PATH``: it is opened, an epoch drawn and published.
 2. ``open`` finds none: what a crash left in ``PATH.rebuild`` is deleted and an empty database begun there;
    ``rebuilding`` is true and nothing is published, so readers keep what they have.
 3. The caller fills it from the log and calls ``promote``: the folder is renamed to ``PATH``, and from then on as in 1.
+4. Somebody removes or replaces the folder, or the lock's file: ``check_in_place`` raises, the owner closes, and the
+   next one begins at 1 or 2. The version file alone is made anew on the spot.
 """
 
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +25,7 @@ from rocksdict import Rdict, WriteBatch
 
 from infra.database_layout import (
     EPOCH_KEY,
+    EPOCH_RANDOM_BITS,
     FORMAT_KEY,
     VERSION_KEY,
     DatabaseResources,
@@ -32,8 +36,10 @@ from infra.database_layout import (
     encode_number,
     encode_version,
     generation_key,
+    new_epoch,
 )
 from infra.database_reads import DatabaseReads, Failures, storage_error
+from infra.file_identity import Identity, identity_at
 from infra.file_lock import FileLock
 from infra.version_file import VersionFileWriter
 from schemas.errors import StorageError
@@ -51,22 +57,23 @@ class PrimaryDatabase:
     Attributes:
         path: its folder.
         rebuilding: whether the folder was missing, and the caller has to fill the database and ``promote`` it.
-        epoch: how often the database was opened for writing; 0 while rebuilding.
+        epoch: of this opening; 0 while rebuilding.
         version: how many batches were written to it, over all epochs; while rebuilding, of this rebuild.
     """
 
-    def __init__(self, path: Path, lock: FileLock, publisher: VersionFileWriter, resources: DatabaseResources) -> None:
+    def __init__(self, path: Path, lock: FileLock, version_file: Path, resources: DatabaseResources) -> None:
         self.path = path
         self.rebuilding = not database_exists(path)
         self.epoch = self.version = 0
         self._resources = resources
         self._lock = lock
-        self._publisher = publisher
+        self._version_file = version_file
+        self._publisher = VersionFileWriter(version_file)
         self._failures = Failures(path)
         self._rebuild_path = path.with_name(path.name + ".rebuild")
         self._generation = Generation(1, 0, 0)
         self._flush_sign = 0
-        self._inode = 0
+        self._identity: Identity | None = None
         self._db: Rdict | None = None
 
     @classmethod
@@ -94,7 +101,7 @@ class PrimaryDatabase:
         if not held:
             raise _locked(path, lock_deadline)
         try:
-            database = cls(path, lock, VersionFileWriter(version_file), resources)
+            database = cls(path, lock, version_file, resources)
         except BaseException:
             lock.release()
             raise
@@ -161,19 +168,23 @@ class PrimaryDatabase:
             self._commit(WriteBatch(raw_mode=True), self.version)
 
     def check_in_place(self) -> None:
-        """Checks that the folder is still the one that was opened; call it now and then.
+        """Checks that folder, lock and version file are still those that were opened; call it now and then (4 µs).
+
+        A version file that was removed or replaced is made anew. Until then readers follow the one that is mapped.
 
         Raises:
-            StorageError: it was removed or replaced: what is written goes where no reader looks.
+            StorageError: the folder was removed or replaced: what is written goes where no reader looks; or the lock's
+                file was: another process can take the partition.
         """
-        try:
-            inode = self.path.stat().st_ino
-        except FileNotFoundError:
-            inode = 0
-        if not self.rebuilding and inode != self._inode:
-            raise StorageError(
-                f"database {self.path} was removed or replaced while in use; the next start rebuilds it from the log"
-            )
+        if not self._lock.in_place():
+            raise _removed(self.path.with_name(self.path.name + ".lock"))
+        if self.rebuilding:
+            return
+        if identity_at(self.path) != self._identity:
+            raise _removed(self.path)
+        self._follow_version_file()
+        if self._publisher.read() != (self.epoch, self.version):
+            self._publisher.publish(self.epoch, self.version)
 
     def promote(self) -> None:
         """Puts the rebuilt database in its place and publishes it.
@@ -199,6 +210,9 @@ class PrimaryDatabase:
         """Flushes and gives the locks back. Scans that are not used up fail from now on."""
         try:
             self._close_database()
+        except StorageError:
+            if self.rebuilding or identity_at(self.path) == self._identity:
+                raise  # else there is nothing any more that could be flushed to
         finally:
             self._publisher.close()
             self._lock.release()
@@ -221,14 +235,26 @@ class PrimaryDatabase:
 
     def _begin_epoch(self, deadline: float) -> None:
         self._db = self._open_database(deadline)
-        self._inode = self.path.stat().st_ino
+        self._identity = identity_at(self.path)
         self._check_format()
+        self._follow_version_file()
         epoch, version = self._publisher.read()
         written, generation = decode_version(self.get(VERSION_KEY))
-        self.epoch = max(epoch, decode_number(self.get(EPOCH_KEY))) + 1
+        known = max(epoch, decode_number(self.get(EPOCH_KEY)))
+        self.epoch = new_epoch(known, time.time_ns() // 1_000_000, secrets.randbits(EPOCH_RANDOM_BITS))
         self.version = max(version, written)
         self._generation = Generation(generation + 1, written, written)
         self.write([(EPOCH_KEY, encode_number(self.epoch))])
+
+    def _follow_version_file(self) -> None:
+        """Turns to the version file that is at its path now, made anew if need be; readers of the former are told."""
+        if self._publisher.in_place():
+            return
+        left = self._publisher
+        self._publisher = VersionFileWriter(self._version_file)
+        if self.epoch:
+            self._publisher.publish(self.epoch, self.version)
+        left.abandon()
 
     def _open_database(self, deadline: float) -> Rdict:
         while True:
@@ -288,15 +314,21 @@ class PrimaryDatabase:
         return DatabaseReads(self._opened(), self._failures)
 
     def _close_database(self) -> None:
-        if self._db is not None:
+        database, self._db = self._db, None  # gone even if it fails: what nobody holds gives RocksDB's lock back
+        if database is not None:
             with self._failures:
-                self._db.close()
-            self._db = None
+                database.close()
 
 
 def database_exists(path: Path) -> bool:
     """Tells whether there is a database in ``path``; a folder alone, as a reader may have made, is none."""
     return (path / "CURRENT").is_file()
+
+
+def _removed(path: Path) -> StorageError:
+    return StorageError(
+        f"{path} was removed or replaced while in use; the next start rebuilds what is gone from the log"
+    )
 
 
 def _locked(path: Path, waited: float) -> StorageError:

@@ -8,13 +8,16 @@ RocksDB's secondaries promise neither. The known cases, each a regression test, 
 1. Nothing was published since the last time: nothing is done. What a secondary has read stays right.
 2. A flush on the writer: old values in the memtable hide new ones in files. The version, which is in every batch, is
    then old too.
-3. The writer closed and opened again: old memtables stay for good. The epoch differs.
+3. The writer closed and opened again: old memtables stay for good. The epoch differs; none is ever used twice.
 4. A flush or a compaction during the catch-up: batches in the middle are missing. One of the newest generations does
    not follow the one before (``infra.database_layout``). Older ones are in files: those of one manifest, so that files
    with a generation have all before it too, and a writer has two memtables that are not in files yet at most.
-5. The folder was deleted and rebuilt: the epoch differs.
+5. The folder was deleted and rebuilt, the version file perhaps too: the epoch differs, whatever the versions are.
 
 A second catch-up mends 4; reopening mends all. Whatever was done, it is looked at again in the same way.
+
+A writer whose files were removed may go on for a moment, and publishes where it did: so the map of a version file is
+kept until another file at its path has a publication. From then on only that one counts, and the database of its epoch.
 """
 
 from collections.abc import Iterator
@@ -88,13 +91,11 @@ class SecondaryDatabase:
             StorageError: the database is damaged.
         """
         epoch, version = self._read_published()
-        if (epoch, version) == (self.epoch, self.version) and self._db is not None:
-            return
-        if version == 0:
+        if version == 0 or ((epoch, version) == (self.epoch, self.version) and self._db is not None):
             return
         if self._db is None or epoch != self._opened_epoch or not self._caught_up(self._db, epoch, version):
-            self._reopen(epoch, version)
-        if self._db is not None:
+            self._reopen()
+        else:
             self.epoch, self.version = epoch, version
 
     def get(self, key: bytes) -> bytes | None:
@@ -130,15 +131,23 @@ class SecondaryDatabase:
         self.close()
 
     def _read_published(self) -> tuple[int, int]:
-        if self._published is not None and self._published.deleted():
+        """Returns epoch and version as published last; zeros if nothing ever was."""
+        if self._published is None or not self._published.in_place():
+            self._follow_version_file()
+        return (0, 0) if self._published is None else self._published.read()
+
+    def _follow_version_file(self) -> None:
+        """Turns to the version file that is at the path now, if it has a publication."""
+        try:
+            published = VersionFileReader(self._version_file_path)
+        except FileNotFoundError:
+            return
+        if published.read() == (0, 0):
+            published.close()
+            return
+        if self._published is not None:
             self._published.close()
-            self._published = None
-        if self._published is None:
-            try:
-                self._published = VersionFileReader(self._version_file_path)
-            except FileNotFoundError:
-                return self.epoch, self.version
-        return self._published.read()
+        self._published = published
 
     def _caught_up(self, db: Rdict, epoch: int, version: int) -> bool:
         """Catches up, twice if need be; returns whether all that was published is there."""
@@ -155,7 +164,7 @@ class SecondaryDatabase:
     def _shows(self, db: Rdict, epoch: int, version: int) -> bool:
         """Returns whether every batch up to ``version`` can be read."""
         newest, number = decode_version(db.get(VERSION_KEY))
-        if newest < version or not epoch <= decode_number(db.get(EPOCH_KEY)) == self._opened_epoch:
+        if newest < version or not epoch == self._opened_epoch == decode_number(db.get(EPOCH_KEY)):
             return False
         numbers = range(number, max(0, number - GENERATIONS_CHECKED), -1)
         values: list[bytes | None] = db.get([generation_key(each) for each in numbers]) or []
@@ -165,12 +174,14 @@ class SecondaryDatabase:
             return False
         return all(later is not None and later.follows(earlier) for later, earlier in pairwise(generations))
 
-    def _reopen(self, epoch: int, version: int) -> None:
-        why = "it does not show what was published"
+    def _reopen(self) -> None:
+        """Opens the database anew and catches up with what is published by then; leaves none open if there is none."""
+        version, why = 0, "it does not show what was published"
         for _ in range(REOPEN_TRIES):
             self._close_database()
             if not database_exists(self.path):
                 return
+            epoch, version = self._read_published()
             try:
                 self._db = self._open_database()
                 self._opened_epoch = decode_number(self._db.get(EPOCH_KEY))
@@ -179,6 +190,7 @@ class SecondaryDatabase:
                 continue
             if self._caught_up(self._db, epoch, version):
                 self.reopens += 1
+                self.epoch, self.version = epoch, version
                 return
         self._close_database()
         if "Corruption" in why:

@@ -1,11 +1,14 @@
 """What a writer has published about one partition's database, in 16 bytes that any process of the host can map.
 
-Invariant: neither number ever goes back, and the file is never replaced: whoever has mapped it sees every publication.
+Invariant: neither number ever goes back in a file, and whoever has mapped it sees every publication in it. Headrace
+never replaces the file. If somebody else does, or removes it, its writer goes on with what is mapped until it notices
+(``in_place``); so a reader stays with its own map until another file at the path has a publication. A writer that turns
+to another file leaves the greatest version in the former, which no database shows.
 
 Byte layout, two aligned 64-bit counters in the host's byte order (little-endian on every platform we run on)::
 
-    0  epoch     how often the database was opened for writing
-    8  version   how many batches were written to it, over all epochs
+    0  epoch     drawn anew at each opening of the database for writing, greater than all known ones; 0 for none
+    8  version   how many batches were written to the database, over all its epochs
 
 Why a reader needs no lock: each counter is stored and loaded by one aligned 8-byte move, so neither is ever torn. The
 writer stores the epoch, then the version; the reader loads the version, then the epoch. So a version comes with its own
@@ -17,10 +20,13 @@ import mmap
 import os
 from pathlib import Path
 
+from infra.file_identity import identity_at, identity_of
+from infra.mapped_file import map_whole
 from schemas.errors import StorageError
 
 _BYTES = 16
 _EPOCH, _VERSION = 0, 1
+_ABANDONED = 2**64 - 1
 
 
 class VersionFileWriter:
@@ -36,20 +42,15 @@ class VersionFileWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                if os.fstat(handle).st_size < _BYTES:
-                    # Real blocks, not a hole: a full disk must show here and not as a SIGBUS at the first store.
-                    os.pwrite(handle, bytes(_BYTES), 0)
-                self._map = mmap.mmap(handle, _BYTES)
-            finally:
-                os.close(handle)
+            self._map, status = map_whole(path, _BYTES)
         except OSError as error:
             raise StorageError(
                 f"{path}: {error.strerror}; check free space and permissions, then start again"
             ) from error
+        self._identity = identity_of(status)
         self._counters = memoryview(self._map).cast("Q")
+        if self._counters[_VERSION] == _ABANDONED:  # somebody put it back
+            self._counters[_VERSION] = 0
 
     def read(self) -> tuple[int, int]:
         """Returns epoch and version as published last."""
@@ -69,6 +70,15 @@ class VersionFileWriter:
         self._counters[_EPOCH] = epoch
         self._counters[_VERSION] = version
 
+    def in_place(self) -> bool:
+        """Tells whether the file is still the one at its path."""
+        return identity_at(self._path) == self._identity
+
+    def abandon(self) -> None:
+        """Tells whoever still reads this file that another one counts, and unmaps it."""
+        self._counters[_VERSION] = _ABANDONED
+        self.close()
+
     def close(self) -> None:
         """Unmaps the file, which stays."""
         self._counters.release()
@@ -83,12 +93,15 @@ class VersionFileReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._path = str(path)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._map = mmap.mmap(self._handle, _BYTES, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(handle, _BYTES, access=mmap.ACCESS_READ)
+            self._identity = identity_of(os.fstat(handle))
         except ValueError:  # the writer has made the file and not yet filled it
-            os.close(self._handle)
             raise FileNotFoundError(f"{path} is not written yet") from None
+        finally:
+            os.close(handle)
         self._counters = memoryview(self._map).cast("Q")
 
     def read(self) -> tuple[int, int]:
@@ -96,12 +109,11 @@ class VersionFileReader:
         version = self._counters[_VERSION]
         return self._counters[_EPOCH], version
 
-    def deleted(self) -> bool:
-        """Tells whether somebody deleted the file, so that its next writer will make another one."""
-        return os.fstat(self._handle).st_nlink == 0
+    def in_place(self) -> bool:
+        """Tells whether the file is still the one at its path; about 1 µs."""
+        return identity_at(self._path) == self._identity
 
     def close(self) -> None:
         """Unmaps the file."""
         self._counters.release()
         self._map.close()
-        os.close(self._handle)

@@ -10,12 +10,12 @@ death would have it run again. One file per source partition, in the host's data
     the newest 61 of these: offset + 1, at their number modulo 61 (0 for none)
 """
 
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from infra.mapped_file import map_whole
 from schemas.errors import StorageError
 
 _BYTES: Final = 512
@@ -35,10 +35,7 @@ class InFlight:
 
     def __init__(self, path: Path) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a+b") as file:
-                file.truncate(_BYTES)
-                self._map = mmap.mmap(file.fileno(), _BYTES)
+            self._map, _ = map_whole(path, _BYTES)
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}; free space or correct its permissions") from error
         self._cells = memoryview(self._map).cast("Q")

@@ -38,6 +38,7 @@ from schemas.windows import SECOND
 
 LOCK_SECONDS: Final = 20.0  # for a former owner to let the folder go
 PLAN_SECONDS: Final = 5.0
+CHECK_SECONDS: Final = 0.5  # at most between two looks at whether the partition's files are still there
 SWEEP_KEYS: Final = 2_000  # looked at per tick: bounded work, about 2 ms
 
 _log = get_logger(__name__)
@@ -84,6 +85,7 @@ class MaterializePartition:
         self._plan: Plan | None = None
         self._cursor: bytes | None = None
         self._holding = False
+        self._next_check = 0.0
         self._database = PrimaryDatabase.open(
             state_path(parts.data, workspace, partition),
             version_file=version_path(parts.data, workspace, partition),
@@ -141,6 +143,7 @@ class MaterializePartition:
         Raises:
             StorageError: log or state cannot be written; whoever waits has been told.
         """
+        self._check_in_place()
         messages = self._decoded(batch.messages)
         await self._follow_plan(max((message.update.plan for message in messages), default=0))
         if not self.open:
@@ -193,8 +196,14 @@ class MaterializePartition:
             self._step.use(plan)
             self._plan = plan
 
+    def _check_in_place(self) -> None:
+        """Looks at the partition's files before a batch, so that a process that was frozen looks before it writes."""
+        now = time.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + CHECK_SECONDS
+            self._database.check_in_place()
+
     def _housekeep(self) -> None:
-        self._database.check_in_place()
         self._database.heartbeat()
         now = self._read_clock()
         writes: list[tuple[bytes, bytes | None]] = []

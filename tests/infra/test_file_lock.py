@@ -1,6 +1,9 @@
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from infra.file_lock import FileLock
 
@@ -32,3 +35,39 @@ def test_waits_for_another_process_and_outlasts_its_death(tmp_path: Path) -> Non
         holder.kill()
         assert lock.acquire(timeout=10)
     lock.release()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_holder_knows_that_its_file_is_gone_and_others_take_the_one_at_the_path(tmp_path: Path, *, moved: bool) -> None:
+    path = tmp_path / "lock"
+    first, second = FileLock(path), FileLock(path)
+    assert not first.in_place()
+    assert first.acquire(timeout=0)
+    assert first.in_place()
+    path.rename(tmp_path / "moved") if moved else path.unlink()
+    assert not first.in_place()
+    assert second.acquire(timeout=0)
+    assert second.in_place()
+    assert not first.in_place()
+    first.release()
+    assert second.in_place()
+    second.release()
+
+
+def test_file_that_is_replaced_while_it_is_being_locked_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, winner = tmp_path / "lock", FileLock(tmp_path / "lock")
+    flock = fcntl.flock
+
+    def late(handle: int, operation: int) -> None:
+        """Locks a file that somebody has removed since it was opened, and whose successor another one has locked."""
+        monkeypatch.setattr(fcntl, "flock", flock)
+        path.unlink()
+        assert winner.acquire(timeout=0)
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert not FileLock(path).acquire(timeout=0)
+    assert winner.in_place()
+    winner.release()

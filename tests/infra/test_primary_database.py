@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rocksdict import Rdict
 
-from infra.database_layout import FORMAT_KEY, database_options, encode_number
+from infra.database_layout import EPOCH_RANDOM_BITS, FORMAT_KEY, database_options, encode_number, new_epoch
 from infra.database_reads import SCAN_CHUNK, storage_error
 from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.version_file import VersionFileReader
@@ -97,8 +97,25 @@ class TestPublication:
         for _ in range(3):
             with place.primary():
                 versions.append(published(place))
-        assert [epoch for epoch, _ in versions] == [1, 2, 3]
-        assert versions == sorted(set(versions))
+        assert len({epoch for epoch, _ in versions}) == 3
+        assert versions == sorted(versions)
+
+    @given(st.integers(0, 2**62), st.integers(0, 2**42), st.integers(0, 2**EPOCH_RANDOM_BITS - 1))
+    def test_epoch_is_after_all_that_are_known(self, known: int, now: int, random: int) -> None:
+        assert known < new_epoch(known, now, random) < 2**64
+
+    def test_epochs_differ_where_nothing_is_known_of_those_before(self, place: Place) -> None:
+        epochs = set()
+        for _ in range(5):
+            with place.primary() as database:
+                epochs.add(database.epoch)
+            shutil.rmtree(place.path)
+            place.version_file.unlink()
+        assert len(epochs) == 5
+
+    def test_clock_that_was_set_back_is_made_up_for_by_chance(self) -> None:
+        assert new_epoch(0, 1_700_000_000_000, 1) != new_epoch(0, 1_700_000_000_000, 2)
+        assert new_epoch(2**62, 1_700_000_000_000, 1) == 2**62 + 1
 
     def test_nothing_is_published_while_rebuilding_and_nothing_goes_back(self, place: Place) -> None:
         with place.primary() as database:
@@ -114,7 +131,9 @@ class TestPublication:
             assert published(place) == before
             database.promote()
             assert [*rebuilding, database.rebuilding] == [True, False]
-            assert published(place) == (database.epoch, database.version) == (before[0] + 1, before[1] + 1)
+            assert published(place) == (database.epoch, database.version)
+            assert database.epoch > before[0]
+            assert database.version == before[1] + 1
             assert database.get(b"key") == b"rebuilt"
             database.write([(b"key", b"after")])
         with place.primary() as database:
@@ -126,8 +145,10 @@ class TestPublication:
             database.write([(b"key", b"value")])
             before = published(place)
         place.version_file.unlink()
-        with place.primary():
-            assert published(place) == (before[0] + 1, before[1] + 1)
+        with place.primary() as database:
+            assert published(place) == (database.epoch, database.version)
+            assert database.epoch > before[0]
+            assert database.version == before[1] + 1
 
     def test_heartbeat_writes_only_after_a_flush(self, place: Place) -> None:
         with place.primary() as database:
@@ -164,8 +185,7 @@ class TestRebuild:
     def test_folder_without_a_database_in_it_is_rebuilt(self, place: Place) -> None:
         place.path.mkdir()
         (place.path / "rocksdict-config.json").write_text("left by a reader")
-        with place.primary() as database:
-            assert database.epoch == 1
+        place.primary().close()
         with place.primary() as database:
             assert not database.rebuilding
 
@@ -190,9 +210,10 @@ class TestLocks:
     def test_second_owner_waits_for_the_first(self, writer: WriterProcess, place: Place) -> None:
         with pytest.raises(StorageError, match=r"another process keeps it open \(waited 0\.1 s for it\): look for"):
             place.primary(lock_deadline=0.1)
+        before, _ = published(place)
         writer.start("close")
         with place.primary(lock_deadline=20) as database:
-            assert database.epoch == 2
+            assert database.epoch > before
 
     def test_stopped_owner_of_a_deleted_folder_still_keeps_others_out(
         self, writer: WriterProcess, place: Place
@@ -202,6 +223,34 @@ class TestLocks:
             place.primary(lock_deadline=0)
         writer.kill()
         place.primary(lock_deadline=20).close()
+
+    @pytest.mark.parametrize("what", ["state", "state.lock"])
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_owner_knows_that_folder_or_lock_is_not_in_its_place(
+        self, place: Place, what: str, *, replaced: bool
+    ) -> None:
+        with place.primary() as database:
+            database.check_in_place()
+            (place.root / what).rename(place.root / "moved")
+            if replaced:
+                shutil.copytree(place.root / "moved", place.path) if what == "state" else (place.root / what).touch()
+            with pytest.raises(StorageError, match=f"{what} was removed or replaced while in use"):
+                database.check_in_place()
+
+    def test_owner_without_its_lock_is_noticed_even_while_it_rebuilds(self, place: Place) -> None:
+        with PrimaryDatabase.open(
+            place.path, version_file=place.version_file, resources=place.resources, lock_deadline=0
+        ) as database:
+            database.check_in_place()
+            (place.root / "state.lock").unlink()
+            with pytest.raises(StorageError, match="lock was removed or replaced"):
+                database.check_in_place()
+
+    def test_second_owner_waits_for_the_first_without_its_lock_file_too(self, place: Place) -> None:
+        with place.primary():
+            (place.root / "state.lock").unlink()
+            with pytest.raises(StorageError, match="another process keeps it open"):
+                place.primary(lock_deadline=0.1)
 
     def test_owner_that_knows_no_lock_file_is_waited_for_too(self, place: Place) -> None:
         place.primary().close()

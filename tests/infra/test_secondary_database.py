@@ -1,10 +1,12 @@
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from infra.databases import PrimaryDatabase, SecondaryDatabase
 from infra.secondary_folders import SecondaryFolder
 from schemas.errors import StorageError, UnavailableError
 from tests.infra.conftest import Place, WriterProcess
@@ -82,18 +84,100 @@ def test_primary_opens_while_secondaries_are_open(place: Place) -> None:
                 assert secondary.get(b"key") == b"newer"
 
 
-def test_version_file_made_anew_is_followed(place: Place) -> None:
+def remove_all(place: Place) -> None:
+    """Does what ``rm -rf`` of the folder around the database does."""
+    shutil.rmtree(place.path)
+    for beside in (place.version_file, place.path.with_name("state.lock")):
+        beside.unlink()
+
+
+def number(secondary: SecondaryDatabase) -> int:
+    """Returns the number under ``key`` as a reader sees it now."""
+    secondary.refresh()
+    return int(secondary.get(b"key") or b"-1")
+
+
+def test_reader_follows_a_database_that_was_removed_with_all_that_was_known_of_it(place: Place) -> None:
     with place.secondary() as secondary:
         with place.primary() as primary:
-            primary.write([(b"key", b"value")])
-            secondary.refresh()
-        place.version_file.unlink()
-        secondary.refresh()
-        assert secondary.get(b"key") == b"value"
+            for value in range(20):
+                primary.write([(b"key", b"%d" % value)])
+                assert number(secondary) == value
+        remove_all(place)
+        assert number(secondary) == 19, "nobody writes: what was read stays right"
+        for restart in range(3):
+            with place.primary() as primary:
+                assert primary.version < 20 - restart
+                for value in range(20 + 3 * restart, 23 + 3 * restart):
+                    primary.write([(b"key", b"%d" % value)])
+                    assert number(secondary) == value
+
+
+def test_no_read_is_stale_while_a_writer_goes_on_in_a_folder_that_was_removed(place: Place) -> None:
+    with place.secondary() as secondary, place.secondary() as idle:
         with place.primary() as primary:
-            primary.write([(b"key", b"newer")])
+            primary.write([(b"key", b"1")])
+            assert number(secondary) == number(idle) == 1
+            remove_all(place)
+            assert number(secondary) == 1
+            primary.write([(b"key", b"2")])
+            with suppress(UnavailableError):
+                assert number(secondary) == 2
+            with pytest.raises(StorageError, match="was removed or replaced while in use"):
+                primary.check_in_place()
+        rebuilding = PrimaryDatabase.open(
+            place.path, version_file=place.version_file, resources=place.resources, lock_deadline=0
+        )
+        assert rebuilding.rebuilding
+        for reader in (secondary, idle):
+            with suppress(UnavailableError):
+                assert number(reader) == 2, "the new version file says nothing yet, and the old one of a newer value"
+        rebuilding.write([(b"key", b"2")])
+        rebuilding.promote()
+        for reader in (secondary, idle):
+            assert number(reader) == 2
+        rebuilding.close()
+
+
+@pytest.mark.parametrize("how", ["unlink", "rename", "older copy over it", "older copy into it"])
+def test_no_read_is_stale_when_the_version_file_alone_is_removed_or_replaced(place: Place, how: str) -> None:
+    place.primary().close()
+    older = place.version_file.read_bytes()
+    with place.secondary() as secondary, place.secondary() as idle, place.primary() as primary:
+        primary.write([(b"key", b"1")])
+        assert number(secondary) == number(idle) == 1
+        if how == "unlink":
+            place.version_file.unlink()
+        elif how == "rename":
+            place.version_file.rename(place.root / "moved")
+        elif how == "older copy into it":
+            place.version_file.write_bytes(older)
+        else:
+            (place.root / "copy").write_bytes(older)
+            (place.root / "copy").rename(place.version_file)
+        for value in (2, 3):
+            primary.write([(b"key", b"%d" % value)])
+            with suppress(UnavailableError):
+                assert number(secondary) == value
+        primary.check_in_place()
+        assert number(secondary) == 3
+        primary.write([(b"key", b"4")])
+        assert number(secondary) == number(idle) == 4
+        assert number(place.secondary()) == 4
+
+
+def test_reader_that_missed_a_version_file_in_between_is_told_by_the_one_it_has(place: Place) -> None:
+    with place.secondary() as secondary, place.primary() as primary:
+        primary.write([(b"key", b"1")])
+        assert number(secondary) == 1
+        place.version_file.unlink()
+        primary.check_in_place()
+        primary.write([(b"key", b"2")])
+        place.version_file.unlink()
+        with pytest.raises(UnavailableError):
             secondary.refresh()
-            assert secondary.get(b"key") == b"newer"
+        primary.check_in_place()
+        assert number(secondary) == 2
 
 
 def test_damaged_database_is_named_with_the_remedy(place: Place) -> None:

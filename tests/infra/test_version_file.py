@@ -1,10 +1,12 @@
 import mmap
+import os
 from pathlib import Path
 
 import pytest
 
 from infra.version_file import VersionFileReader, VersionFileWriter
 from schemas.errors import StorageError
+from tests.infra.test_mapped_file import full_disk
 
 
 def test_reader_follows_the_writer(tmp_path: Path) -> None:
@@ -37,7 +39,8 @@ def test_next_writer_goes_on_and_readers_keep_their_view(tmp_path: Path) -> None
     assert second.read() == (1, 7)
     second.publish(2, 8)
     assert reader.read() == (2, 8)
-    assert not reader.deleted()
+    assert second.in_place()
+    assert reader.in_place()
     second.close()
     reader.close()
 
@@ -64,12 +67,36 @@ def test_reader_of_a_file_that_is_not_there_or_not_whole(tmp_path: Path) -> None
         VersionFileReader(path)
 
 
-def test_reader_knows_that_the_file_was_deleted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("moved", [False, True])
+def test_both_sides_know_that_the_file_is_not_at_its_path(tmp_path: Path, *, moved: bool, replaced: bool) -> None:
     path = tmp_path / "version"
-    VersionFileWriter(path).close()
+    writer, reader = VersionFileWriter(path), VersionFileReader(path)
+    assert writer.in_place()
+    assert reader.in_place()
+    path.rename(tmp_path / "moved") if moved else path.unlink()
+    if replaced:
+        path.write_bytes(bytes(16))
+    assert not writer.in_place()
+    assert not reader.in_place()
+    writer.publish(1, 7)
+    assert reader.read() == (1, 7), "they go on together until both have turned to another file"
+    writer.close()
+    reader.close()
+
+
+def test_reader_of_an_abandoned_file_waits_for_a_version_that_never_comes(tmp_path: Path) -> None:
+    path = tmp_path / "version"
+    writer = VersionFileWriter(path)
+    writer.publish(3, 7)
     reader = VersionFileReader(path)
-    path.unlink()
-    assert reader.deleted()
+    writer.abandon()
+    assert reader.read() == (3, 2**64 - 1)
+    again = VersionFileWriter(path)
+    assert again.read() == (3, 0)
+    again.publish(4, 8)
+    assert reader.read() == (4, 8)
+    again.close()
     reader.close()
 
 
@@ -77,6 +104,12 @@ def test_unwritable_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file/version"):
         VersionFileWriter(tmp_path / "file" / "version")
+
+
+def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwrite", full_disk)
+    with pytest.raises(StorageError, match="version: No space left on device; check free space"):
+        VersionFileWriter(tmp_path / "version")
 
 
 def test_file_is_mapped_whole(tmp_path: Path) -> None:

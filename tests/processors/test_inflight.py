@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from processors.inflight import InFlight
 from schemas.errors import StorageError
+from tests.infra.test_mapped_file import full_disk, has_a_block
 
 
 def died_in(path: Path, first: int, end: int) -> InFlight:
@@ -60,3 +62,14 @@ def test_a_marker_that_cannot_be_made_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file/m"):
         InFlight(tmp_path / "file" / "m")
+
+
+def test_a_full_disk_is_said_when_the_marker_is_made_and_never_kills_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = InFlight(tmp_path / "m")
+    assert has_a_block(tmp_path / "m")
+    marker.close()
+    monkeypatch.setattr(os, "pwrite", full_disk)
+    with pytest.raises(StorageError, match="n: No space left on device; free space"):
+        InFlight(tmp_path / "n")
