@@ -16,7 +16,7 @@ from typing import Any
 
 from schemas.avro import fields_of_avro_record
 from schemas.errors import CodecError, DefinitionError
-from schemas.types import Field, Int64, String
+from schemas.types import Array, Field, Int64, Map, Scalar, String, Struct
 
 __all__ = [
     "Aggregate",
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
+MEMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Avro has it
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 MAX_SOURCE_NAME = 32
 MAX_ENTITY_NAME = 32
@@ -81,7 +82,31 @@ def _check_fields(origin: Origin, what: str, fields: Sequence[Field]) -> tuple[F
         if item.name in seen:
             raise _refuse(origin, what, f"field {item.name!r} is given twice; remove one")
         seen.add(item.name)
+        _check_type(origin, f"{what}: field {item.name!r}", item.dtype)
     return tuple(fields)
+
+
+def _check_type(origin: Origin, what: str, dtype: object) -> None:
+    match dtype:
+        case Scalar():
+            pass
+        case Array(inner) | Map(inner):
+            _check_type(origin, what, inner)
+        case Struct(members):
+            given: tuple[object, ...] = members
+            names = [member.name for member in given if isinstance(member, Field)]
+            for member in given:
+                if not isinstance(member, Field):
+                    raise _refuse(origin, what, f"a Struct is a tuple of Field(name, type), got {member!r} in it")
+                if not MEMBER_NAME.fullmatch(str(member.name)):
+                    expected = "letters, digits and underscores, not starting with a digit"
+                    raise _refuse(origin, what, f"the name of member {member.name!r} must be {expected}; rename it")
+                if names.count(member.name) > 1:
+                    raise _refuse(origin, what, f"member {member.name!r} is given twice; remove one")
+                _check_type(origin, f"{what}: member {member.name!r}", member.dtype)
+        case _:
+            expected = "Int64, Float64, String, Bool, Timestamp, Array(...), Map(...) or Struct(...)"
+            raise _refuse(origin, what, f"expected a type, {expected}, got {dtype!r}")
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -20,6 +20,7 @@ from typing import Any, Final
 import fastavro.schema
 import msgspec
 
+from schemas.avro_items import empty_items
 from schemas.errors import CodecError, RequestError
 
 AVRO: Final = "AVRO"
@@ -80,7 +81,8 @@ def canonical_form(text: str) -> str:
     try:
         document = msgspec.json.decode(text, type=str | list[Any] | dict[str, Any])
         _check_shape(document)
-        parsed = fastavro.schema.parse_schema(document, _write_hint=False)
+        named: dict[str, Any] = {}
+        parsed = fastavro.schema.parse_schema(document, named_schemas=named, _write_hint=False)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         message = f"the schema is not JSON of an Avro schema ({error}); send the schema's text, quoted as one string"
         raise RequestError(message) from None
@@ -90,6 +92,13 @@ def canonical_form(text: str) -> str:
     except _PARSE_ERRORS as error:
         message = f"not an Avro schema: {error}; correct it and register it again"
         raise RequestError(message) from None
+    empty = empty_items(parsed, named)
+    if empty is not None:
+        message = (
+            f"the schema has an array of {empty}, whose items take no bytes, so that a short record could claim any "
+            "number of them; use a count instead"
+        )
+        raise RequestError(message)
     return msgspec.json.encode(parsed, order="sorted").decode()
 
 

@@ -92,7 +92,11 @@ class Field:
 
 
 def avro_type(dtype: DataType, name: str) -> Any:
-    """Returns the Avro schema of a data type; ``name`` makes the names of nested records unique."""
+    """Returns the Avro schema of a data type; ``name`` becomes the name of a record.
+
+    Names of nested records are unique, as each spells its way from the outermost record: ``_item``, ``_value``, or
+    ``_3_abc`` for a member ``abc``. The length keeps ``a_b`` apart from ``b`` in ``a``.
+    """
     match dtype:
         case Scalar(scalar):
             return _AVRO_OF_SCALAR[scalar]
@@ -106,7 +110,7 @@ def avro_type(dtype: DataType, name: str) -> Any:
 
 def avro_field(field: Field, prefix: str) -> dict[str, Any]:
     """Returns the Avro field of a field; one that is not required is a union with null that defaults to null."""
-    kind = avro_type(field.dtype, f"{prefix}_{field.name}")
+    kind = avro_type(field.dtype, f"{prefix}_{len(field.name)}_{field.name}")
     if field.required:
         return {"name": field.name, "type": kind}
     return {"name": field.name, "type": ["null", kind], "default": None}

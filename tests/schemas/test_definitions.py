@@ -11,9 +11,11 @@ from headrace import (
     Field,
     Float64,
     Int64,
+    Map,
     StreamFeatureView,
     StreamSource,
     String,
+    Struct,
     Timestamp,
     stream_feature_view,
 )
@@ -40,8 +42,8 @@ def source(**options: Any) -> StreamSource:
 
 
 def test_definitions_remember_where_they_were_written() -> None:
-    assert SOURCE.origin == Origin(__file__, 24)
-    assert str(USER.origin) == f"{__file__}:25"
+    assert SOURCE.origin == Origin(__file__, 26)
+    assert str(USER.origin) == f"{__file__}:27"
 
 
 def test_a_view_is_still_its_function() -> None:
@@ -88,6 +90,20 @@ def test_names_have_a_longest_length(make: Any, longest: int) -> None:
         ({"schema": []}, r"StreamSource 'events': the schema has no fields; give schema=\[Field\(...\), ...\]"),
         ({"schema": ["user"]}, r"StreamSource 'events': expected Field\(name, type\), got 'user'"),
         ({"schema": [*FIELDS, FIELDS[0]]}, "StreamSource 'events': field 'user' is given twice; remove one"),
+        ({"schema": [Field("x", int)]}, "field 'x': expected a type, Int64, Float64, .*, got <class 'int'>"),  # type: ignore[arg-type]
+        (
+            {"schema": [Field("x", Array(Struct((Field("a b", Int64),))))]},
+            "field 'x': the name of member 'a b' must be letters, digits and underscores, not starting with a digit",
+        ),
+        (
+            {"schema": [Field("x", Map(Struct((Field("a", Int64), Field("a", String)))))]},
+            "field 'x': member 'a' is given twice; remove one",
+        ),
+        (
+            {"schema": [Field("x", Struct((Field("a", Struct((Field("", Int64),))),)))]},
+            "field 'x': member 'a': the name of member '' must be",
+        ),
+        ({"schema": [Field("x", Struct(("a",)))]}, r"a Struct is a tuple of Field\(name, type\), got 'a' in it"),  # type: ignore[arg-type]
     ],
 )
 def test_a_source_that_cannot_be_used_says_why(options: dict[str, Any], message: str) -> None:

@@ -25,6 +25,7 @@ from schemas.types import (
 )
 from tests.histories import examples
 
+INNER = Struct((Field("x", Int64),))
 NAMES = st.sampled_from(("a", "b", "c_d", "E1"))
 
 
@@ -120,3 +121,17 @@ def test_wire_types_are_written_as_the_reference_shows(dtype: DataType, expected
 
 def test_scalars_are_shown_by_their_names() -> None:
     assert repr(Array(String)) == "Array(element=string, name='array')"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (Field("a_b", INNER), Field("a", Struct((Field("b", INNER),)))),
+        (Field("a_item", INNER), Field("a", Array(INNER))),
+        (Field("a_value", INNER), Field("a", Map(INNER))),
+        (Field("a", Struct((Field("_b", INNER),))), Field("a_", Struct((Field("b", INNER),)))),
+        (Field("a", Struct((Field("b_1_c", INNER),))), Field("a_1_b", Struct((Field("c", INNER),)))),
+    ],
+)
+def test_records_inside_of_records_never_share_a_name(fields: tuple[Field, ...]) -> None:
+    fastavro.parse_schema(avro_record("source", fields))
