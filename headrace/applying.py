@@ -3,21 +3,23 @@
 In this order:
 
 1. Read the repository, and the topic of definitions to its end.
-2. Compile; compare with what is applied. If anything may not change, nothing is done.
+2. Compile; compare with what is applied. If anything may not change, or something would be removed and nobody has
+   said that it may, nothing is done.
 3. Register the Avro schemas.
 4. Make the topics, also where nothing changed: that is how a lost one comes back.
 5. Publish new views; the offset of each message is the view's id.
-6. Publish the plan, unless another apply was quicker: running processes take it up.
+6. Publish the plan, unless another apply was quicker: running processes take it up. Views that it removes are retired
+   (``schemas.plan``), unless they are to end at once.
 
 Invariant: until step 6 nothing that runs has changed; a crash before it leaves schemas, topics and view messages that
 the next apply finds or that nobody refers to.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -26,7 +28,7 @@ from infra.kafka_clients import ensure_topics, partition_counts, producer, warm
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics, workspace_topics
-from schemas.changes import Change, carry_ids, changes
+from schemas.changes import DAY_SECONDS, Change, carry_ids, changes, retire
 from schemas.compile import compile_services, compile_sources, compile_views
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
 from schemas.plan import Plan, SourcePlan, encode
@@ -36,6 +38,12 @@ from schemas.topics import DEFINITIONS_TOPIC, source_topic, value_subject
 READ_SECONDS: Final = 20.0
 SUFFIXES: Final = (".py", ".avsc")
 SKIPPED_FOLDERS: Final = frozenset({"__pycache__", ".venv", ".git", ".headrace"})
+
+Removals = Literal["grace", "now"]
+"""How views may be removed: kept for the grace of the settings, or ended at once, earlier removed ones too."""
+
+Confirm = Callable[[Sequence[Change]], bool]
+"""Shows someone all changes, some of them removals, and returns whether they are to be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,22 @@ def read_repository(folder: Path) -> dict[str, str]:
     return files
 
 
-def apply_repository(folder: Path, settings: Settings, *, dry_run: bool) -> Applied:
+def apply_repository(
+    folder: Path,
+    settings: Settings,
+    *,
+    dry_run: bool,
+    removals: Removals | None = None,
+    confirm: Confirm | None = None,
+) -> Applied:
     """Applies a repository to the workspace of the settings.
 
     Args:
         folder: the repository.
-        settings: bootstrap, workspace, partitions, source_partitions and replication count.
+        settings: bootstrap, workspace, partitions, source_partitions, replication and retired_grace_days count.
         dry_run: show the changes, change nothing.
+        removals: how something may be removed; None refuses it, unless ``confirm`` allows it, with the grace.
+        confirm: asked where something would be removed and ``removals`` is None; None if there is nobody to ask.
 
     Raises:
         DefinitionError: the repository does not compile, or its plan is too large.
@@ -100,11 +117,12 @@ def apply_repository(folder: Path, settings: Settings, *, dry_run: bool) -> Appl
     try:
         current = _current(definitions, settings.workspace)
         plan = _compiled(repository, current, settings, partition_counts(settings.bootstrap))
-        if len(encode(plan)) > MAX_PLAN_BYTES:
-            raise DefinitionError(
-                f"{folder}: the plan exceeds {MAX_PLAN_BYTES} bytes; move data files out of the repository"
-            )
+        if removals != "now":
+            plan = retire(current, plan, settings.retired_grace_days * DAY_SECONDS)
+        _check_size(folder, plan)
         found = Applied(changes(current, plan), None)
+        if removals is None:
+            found = _permitted(found, folder, confirm, dry_run=dry_run)
         if dry_run or found.refused:
             return found
         if current is not None and not found.changes:
@@ -113,6 +131,31 @@ def apply_repository(folder: Path, settings: Settings, *, dry_run: bool) -> Appl
         return Applied(found.changes, _publish(plan, current, definitions, settings))
     finally:
         definitions.stop()
+
+
+def _check_size(folder: Path, plan: Plan) -> None:
+    if len(encode(plan)) <= MAX_PLAN_BYTES:
+        return
+    remedy = "move data files out of the repository"
+    if plan.repositories and len(encode(msgspec.structs.replace(plan, retired={}, repositories={}))) <= MAX_PLAN_BYTES:
+        remedy = (
+            "it holds the texts that removed views run from while they are kept; end these views at once with "
+            "--allow-removals=now"
+        )
+    raise DefinitionError(f"{folder}: the plan exceeds {MAX_PLAN_BYTES} bytes; {remedy}")
+
+
+def _permitted(found: Applied, folder: Path, confirm: Confirm | None, *, dry_run: bool) -> Applied:
+    """Returns the changes as they are if they may be made, else with a problem at each removal."""
+    if all(change.kind != "removed" for change in found.changes):
+        return found
+    if confirm is not None and (dry_run or found.refused or confirm(found.changes)):
+        return found  # nobody is asked about what is not done: a dry run shows what the question would be about
+    problem = (
+        f"to remove it, run `headrace apply {folder} --allow-removals`; with --allow-removals=now nothing is kept "
+        "(`headrace up` takes both, too)"
+    )
+    return Applied([replace(c, problem=problem) if c.kind == "removed" else c for c in found.changes], None)
 
 
 def _current(definitions: DefinitionsFollower, workspace: str) -> Plan | None:
@@ -128,8 +171,9 @@ def _compiled(repository: Repository, current: Plan | None, settings: Settings, 
     The topics of sources have as many partitions as they are found with: their operator may add some.
     """
     sources = compile_sources(repository, settings.source_partitions)
+    known = {} if current is None else current.read_sources()
     for name, source in sources.items():
-        applied = None if current is None else current.sources.get(name)
+        applied = known.get(name)
         planned = source.partitions if applied is None else applied.partitions
         found = topics.get(source_topic(settings.workspace, name), planned)
         sources[name] = msgspec.structs.replace(source, partitions=found)
@@ -157,10 +201,10 @@ def _publish(plan: Plan, current: Plan | None, definitions: DefinitionsFollower,
         for key, view in plan.views.items()
     }
     newest = _current(definitions, plan.workspace)
-    if newest is not None and (current is None or newest.number != current.number):
+    if newest is not None and newest is not current:
         raise UnavailableError(
-            f"another apply changed workspace {plan.workspace!r} meanwhile (plan {newest.number}); nothing was "
-            "applied: apply again to see what changes now"
+            f"workspace {plan.workspace!r} changed meanwhile (plan {newest.number}), by another apply or because a "
+            "removed view has ended; nothing was applied: apply again to see what changes now"
         )
     complete = msgspec.structs.replace(plan, sources=sources, views=views)
     return msgspec.structs.replace(complete, number=publish_plan(client, complete))

@@ -40,7 +40,7 @@ def lags(bootstrap: str, plan: Plan, installation: str) -> list[Lag]:
     Raises:
         UnavailableError: Kafka does not answer, or a topic is not there.
     """
-    sources = {source_topic(plan.workspace, name): source.partitions for name, source in sorted(plan.sources.items())}
+    sources = {source_topic(plan.workspace, name): s.partitions for name, s in sorted(plan.read_sources().items())}
     client = admin(bootstrap)
     try:
         return [

@@ -44,6 +44,7 @@ PORT = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "a port from 0 to 6553
 COUNT = Kind(Annotated[int, msgspec.Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
 SECONDS = Kind(Annotated[float, msgspec.Meta(gt=0, le=86_400)], "a number of seconds above 0, at most 86400")
 HOURS = Kind(Annotated[float, msgspec.Meta(ge=0, le=8_760)], "a number of hours from 0 to 8760")
+DAYS = Kind(Annotated[float, msgspec.Meta(gt=0, le=3_650)], "a number of days above 0, at most 3650")
 HOST = Kind(Annotated[str, msgspec.Meta(pattern=r"^[^\s/]+$")], "a host name or address")
 BROKERS = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,[^\s,/]+:[0-9]{1,5})*$")],
@@ -101,6 +102,14 @@ class Settings:
     )
     source_partitions: int = field(default=4, metadata=_about(COUNT, "Partitions of a new source topic."))
     replication: int = field(default=1, metadata=_about(COUNT, "Copies of each topic, at most the number of brokers."))
+    retired_grace_days: float = field(
+        default=7.0,
+        metadata=_about(
+            DAYS,
+            "Days of running time for which `apply` has removed views computed on, so that they can come back without "
+            "a gap.",
+        ),
+    )
     ack_deadline_seconds: float = field(
         default=10.0, metadata=_about(SECONDS, "How long an ingest call waits for its records' results.")
     )

@@ -55,7 +55,7 @@ def workspace_topics(plan: Plan, replication: int) -> list[TopicSpec]:
         TopicSpec(updates, plan.partitions, _UPDATES, replication, fewest=plan.partitions, initial=week),
         TopicSpec(acks, ACKS_PARTITIONS, _STREAM, replication, fewest=ACKS_PARTITIONS, initial=hour),
     ]
-    for source in plan.sources.values():
+    for source in plan.read_sources().values():
         records, letters = source_topic(workspace, source.name), dead_letter_topic(workspace, source.name)
         specs.append(TopicSpec(records, source.partitions, _SOURCE, replication, initial=week))
         specs.append(TopicSpec(letters, 1, _DEAD_LETTERS, replication, initial=month))

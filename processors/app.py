@@ -190,7 +190,7 @@ async def _stop_all(intakes: dict[str, Intake]) -> None:
 def _sources(definitions: DefinitionsFollower, chosen: frozenset[str]) -> dict[str, tuple[Plan, str]]:
     """Returns (plan, source) by source topic, of the chosen workspaces."""
     plans = _workspaces(definitions, chosen).values()
-    return {source_topic(plan.workspace, source): (plan, source) for plan in plans for source in plan.sources}
+    return {source_topic(plan.workspace, source): (plan, source) for plan in plans for source in plan.read_sources()}
 
 
 def _workspaces(definitions: DefinitionsFollower, chosen: frozenset[str]) -> dict[str, Plan]:

@@ -79,7 +79,7 @@ def transform_of(plan: Plan, source: str) -> SourceTransform:
     Raises:
         DefinitionError: the files do not load here as they did at apply.
     """
-    return SourceTransform(plan, plan.sources[source], load_functions(plan))
+    return SourceTransform(plan, plan.read_sources()[source], load_functions(plan))
 
 
 def _described(status: int) -> str:

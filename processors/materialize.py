@@ -10,7 +10,8 @@ Layout of values, format version 1 (keys: ``schemas.keys``):
 | row   | version (24 bytes: append time u64 ms, partition u32, offset u64, row index u32; big-endian), MessagePack  |
 |       | array of the view's stored columns                                                                         |
 | tile  | MessagePack array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``         |
-| meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs                      |
+| meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs;                     |
+|       | ``retired/{view id}``: see ``processors.retirements``                                                      |
 """
 
 from collections import defaultdict

@@ -26,13 +26,15 @@ from processors.batches import Batch
 from processors.held_clock import HeldClock
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep, StoreFailedError
+from processors.messages import ended_messages
 from processors.offline_log import OfflineLog
 from processors.outbox import Outbox
 from processors.rebuild import rebuild
 from processors.retention import clocks, sweep
+from processors.retirements import Retirements
 from schemas.errors import CodecError, NewerFormatError, StorageError
 from schemas.keys import CLOCK
-from schemas.plan import Plan
+from schemas.plan import Plan, RetiredView
 from schemas.updates import decode_update
 from schemas.windows import SECOND
 
@@ -103,6 +105,7 @@ class MaterializePartition:
                 workspace, partition, log, self._database, parts.definitions.views_of(workspace), parts.installation
             )
             self._use(parts.definitions.plan(workspace) or plan)
+            self._retirements = Retirements(self._database)
             if self._database.rebuilding:
                 started = time.monotonic()
                 messages = rebuild(self._step, parts.disk, workspace, partition)
@@ -150,7 +153,9 @@ class MaterializePartition:
             batch.done()
         elif not batch.messages:
             self._housekeep()
+            ended = self._ended_views()
             batch.done()
+            await self._parts.outbox.send(ended_messages(self._workspace, ended), _nothing)
         else:
             next_offset = (batch.messages[-1].offset() or 0) + 1
             with BATCH_SECONDS.labels("materialize").time():
@@ -192,7 +197,7 @@ class MaterializePartition:
             self._use(definitions.plan(workspace) or self._plan)
 
     def _use(self, plan: Plan | None) -> None:
-        if plan is not None and (self._plan is None or plan.number != self._plan.number):
+        if plan is not None and plan is not self._plan:
             self._step.use(plan)
             self._plan = plan
 
@@ -203,6 +208,14 @@ class MaterializePartition:
             self._next_check = now + CHECK_SECONDS
             self._database.check_in_place()
 
+    def _ended_views(self) -> list[RetiredView]:
+        """Returns the removed views that have been kept for long enough; they end once this process reads it too."""
+        retired = {} if self._plan is None else self._plan.retired
+        ended = self._retirements.tick(retired, time.monotonic())
+        for each in ended:
+            _log.info("removed view ends", view=each.view.key, id=each.view.id, partition=self._partition)
+        return ended
+
     def _housekeep(self) -> None:
         self._database.heartbeat()
         now = self._read_clock()
@@ -210,7 +223,7 @@ class MaterializePartition:
         if (saved := self._clock.to_save()) is not None:
             writes.append((CLOCK, saved))
         if self._plan is not None:
-            views = {view.id: view for view in self._plan.views.values()}
+            views = {view.id: view for view in self._plan.folded_views().values()}
             clock_of = clocks(views, self._database, now)
             deletes, self._cursor = sweep(views, clock_of, self._database, self._cursor, SWEEP_KEYS)
             writes += [(key, None) for key in deletes]
@@ -234,3 +247,7 @@ class MaterializePartition:
                 _log.info("retention follows the host's clock again", **where)
         self._held.set(reading.ahead / SECOND)
         return reading.held
+
+
+def _nothing() -> None:
+    """Nobody waits for this message: it is sent again while it has not come back."""

@@ -75,8 +75,8 @@ class MaterializeStep:
         self._current: dict[int, ViewState] = {}
 
     def use(self, plan: Plan) -> None:
-        """Takes up a newer plan: from now on, its views have state."""
-        self._current = {view.id: ViewState(view) for view in plan.views.values()}
+        """Takes up a newer plan: from now on its views have state, the retired ones included."""
+        self._current = {view.id: ViewState(view) for view in plan.folded_views().values()}
 
     def start_offset(self, earliest: int) -> int | None:
         """Returns where to read on, None for the beginning: the lower of what log and state reached.

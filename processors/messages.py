@@ -6,7 +6,8 @@ Invariant: each value is a function of its arguments alone, and none of them out
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from schemas.topics import acks_topic, dead_letter_topic, updates_topic
+from schemas.plan import RetiredView, encode_ended, ended_key
+from schemas.topics import DEFINITIONS_TOPIC, acks_topic, dead_letter_topic, updates_topic
 from schemas.transform import MAX_PROBLEM_CHARACTERS, Reject
 from schemas.updates import Ack, encode_acks
 
@@ -46,6 +47,15 @@ def ack_messages(workspace: str, acks: Mapping[int, Sequence[Ack]]) -> list[OutM
         OutMessage(topic, partition, None, value, [])
         for partition in sorted(acks)
         for value in _encoded(list(acks[partition]))
+    ]
+
+
+def ended_messages(workspace: str, ended: Sequence[RetiredView]) -> list[OutMessage]:
+    """Returns the messages that tell every process that retired views have ended."""
+    keys = [ended_key(workspace, retired.view.id) for retired in ended]
+    return [
+        OutMessage(DEFINITIONS_TOPIC, 0, key, encode_ended(retired), [])
+        for key, retired in zip(keys, ended, strict=True)
     ]
 
 

@@ -92,7 +92,7 @@ class TransformPartition:
         try:
             self._in_flight = InFlight(path)
             self._log: SourceLog | None = None
-            self._log = self._log_of(plan.sources[source])
+            self._log = self._log_of(plan.read_sources()[source])
             self._step = TransformStep(parts.functions.transform(plan, source), self._log)
         except BaseException:
             self._lock.release()
@@ -180,17 +180,17 @@ class TransformPartition:
             read = partial(definitions.read_to, workspace, number, PLAN_SECONDS)
             await until_available(self, read, f"plan {number} for {self._topic}")
         plan = definitions.plan(workspace)
-        if plan is None or plan.number == self._plan.number or self._source not in plan.sources:
+        if plan is None or plan is self._plan or self._source not in plan.read_sources():
             return  # of a source that was removed, what is on its way still counts
         transform = await asyncio.to_thread(self._parts.functions.transform, plan, self._source)
         if self.open:
-            self._log = self._log_of(plan.sources[self._source])
+            self._log = self._log_of(plan.read_sources()[self._source])
             self._step = TransformStep(transform, self._log)
             self._plan = plan
 
     async def _writers(self, records: list[SourceRecord]) -> Writers:
         """Returns the schemas that records name by id, other than the source's own."""
-        ids = ids_of(record.value for record in records) - {self._plan.sources[self._source].schema_id}
+        ids = ids_of(record.value for record in records) - {self._step.current.source.schema_id}
         known = self._schemas.known(ids)
         if len(known) < len(ids):
             await until_available(self, self._schemas.read, f"schemas {sorted(ids - known.keys())} for {self._topic}")

@@ -6,8 +6,13 @@ with the same plan number run the same definitions.
 A plan is one JSON message in the compacted topic of definitions, keyed by workspace; its number is its offset. Each
 view has a message of its own, never compacted away, whose offset is the view's id: rows in flight and in old log
 segments keep their meaning after the view is gone.
+
+A view that was removed is retired first: processors go on folding it, nothing serves it, until its grace of running
+time has passed. The processor that sees this says so in a message of its own (``ended_key``), and the view is gone for
+everyone who has read it (decision 12).
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +22,8 @@ from schemas.aggregation.partials import PartialKind
 from schemas.errors import CodecError
 from schemas.types import DataType, Field, Timestamp, avro_record, parse_wire_type, wire_type
 
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
+_READABLE_FORMATS = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -135,11 +141,27 @@ class ServicePlan(msgspec.Struct, frozen=True):
     online_serving_enabled: bool = True
 
 
+class RetiredView(msgspec.Struct, frozen=True):
+    """A removed view that is still folded, so that the same definition can take it up again without a gap.
+
+    ``source`` is its source as it was last applied, ``texts`` the digest of the repository that its function runs from
+    (``Plan.repositories``), ``since`` the number of the last plan that served it, ``grace`` the seconds of running time
+    that it is kept for.
+    """
+
+    view: ViewPlan
+    source: SourcePlan
+    texts: str
+    since: int
+    grace: float
+
+
 class Plan(msgspec.Struct, frozen=True):
     """All definitions of one workspace.
 
     ``number`` is the offset of the message and so is -1 while it is written. ``files`` are the repository's texts by
-    relative path; ``digest`` is their SHA-256.
+    relative path; ``digest`` is their SHA-256. ``views`` are what is served and listed; ``retired`` has other keys, and
+    ``repositories`` the texts, by digest, that its views run from.
     """
 
     workspace: str
@@ -149,15 +171,30 @@ class Plan(msgspec.Struct, frozen=True):
     services: dict[str, ServicePlan]
     files: dict[str, str]
     digest: str
+    retired: dict[str, RetiredView] = {}
+    repositories: dict[str, dict[str, str]] = {}
     format: int = PLAN_FORMAT
     number: int = -1
 
     def views_of(self, source: str) -> tuple[ViewPlan, ...]:
-        """Returns the views that a source feeds, by key."""
+        """Returns the served views that a source feeds, by key."""
         return tuple(self.views[key] for key in sorted(self.views) if self.views[key].source == source)
+
+    def folded_views(self) -> dict[str, ViewPlan]:
+        """Returns what processors keep state of, by key: the served views and the retired ones."""
+        return {**self.views, **{key: retired.view for key, retired in self.retired.items()}}
+
+    def read_sources(self) -> dict[str, SourcePlan]:
+        """Returns what processors read, by name: the plan's sources and those that feed nothing but retired views."""
+        return {**{retired.source.name: retired.source for retired in self.retired.values()}, **self.sources}
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    since: int
 
 
 _JSON = msgspec.json.Encoder(order="deterministic")
+_ENDED = msgspec.json.Decoder(_Ended)
 _PLAN = msgspec.json.Decoder(Plan)
 _VIEW = msgspec.json.Decoder(ViewPlan)
 
@@ -172,9 +209,19 @@ def view_key(workspace: str, name: str, version: str, nonce: str) -> bytes:
     return f"view/{workspace}/{name}/{version}/{nonce}".encode()
 
 
+def ended_key(workspace: str, view: int) -> bytes:
+    """Returns the key of the message that a retired view, named by its id, has ended."""
+    return f"ended/{workspace}/{view}".encode()
+
+
 def encode(document: Plan | ViewPlan) -> bytes:
     """Returns the message of a plan or of a view."""
     return _JSON.encode(document)
+
+
+def encode_ended(retired: RetiredView) -> bytes:
+    """Returns the message that a retired view has ended; it means this retirement of it and no later one."""
+    return _JSON.encode(_Ended(retired.since))
 
 
 def decode_plan(number: int, data: bytes) -> Plan:
@@ -191,7 +238,7 @@ def decode_plan(number: int, data: bytes) -> Plan:
         plan = _PLAN.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CodecError(f"plan {number} does not decode: {error}") from error
-    if plan.format != PLAN_FORMAT:
+    if plan.format not in _READABLE_FORMATS:
         raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; upgrade Headrace")
     return msgspec.structs.replace(plan, number=number)
 
@@ -208,16 +255,32 @@ def decode_view(offset: int, data: bytes) -> ViewPlan:
         raise CodecError(f"view message {offset} does not decode: {error}") from error
 
 
+def without_retired(plan: Plan, ids: Iterable[int]) -> Plan:
+    """Returns a plan without the retired views of these ids, and without the texts that only they run from."""
+    gone = frozenset(ids)
+    retired = {key: each for key, each in plan.retired.items() if each.view.id not in gone}
+    return msgspec.structs.replace(plan, retired=retired, repositories=needed_texts(plan.repositories, retired))
+
+
+def needed_texts(
+    repositories: Mapping[str, dict[str, str]], retired: Mapping[str, RetiredView]
+) -> dict[str, dict[str, str]]:
+    """Returns the repositories, by digest, that retired views run from."""
+    return {digest: repositories[digest] for digest in sorted({each.texts for each in retired.values()})}
+
+
 class Definitions:
     """What the topic of definitions says so far: the newest plan of each workspace, and every view there ever was.
 
     A fold: ``apply`` is called for each message in order, from any one thread; the attributes may be read from any.
+    A plan whose retired views have ended is another object with the same number.
     """
 
     def __init__(self) -> None:
         self.plans: dict[str, Plan] = {}
         self.views: dict[int, ViewPlan] = {}
         self.workspace_of: dict[int, str] = {}
+        self._ended: dict[int, int] = {}  # since which plan a view was retired that has ended, by id
 
     def apply(self, offset: int, key: bytes, value: bytes | None) -> None:
         """Takes one message of the topic.
@@ -229,12 +292,30 @@ class Definitions:
         if value is None:
             self.plans.pop(rest, None)
         elif kind == "plan":
-            self.plans[rest] = decode_plan(offset, value)
+            self.plans[rest] = self._without_ended(decode_plan(offset, value))
         elif kind == "view":
             self.views[offset] = decode_view(offset, value)
             self.workspace_of[offset] = rest.partition("/")[0]
+        elif kind == "ended":
+            self._end(offset, rest, value)
         else:
-            raise CodecError(f"message {offset} of the definitions has key {key!r}, expected plan/... or view/...")
+            raise CodecError(
+                f"message {offset} of the definitions has key {key!r}, expected plan/..., view/... or ended/..."
+            )
+
+    def _end(self, offset: int, rest: str, value: bytes) -> None:
+        workspace, _, view = rest.rpartition("/")
+        try:
+            self._ended[int(view)] = _ENDED.decode(value).since
+        except ValueError as error:  # of int and of msgspec alike
+            raise CodecError(f"message {offset} of the definitions does not tell which view ended: {error}") from error
+        if workspace in self.plans:
+            self.plans[workspace] = self._without_ended(self.plans[workspace])
+
+    def _without_ended(self, plan: Plan) -> Plan:
+        """Returns a plan without the retired views that have ended: an apply may not have known of the newest."""
+        ended = [each.view.id for each in plan.retired.values() if self._ended.get(each.view.id) == each.since]
+        return without_retired(plan, ended) if ended else plan
 
 
 def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:

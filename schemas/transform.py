@@ -136,7 +136,8 @@ class SourceTransform:
         self.plan = plan
         self.source = source
         self._reader = avro.parse(source.schema)
-        self._all = plan.views_of(source.name)
+        # Retired views are folded like all others; the callers that wait for answers name the views they wait for.
+        self._all = tuple(view for _, view in sorted(plan.folded_views().items()) if view.source == source.name)
         self._views = [
             (view, functions[view.key], compile_row_builder(view)) for view in self._all if view.key not in failed
         ]

@@ -1,13 +1,15 @@
 """``headrace apply``: make a feature repository what runs."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 import msgspec
 
-from headrace.applying import Applied, apply_repository
+from headrace.applying import Applied, Removals, apply_repository
+from headrace.removals import RemovalsCommand, removals_option
 from infra.exit_codes import ExitCode
 from infra.logs import configure_logs
 from infra.settings import Settings, settings_options
@@ -17,27 +19,57 @@ from schemas.topics import source_topic
 MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}
 
 
-@click.command("apply")
+@click.command("apply", cls=RemovalsCommand)
 @click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@settings_options("bootstrap", "workspace", "partitions", "source_partitions", "replication", "log_level")
+@settings_options(
+    "bootstrap",
+    "workspace",
+    "partitions",
+    "source_partitions",
+    "replication",
+    "retired_grace_days",
+    "log_level",
+)
+@removals_option
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
-def command(settings: Settings, repo: Path, *, dry_run: bool, as_json: bool) -> None:
+def command(settings: Settings, repo: Path, removals: Removals | None, *, dry_run: bool, as_json: bool) -> None:
     """Check the feature repository REPO, show what applying it changes, and publish it.
 
     Running processes take the new definitions up within a second. If any change is refused, nothing is applied, all
-    reasons are shown, and the exit code is 1.
+    reasons are shown, and the exit code is 1. What the repository leaves out is removed only if you say so: at the
+    question on a terminal, or with --allow-removals.
     """
     configure_logs("apply", "error" if settings.log_level == "info" else settings.log_level)
-    applied = apply_repository(repo, settings, dry_run=dry_run)
+    asks = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    question = _Question() if asks else None
+    applied = apply_repository(repo, settings, dry_run=dry_run, removals=removals, confirm=question)
     if as_json:
         click.echo(msgspec.json.encode(_document(applied, settings.workspace)).decode())
     else:
-        for change in applied.changes:
-            click.echo(_lines(change))
+        if question is None or not question.was_asked:
+            _show(applied.changes)
         click.echo(f"workspace {settings.workspace}: {_outcome(applied)}")
     if applied.refused:
         sys.exit(ExitCode.FAILURE)
+
+
+class _Question:
+    """Shows the changes and asks whether to make those that remove something."""
+
+    def __init__(self) -> None:
+        self.was_asked = False
+
+    def __call__(self, changes: Sequence[Change]) -> bool:
+        self.was_asked = True
+        _show(changes)
+        count = sum(change.kind == "removed" for change in changes)
+        return click.confirm(f"Remove {count} object{'' if count == 1 else 's'}, as shown?")
+
+
+def _show(changes: Sequence[Change]) -> None:
+    for change in changes:
+        click.echo(_lines(change))
 
 
 def _document(applied: Applied, workspace: str) -> dict[str, object]:
@@ -56,8 +88,9 @@ def _document(applied: Applied, workspace: str) -> dict[str, object]:
 
 def _lines(change: Change) -> str:
     detail = f": {change.detail}" if change.detail else ""
+    lost = f"\n      lost: {change.lost}" if change.lost else ""
     problem = "" if change.problem is None else f"\n      refused: {change.problem}"
-    return f"  {MARKS[change.kind]} {change.object}{detail}{problem}"
+    return f"  {MARKS[change.kind]} {change.object}{detail}{lost}{problem}"
 
 
 def _outcome(applied: Applied) -> str:

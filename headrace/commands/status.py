@@ -72,7 +72,7 @@ def _ask_kafka(settings: Settings, installation: str | None) -> KafkaStatus:
             return KafkaStatus()
         if installation is None:
             return KafkaStatus(plan, processors=0)
-        groups = [materialize_group(installation), *([transform_group(installation)] if plan.sources else [])]
+        groups = [materialize_group(installation), *([transform_group(installation)] if plan.read_sources() else [])]
         running = min(members(settings.bootstrap, groups).values())
         return KafkaStatus(plan, lags(settings.bootstrap, plan, installation), running)
     except UnavailableError as error:

@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,8 @@ import setproctitle
 
 from access.admin_key import AdminKey, ensure_admin_key
 from access.store import AccessStore
+from headrace.applying import Removals
+from headrace.removals import FLAG, RemovalsCommand, removals_option
 from infra.exit_codes import ExitCode
 from infra.file_lock import FileLock
 from infra.http_server import bind, reachable_host
@@ -91,7 +93,7 @@ def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
     return Child(role, (*HEADRACE, role), f"{url}/readyz", f"{url}/healthz", environ)
 
 
-@click.command("up")
+@click.command("up", cls=RemovalsCommand)
 @settings_options(
     "data",
     "bootstrap",
@@ -106,6 +108,7 @@ def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
     "partitions",
     "source_partitions",
     "replication",
+    "retired_grace_days",
     "ack_deadline_seconds",
     "watchdog_seconds",
     "clock_hold_hours",
@@ -117,7 +120,8 @@ def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
     metavar="DIR",
     help="Feature repository to apply once all is up.",
 )
-def command(settings: Settings, repo: Path | None) -> None:
+@removals_option
+def command(settings: Settings, repo: Path | None, removals: Removals | None) -> None:
     """Run all on this machine: Kafka (unless brokers are given), processors, ingest API, serving.
 
     Prints each address and then one line that starts with `ready`. Ctrl-C stops cleanly.
@@ -147,7 +151,8 @@ def command(settings: Settings, repo: Path | None) -> None:
             key = ensure_admin_key(store, settings.data)
         finally:
             store.close()
-        sys.exit(asyncio.run(_run(system, key, repo)))
+        apply = None if repo is None else apply_arguments(repo, removals)
+        sys.exit(asyncio.run(_run(system, key, apply)))
     finally:
         lock.release()
 
@@ -187,10 +192,10 @@ def _own_kafka(settings: Settings) -> bool:
     return "bootstrap" not in settings.given
 
 
-async def _run(system: System, key: AdminKey, repo: Path | None) -> ExitCode:
+async def _run(system: System, key: AdminKey, apply: Sequence[str] | None) -> ExitCode:
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(list(system.children()))
-    rising = asyncio.create_task(_rise(supervisor, system, key, repo))
+    rising = asyncio.create_task(_rise(supervisor, system, key, apply))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -214,23 +219,29 @@ async def _run(system: System, key: AdminKey, repo: Path | None) -> ExitCode:
         await supervisor.stop()
 
 
-async def _rise(supervisor: Supervisor, system: System, key: AdminKey, repo: Path | None) -> ExitCode:
+async def _rise(supervisor: Supervisor, system: System, key: AdminKey, apply: Sequence[str] | None) -> ExitCode:
     await supervisor.start()
     for name, address in system.addresses():
         click.echo(f"{name:<10} {address}")
     click.echo(f"{'admin key':<10} {key.path}{KEY_NOTES[key.made]}")
-    if repo is not None:
-        status = await _apply(repo, system.settings)
+    if apply is not None:
+        status = await _apply(apply, system.settings)
         if status != 0:
-            click.echo(f"Error: `headrace apply {repo}` ended with exit status {status}; all is stopped", err=True)
+            what = f"`headrace {' '.join(apply)}`"
+            click.echo(f"Error: {what} ended with exit status {status}; all is stopped", err=True)
             return ExitCode.APPLY_FAILED
     click.echo("ready: Ctrl-C stops all")
     return ExitCode.OK
 
 
-async def _apply(repo: Path, settings: Settings) -> int:
+def apply_arguments(repo: Path, removals: Removals | None) -> tuple[str, ...]:
+    """Return the command line, without the program, that applies a repository."""
+    return ("apply", str(repo), *([] if removals is None else [f"{FLAG}={removals}"]))
+
+
+async def _apply(arguments: Sequence[str], settings: Settings) -> int:
     process = await asyncio.create_subprocess_exec(
-        *tied_to_parent([*HEADRACE, "apply", str(repo)]), stdin=DEVNULL, env={**os.environ, **as_environment(settings)}
+        *tied_to_parent([*HEADRACE, *arguments]), stdin=DEVNULL, env={**os.environ, **as_environment(settings)}
     )
     try:
         return await process.wait()

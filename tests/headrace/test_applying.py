@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 from headrace import applying
-from headrace.applying import Applied, apply_repository, read_repository
+from headrace.applying import Applied, Confirm, apply_repository, read_repository
 from headrace.current_plan import current_plan
 from infra.definitions import MAX_PLAN_BYTES, publish_plan, publish_view
-from infra.kafka_clients import TopicSpec, admin, ensure_topics, producer
+from infra.kafka_clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.ports import LOOPBACK, free_port
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
+from schemas.changes import Change
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
-from schemas.plan import Plan
-from schemas.topics import source_topic, updates_topic, value_subject
+from schemas.plan import Plan, encode, encode_ended, ended_key
+from schemas.topics import DEFINITIONS_TOPIC, source_topic, updates_topic, value_subject
 
 HEAD = """
 from datetime import timedelta
@@ -62,8 +64,8 @@ def settings(bootstrap: str, unique: str) -> Settings:
     return replace(Settings(), bootstrap=bootstrap, workspace=unique, partitions=2, source_partitions=2)
 
 
-def apply(settings: Settings, folder: Path, content: str) -> Applied:
-    return apply_repository(write(folder, features=content), settings, dry_run=False)
+def apply(settings: Settings, folder: Path, content: str, **how: Any) -> Applied:
+    return apply_repository(write(folder, features=content), settings, **{"dry_run": False, **how})
 
 
 def published(applied: Applied) -> Plan:
@@ -98,7 +100,7 @@ def test_ids_and_partitions_stay_and_what_changed_is_told(settings: Settings, tm
     first = published(apply(settings, tmp_path / "r", text(view(), view("old"))))
     wider = replace(settings, partitions=7, source_partitions=7)
     changed = text(view(), view("newer", version="V2"), more=', Field("x", String, required=False)')
-    again = apply(wider, tmp_path / "r", changed)
+    again = apply(wider, tmp_path / "r", changed, removals="grace")
     second = published(again)
     assert [(change.kind, change.object) for change in again.changes] == [
         ("changed", "stream source events"),
@@ -136,11 +138,80 @@ def test_a_topic_that_was_there_before_its_source_is_taken_as_it_is(settings: Se
     assert published(apply(settings, tmp_path / "r", text(view()))).sources["events"].partitions == 3
 
 
-def test_a_view_that_comes_back_has_a_new_id(settings: Settings, tmp_path: Path) -> None:
+def test_a_view_that_comes_back_within_its_grace_has_its_id_and_afterwards_a_new_one(
+    settings: Settings, tmp_path: Path
+) -> None:
     first = published(apply(settings, tmp_path / "r", text(view())))
-    apply(settings, tmp_path / "r", text())
+    short = replace(settings, retired_grace_days=0.5)
+    second = published(apply(short, tmp_path / "r", text(), removals="grace"))
+    retired = second.retired["spending@V1"]
+    assert (retired.view, retired.since, retired.grace) == (first.views["spending@V1"], first.number, 43_200)
     third = published(apply(settings, tmp_path / "r", text(view())))
-    assert third.views["spending@V1"].id > first.views["spending@V1"].id
+    assert (third.views, third.retired) == (first.views, {})
+    fourth = published(apply(settings, tmp_path / "r", text(), removals="now"))
+    assert fourth.retired == {}
+    fifth = published(apply(settings, tmp_path / "r", text(view())))
+    assert fifth.views["spending@V1"].id > first.views["spending@V1"].id
+
+
+def test_nothing_is_removed_unless_somebody_says_so(settings: Settings, tmp_path: Path) -> None:
+    first = published(apply(settings, tmp_path / "r", text(view(), view("old"))))
+    refused = apply(settings, tmp_path / "r", text(view(), view("third", days=3)))
+    assert [(change.object, change.problem is None) for change in refused.changes] == [
+        ("feature view old@V1", False),
+        ("feature view third@V1", True),
+    ]
+    problem = refused.refused[0].problem or ""
+    assert f"run `headrace apply {tmp_path / 'r'} --allow-removals`" in problem
+    assert current_plan(settings.bootstrap, settings.workspace) == first
+
+    asked: list[list[str]] = []
+
+    def answers(*, yes: bool) -> Confirm:
+        def confirm(found: Sequence[Change]) -> bool:
+            asked.append([change.object for change in found if change.kind == "removed"])
+            return yes
+
+        return confirm
+
+    shorter = text(view())
+    assert apply(settings, tmp_path / "r", shorter, confirm=answers(yes=False)).refused
+    shown = apply(settings, tmp_path / "r", shorter, confirm=answers(yes=False), dry_run=True)
+    assert (shown.refused, shown.plan) == ([], None)
+    assert current_plan(settings.bootstrap, settings.workspace) == first
+    second = published(apply(settings, tmp_path / "r", shorter, confirm=answers(yes=True)))
+    assert list(second.retired) == ["old@V1"]
+    assert asked == [["feature view old@V1"]] * 2
+
+
+def test_the_texts_of_removed_views_count_towards_the_size_of_a_plan(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = published(apply(settings, tmp_path / "r", text(view())))
+    folder = write(tmp_path / "r", table=f"X = '{'x' * len(encode(first))}'")
+    monkeypatch.setattr(applying, "MAX_PLAN_BYTES", len(encode(first)) * 2)
+    with pytest.raises(DefinitionError, match="end these views at once with --allow-removals=now"):
+        apply(settings, folder, text(), removals="grace")
+    assert published(apply(settings, folder, text(), removals="now")).retired == {}
+
+
+def test_an_apply_that_a_view_ended_under_is_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(settings, tmp_path / "r", text(view()))
+    retired = published(apply(settings, tmp_path / "r", text(), removals="grace")).retired["spending@V1"]
+
+    def slow(*arguments: Any) -> int:
+        monkeypatch.setattr(applying, "publish_view", publish_view)
+        key = ended_key(settings.workspace, retired.view.id)
+        produce_checked(producer(settings.bootstrap), DEFINITIONS_TOPIC, key, encode_ended(retired), partition=0)
+        return publish_view(*arguments)
+
+    monkeypatch.setattr(applying, "publish_view", slow)
+    both = text(view(), view("other"))
+    with pytest.raises(UnavailableError, match="a removed view has ended; nothing was applied"):
+        apply(settings, tmp_path / "r", both)
+    assert published(apply(settings, tmp_path / "r", both)).views["spending@V1"].id > retired.view.id
 
 
 def test_a_second_apply_of_the_same_changes_nothing_but_brings_lost_topics_back(
@@ -198,7 +269,7 @@ def test_an_apply_that_another_one_overtook_is_refused(
         return publish_view(*arguments)
 
     monkeypatch.setattr(applying, "publish_view", slow)
-    with pytest.raises(UnavailableError, match=r"another apply changed workspace .* apply again"):
+    with pytest.raises(UnavailableError, match=r"changed meanwhile .* another apply .* apply again"):
         apply_repository(mine, settings, dry_run=False)
     assert current_plan(settings.bootstrap, settings.workspace) == overtaken[0]
 

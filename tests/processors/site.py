@@ -19,7 +19,7 @@ import httpx
 import uvloop
 from confluent_kafka import Message, TopicPartition
 
-from headrace.applying import apply_repository
+from headrace.applying import Removals, apply_repository
 from infra.databases import DatabaseResources
 from infra.disk import LocalDisk
 from infra.installation import installation_of
@@ -122,13 +122,15 @@ class Site:
             **changes,
         )
 
-    def apply(self, *texts: str, **files: str) -> Plan:
-        """Applies a repository of one file, or of several by module name."""
+    def apply(self, *texts: str, removals: Removals = "now", days: float = 7.0, **files: str) -> Plan:
+        """Applies a repository of one file, or of several by module name; ``days`` is the grace of removed views."""
         repository = self.folder / "repository"
         repository.mkdir(exist_ok=True)
         for name, text in {"features": "".join(texts), **files}.items():
             (repository / f"{name}.py").write_text(text)
-        applied = apply_repository(repository, self.settings(), dry_run=False)
+        applied = apply_repository(
+            repository, self.settings(retired_grace_days=days), dry_run=False, removals=removals
+        )
         assert applied.plan is not None, applied.changes
         self.plans.append(applied.plan)
         return applied.plan

@@ -1,13 +1,18 @@
+import msgspec
+
 from processors.messages import (
     MAX_ACKS_BYTES,
     MAX_MESSAGES_CHARACTERS,
     OutMessage,
     ack_messages,
     dead_letter,
+    ended_messages,
     update_messages,
 )
+from schemas.plan import Definitions, RetiredView, encode, plan_key
 from schemas.transform import MAX_PROBLEM_CHARACTERS, Problem, Reject, SourceRecord
 from schemas.updates import Ack, Transformed, Written, decode_acks
+from tests.schemas.repositories import plan_of, view
 
 RECORD = SourceRecord(3, 42, 1_763_000_000_123, b"\x00raw", None)
 
@@ -17,6 +22,19 @@ def test_updates_go_to_their_partitions_with_nothing_but_a_value() -> None:
         OutMessage("prod.updates", 1, None, b"a", []),
         OutMessage("prod.updates", 0, None, b"b", []),
     ]
+
+
+def test_an_end_takes_a_retired_view_out_of_the_definitions() -> None:
+    plan = plan_of(view())
+    view_plan, source = plan.views["totals@V1"], plan.sources["events"]
+    retired = {"totals@V1": RetiredView(view_plan, source, plan.digest, since=3, grace=60)}
+    definitions = Definitions()
+    before = msgspec.structs.replace(plan, views={}, retired=retired, repositories={plan.digest: plan.files})
+    definitions.apply(8, plan_key("prod"), encode(before))
+    (message,) = ended_messages("prod", list(retired.values()))
+    assert (message.topic, message.partition) == ("headrace.definitions", 0)
+    definitions.apply(9, message.key or b"", message.value)
+    assert definitions.plans["prod"].retired == {}
 
 
 def test_answers_of_one_reply_partition_share_a_message() -> None:

@@ -6,10 +6,13 @@ from schemas.errors import CodecError
 from schemas.plan import (
     Definitions,
     Plan,
+    RetiredView,
     ViewPlan,
     decode_plan,
     decode_view,
     encode,
+    encode_ended,
+    ended_key,
     partial_kinds,
     plan_key,
     stored_columns,
@@ -49,8 +52,14 @@ def test_what_is_no_plan_or_view_is_refused(data: bytes) -> None:
 
 
 def test_a_plan_of_an_unknown_format_says_to_upgrade(plan: Plan) -> None:
-    with pytest.raises(CodecError, match="plan 3 has format 2, expected 1; upgrade Headrace"):
-        decode_plan(3, encode(msgspec.structs.replace(plan, format=2)))
+    with pytest.raises(CodecError, match="plan 3 has format 3, expected 2; upgrade Headrace"):
+        decode_plan(3, encode(msgspec.structs.replace(plan, format=3)))
+
+
+def test_a_plan_of_the_first_format_has_nothing_retired(plan: Plan) -> None:
+    old = msgspec.json.decode(encode(msgspec.structs.replace(plan, format=1)))
+    del old["retired"], old["repositories"]
+    assert decode_plan(3, msgspec.json.encode(old)).retired == {}
 
 
 def test_views_of_a_source(plan: Plan) -> None:
@@ -116,9 +125,52 @@ def test_a_tombstone_removes_a_workspace_and_no_view(plan: Plan) -> None:
     assert list(definitions.views) == [0]
 
 
+def retiring(plan: Plan) -> Plan:
+    """The plan without its views, which are retired since plan 4; each from a repository of its own."""
+    retired = {
+        key: RetiredView(view, plan.sources["events"], texts=name, since=4, grace=60)
+        for name, (key, view) in zip("ab", sorted(plan.views.items()), strict=True)
+    }
+    return msgspec.structs.replace(plan, views={}, retired=retired, repositories={"a": {}, "b": {}})
+
+
+def test_a_retired_view_ends_for_everyone_who_reads_so(plan: Plan) -> None:
+    retired = retiring(plan)
+    position = retired.retired["position@V1"]
+    ended = (7, ended_key("prod", position.view.id), encode_ended(position))
+    definitions = folded((5, plan_key("prod"), encode(retired)))
+    before = definitions.plans["prod"]
+    definitions.apply(*ended)
+    after = definitions.plans["prod"]
+    assert before.retired == retired.retired
+    assert (list(after.retired), list(after.repositories), after.number) == (["totals@V1"], ["b"], 5)
+    definitions.apply(8, *ended[1:])
+    assert definitions.plans["prod"] is after
+    definitions.apply(9, plan_key("prod"), encode(retired))  # an apply that had not read of the end
+    assert definitions.plans["prod"] == msgspec.structs.replace(after, number=9)
+
+
+def test_an_end_means_one_retirement_and_no_view_in_force(plan: Plan) -> None:
+    first = retiring(plan).retired["position@V1"]
+    ended = (ended_key("prod", first.view.id), encode_ended(first))
+    again = {"position@V1": msgspec.structs.replace(first, since=6)}
+    later = msgspec.structs.replace(plan, views={}, retired=again, repositories={"a": {}})
+    in_force = folded((5, plan_key("prod"), encode(plan)), (6, *ended))
+    assert in_force.plans["prod"] == msgspec.structs.replace(plan, number=5)
+    in_force.apply(8, plan_key("prod"), encode(later))
+    assert in_force.plans["prod"].retired == again
+    assert folded((6, *ended)).plans == {}
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"ended/prod/x", b'{"since":1}'), (b"ended/prod/7", b"{"), (b"ended/", b"{}")])
+def test_an_end_that_does_not_say_of_what_is_refused(key: bytes, value: bytes) -> None:
+    with pytest.raises(CodecError, match="message 4 of the definitions does not tell which view ended"):
+        folded((4, key, value))
+
+
 @pytest.mark.parametrize("key", [b"other/prod", b"", b"\xff/a"])
 def test_a_message_of_another_kind_is_refused(key: bytes) -> None:
-    with pytest.raises(CodecError, match=r"message 4 of the definitions has key b'.*', expected plan/... or view/..."):
+    with pytest.raises(CodecError, match=r"message 4 of the definitions has key b'.*', expected plan/..., view/... or ended/..."):
         folded((4, key, b"{}"))
 
 

@@ -1,4 +1,9 @@
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,6 +59,67 @@ def test_refused_changes_are_all_shown_with_their_reasons(bootstrap: str, unique
     found = json.loads(document.stdout)
     assert (found["plan"], found["refused"], len(found["changes"])) == (None, 2, 3)
     assert [bool(change["problem"]) for change in found["changes"]] == [True, False, True]
+
+
+def test_a_removal_is_shown_with_what_is_lost_and_needs_the_flag(bootstrap: str, unique: str, folder: Path) -> None:
+    write(folder, features=text(view(), view("old")))
+    assert run(bootstrap, unique, folder).exit_code == 0
+    write(folder, features=text(view()))
+    refused = run(bootstrap, unique, folder)
+    assert refused.exit_code == ExitCode.FAILURE
+    assert refused.stdout.splitlines() == [
+        "  - feature view old@V1",
+        "      lost: features amount_sum_1d_continuous; it is still computed for 7 days of running time, in which the "
+        "same definition takes it up again without a gap; then its online state is deleted",
+        f"      refused: to remove it, run `headrace apply {folder} --allow-removals`; with --allow-removals=now nothing "
+        "is kept (`headrace up` takes both, too)",
+        f"workspace {unique}: 1 of 1 change refused, nothing applied",
+    ]
+    assert run(bootstrap, unique, folder, "--dry-run").exit_code == ExitCode.FAILURE
+    (change,) = json.loads(run(bootstrap, unique, folder, "--dry-run", "--allow-removals", "--json").stdout)["changes"]
+    assert (change["kind"], change["problem"]) == ("removed", None)
+    assert change["lost"].startswith("features amount_sum_1d_continuous; ")
+    arguments = ["apply", "--allow-removals", str(folder), "--bootstrap", bootstrap, "--workspace", unique]
+    done = CliRunner().invoke(main, arguments)  # the folder is no value of the flag
+    assert done.exit_code == 0, done.output
+    ended = run(bootstrap, unique, folder, "--allow-removals=now")
+    assert ended.stdout.splitlines()[:2] == [
+        "  - feature view old@V1 (retired)",
+        "      lost: it is computed no longer and its online state is deleted, at once",
+    ]
+    assert run(bootstrap, unique, folder, "--allow-removals=later").exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", ExitCode.OK), ("n\n", ExitCode.FAILURE), ("\n", ExitCode.FAILURE)])
+def test_on_a_terminal_it_shows_the_losses_once_and_asks(
+    bootstrap: str, unique: str, folder: Path, answer: str, code: ExitCode
+) -> None:
+    write(folder, features=text(view(), view("old")))
+    assert run(bootstrap, unique, folder).exit_code == 0
+    write(folder, features=text(view()))
+    output, status = on_a_terminal(["apply", str(folder), "--bootstrap", bootstrap, "--workspace", unique], answer)
+    assert status == code, output
+    assert output.count("lost: features amount_sum_1d_continuous") == 1
+    assert output.index("lost: ") < output.index("Remove 1 object, as shown? [y/N]: ")
+    assert ("1 change applied" in output, "1 of 1 change refused, nothing applied" in output) == (not code, bool(code))
+
+
+def on_a_terminal(arguments: list[str], typed: str) -> tuple[str, int]:
+    """Runs the command line on a terminal of its own, where something is typed at the first question."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "headrace", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    )
+    os.close(theirs)
+    output = b""
+    with suppress(OSError):  # how Linux tells that the other side of a terminal has ended
+        while received := os.read(ours, 4096):
+            output += received
+            if typed and b"[y/N]" in output:
+                os.write(ours, typed.encode())
+                typed = ""
+    os.close(ours)
+    return output.decode(), child.wait(30)
 
 
 def test_json_has_plan_and_sources(bootstrap: str, unique: str, folder: Path) -> None:
