@@ -61,7 +61,7 @@ class Retirements:
         before = self._counted
         self._counted = {}
         for each in retired.values():
-            since, seconds = before.get(each.view.id, (each.since, 0.0))
+            since, seconds = before.get(each.view.id, (each.since, -passed))  # seen first now: nothing has passed yet
             self._counted[each.view.id] = (each.since, seconds + passed if since == each.since else 0.0)
         gone = before.keys() - self._counted.keys()
         if gone or now - self._written >= WRITE_SECONDS:

@@ -128,9 +128,7 @@ class Site:
         repository.mkdir(exist_ok=True)
         for name, text in {"features": "".join(texts), **files}.items():
             (repository / f"{name}.py").write_text(text)
-        applied = apply_repository(
-            repository, self.settings(retired_grace_days=days), dry_run=False, removals=removals
-        )
+        applied = apply_repository(repository, self.settings(retired_grace_days=days), dry_run=False, removals=removals)
         assert applied.plan is not None, applied.changes
         self.plans.append(applied.plan)
         return applied.plan

@@ -2,9 +2,10 @@
 
 import msgspec
 
+from headrace.current_plan import current_plan
 from infra.definitions import publish_plan
 from schemas.updates import PLAN_HEADER, plan_header
-from tests.processors.site import HEAD, Site, event, processor, source_text, spending, view_text
+from tests.processors.site import HEAD, VIEW, Site, event, processor, source_text, spending, view_text
 from tests.waiting import wait_until
 
 
@@ -37,6 +38,42 @@ def test_sources_and_views_come_and_go_without_a_restart(site: Site) -> None:
         site.apply(HEAD, source_text(), view_text())
         site.waits_for({"ann": (1, 4)})
         assert running.is_ready()
+
+
+def test_a_view_that_comes_back_within_its_grace_has_no_gap_and_one_that_ended_begins_anew(site: Site) -> None:
+    both = (HEAD, source_text(), source_text("clicks"), view_text(), view_text("other", "clicks"))
+    with processor(site):
+        first = site.apply(*both)
+        site.produce(event("ann", 1))
+        site.waits_for({"ann": (1, 1)})
+
+        # Its source is gone, too: it is still read, with the texts of before, also by a processor that starts now.
+        site.apply(HEAD, source_text("clicks"), view_text("newer", "clicks", "return None"), removals="grace")
+        assert VIEW not in site.plan.views
+        site.plans.append(first)
+        site.produce(event("ann", 2))
+        site.waits_for({"ann": (2, 3)})
+    with processor(site) as running:
+        site.produce(event("ann", 3))
+        site.waits_for({"ann": (3, 6)})
+        again = site.apply(*both, removals="grace")
+        assert again.views[VIEW].id == first.views[VIEW].id
+        site.produce(event("ann", 4))
+        site.waits_for({"ann": (4, 10)})
+        assert site.logged() == {"ann": [1, 2, 3, 4]}
+
+        # Its grace passes: every process learns that it has ended, and what is left of it is swept.
+        site.apply(
+            HEAD, source_text(), source_text("clicks"), view_text("other", "clicks"), removals="grace", days=1e-6
+        )
+        wait_until(lambda: VIEW not in (current_plan(site.bootstrap, site.workspace) or first).retired)
+        site.plans.append(first)
+        site.waits_for({"ann": (0, 0)})
+        assert running.is_ready()
+        anew = site.apply(*both)
+        assert anew.views[VIEW].id > first.views[VIEW].id
+        site.produce(event("ann", 5))
+        site.waits_for({"ann": (1, 5)})
 
 
 def test_the_last_workspace_may_go_and_come_back(site: Site) -> None:

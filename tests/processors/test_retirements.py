@@ -26,7 +26,9 @@ def state() -> MemoryState:
     return MemoryState()
 
 
-def ended_after(retirements: Retirements, start: float, views: dict[str, RetiredView], limit: int = 1_000) -> int | None:
+def ended_after(
+    retirements: Retirements, start: float, views: dict[str, RetiredView], limit: int = 1_000
+) -> int | None:
     """Ticks once a second; returns after how many ticks a view is told to have ended, None if it is not."""
     return next((n for n in range(limit) if retirements.tick(views, start + n)), None)
 

@@ -162,7 +162,9 @@ def test_an_end_means_one_retirement_and_no_view_in_force(plan: Plan) -> None:
     assert folded((6, *ended)).plans == {}
 
 
-@pytest.mark.parametrize(("key", "value"), [(b"ended/prod/x", b'{"since":1}'), (b"ended/prod/7", b"{"), (b"ended/", b"{}")])
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"ended/prod/x", b'{"since":1}'), (b"ended/prod/7", b"{"), (b"ended/", b"{}")]
+)
 def test_an_end_that_does_not_say_of_what_is_refused(key: bytes, value: bytes) -> None:
     with pytest.raises(CodecError, match="message 4 of the definitions does not tell which view ended"):
         folded((4, key, value))
@@ -170,7 +172,9 @@ def test_an_end_that_does_not_say_of_what_is_refused(key: bytes, value: bytes) -
 
 @pytest.mark.parametrize("key", [b"other/prod", b"", b"\xff/a"])
 def test_a_message_of_another_kind_is_refused(key: bytes) -> None:
-    with pytest.raises(CodecError, match=r"message 4 of the definitions has key b'.*', expected plan/..., view/... or ended/..."):
+    with pytest.raises(
+        CodecError, match=r"message 4 of the definitions has key b'.*', expected plan/..., view/... or ended/..."
+    ):
         folded((4, key, b"{}"))
 
 
