@@ -35,7 +35,7 @@ role = sys.argv[1]
 data = pathlib.Path(os.environ["HEADRACE_DATA"])
 if role == "apply":
     with (data / "applied").open("w") as file:
-        file.write(sys.argv[2] + " " + os.environ["HEADRACE_BOOTSTRAP"])
+        file.write(" ".join(sys.argv[2:]) + " " + os.environ["HEADRACE_BOOTSTRAP"])
     sys.exit(3 if sys.argv[2].endswith("broken") else 0)
 if role == os.environ.get("DIES"):
     sys.exit(1)
@@ -154,11 +154,15 @@ def test_a_child_that_cannot_start_ends_all(up: Callable[..., Up], tmp_path: Pat
     assert "Error: broker died 5 times" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-def test_a_repository_is_applied_before_ready(up: Callable[..., Up], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [("", ""), ("--allow-removals", "--allow-removals=grace "), ("--allow-removals=now", "--allow-removals=now ")],
+)
+def test_a_repository_is_applied_before_ready(up: Callable[..., Up], tmp_path: Path, given: str, passed: str) -> None:
     (tmp_path / "features").mkdir()
-    system = up("--repo", "features")
+    system = up(*given.split(), "--repo", "features")
     assert system.lines[-1].startswith("ready")
-    assert (tmp_path / "state/applied").read_text(encoding="utf-8") == f"features {system.printed('kafka')[0]}"
+    assert (tmp_path / "state/applied").read_text(encoding="utf-8") == f"features {passed}{system.printed('kafka')[0]}"
 
 
 def test_a_repository_that_cannot_be_applied_ends_all(up: Callable[..., Up], tmp_path: Path) -> None:
