@@ -35,6 +35,7 @@ from processors.retirements import Retirements
 from schemas.errors import CodecError, NewerFormatError, StorageError
 from schemas.keys import CLOCK
 from schemas.plan import Plan, RetiredView
+from schemas.topics import updates_topic
 from schemas.updates import decode_update
 from schemas.windows import SECOND
 
@@ -168,6 +169,8 @@ class MaterializePartition:
             await self._parts.outbox.send(failed.acks, done)
             raise
         self.next_offset = self.committable = next_offset
+        for message, problem in made.refused:
+            self._pass_over(message.offset, problem)
         for (view, outcome), count in made.rows.items():
             ROWS.labels(self._workspace, view, outcome).inc(count)
         await self._parts.outbox.send(made.acks, done)
@@ -176,16 +179,21 @@ class MaterializePartition:
         decoded = []
         for message in messages:
             offset = message.offset() or 0
-            where = f"{message.topic()} partition {message.partition()} offset {offset}"
             try:
                 decoded.append(Message(offset, decode_update(message.value() or b"")))
             except NewerFormatError as error:
+                where = f"{message.topic()} partition {message.partition()} offset {offset}"
                 raise StorageError(f"{where}: {error}") from error
             except CodecError as error:
-                # Only processors should write here, and they write nothing else: this is nobody's row.
-                DEAD_LETTERS.labels(self._workspace, "", error.code).inc()
-                _log.error("not an update, passed over: find out who writes here", message=where, problem=str(error))
+                self._pass_over(offset, str(error))
         return decoded
+
+    def _pass_over(self, offset: int, problem: str) -> None:
+        """Tells of a message that is nobody's row: only processors should write here, and they write nothing else."""
+        topic = updates_topic(self._workspace)
+        where = f"{topic} partition {self._partition} offset {offset}"
+        DEAD_LETTERS.labels(self._workspace, "", CodecError.code).inc()
+        _log.error("not an update, passed over: find out who writes here", message=where, problem=problem)
 
     async def _follow_plan(self, number: int) -> None:
         definitions, workspace = self._parts.definitions, self._workspace

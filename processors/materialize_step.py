@@ -1,18 +1,20 @@
 """What happens to a batch of one updates partition, without Kafka.
 
 Invariant: a row is acknowledged as written only when both the offline log and online state hold it, and neither ever
-takes the same message twice.
+takes the same message twice. A message that is no row of its view is in neither, and stops no other.
 """
 
+import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from processors.materialize import Message, ViewState, materialize
 from processors.messages import OutMessage, ack_messages
 from processors.offline_log import OfflineLog
 from processors.state_store import State, next_offset_of
-from schemas.errors import StorageError
+from schemas.errors import StorageError, UnavailableError
 from schemas.plan import Plan, ViewPlan
 from schemas.updates import Ack, Written
 
@@ -21,6 +23,10 @@ ONLINE = "online"
 
 RowCounts = dict[tuple[str, str], int]
 """How many rows counted, by view (``name@version``) and outcome: written, superseded or late."""
+
+
+# What values of the wrong number, type or size raise in the encoders and the aggregates, and a view that never was.
+_WRONG: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error, UnavailableError)
 
 
 class StoreFailedError(StorageError):
@@ -36,6 +42,14 @@ class Materialized:
     """What a batch asks to be sent, and what to count of it."""
 
     acks: list[OutMessage]
+    rows: RowCounts
+    refused: Sequence[tuple[Message, str]] = ()
+    """Messages that are no rows of their views, and why: no processor writes such, so nobody waits for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    writes: Mapping[bytes, bytes | None]
     rows: RowCounts
 
 
@@ -105,6 +119,23 @@ class MaterializeStep:
         Raises:
             StoreFailedError: a store cannot be written; carries the answers that say so.
         """
+        try:
+            return self._run(messages, next_offset)
+        except _WRONG:
+            # Raised before anything was written. It costs nothing to look for who did it only now.
+            problems = {message.offset: self._problem(message) for message in messages}
+            right = [message for message in messages if problems[message.offset] is None]
+            if len(right) == len(messages):
+                raise
+        refused = [(message, problem) for message in messages if (problem := problems[message.offset])]
+        return replace(self._run(right, next_offset), refused=refused)
+
+    def _run(self, messages: Sequence[Message], next_offset: int) -> Materialized:
+        # What is written comes first: a message that state or log cannot take shows before either has anything of it.
+        try:
+            fold = self._fold(messages, next_offset)
+        except StorageError as error:
+            raise self._failed(messages, ONLINE, error) from error
         # 1. The offline log.
         try:
             self._log.append(self._views, messages, next_offset)
@@ -112,11 +143,11 @@ class MaterializeStep:
             raise self._failed(messages, OFFLINE, error) from error
         # 2. Online state.
         try:
-            rows = self.apply(messages, next_offset)
+            self._write(fold)
         except StorageError as error:
             raise self._failed(messages, ONLINE, error) from error
         # 3. Answers.
-        return Materialized(self._acks(messages, "", ""), rows)
+        return Materialized(self._acks(messages, "", ""), fold.rows)
 
     def apply(self, messages: Sequence[Message], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.
@@ -124,9 +155,15 @@ class MaterializeStep:
         Raises:
             StorageError: the state cannot be read or written; its offset has not advanced.
         """
+        fold = self._fold(messages, next_offset)
+        self._write(fold)
+        return fold.rows
+
+    def _fold(self, messages: Sequence[Message], next_offset: int) -> _Fold:
+        """Returns what messages write to state; nothing where state has them all."""
         reached = next_offset_of(self._state) or 0
         if next_offset <= reached:
-            return {}
+            return _Fold({}, {})
         # View by view, so that outcomes can be counted by view; no two views share a key.
         batches: dict[int, list[Message]] = defaultdict(list)
         for message in messages:
@@ -139,8 +176,20 @@ class MaterializeStep:
             writes.update(made.writes)
             key = self._current[view].view.key
             counts.update({(key, outcome): count for outcome, count in made.outcomes.items() if count})
-        self._state.write(list(writes.items()))
-        return counts
+        return _Fold(writes, counts)
+
+    def _write(self, fold: _Fold) -> None:
+        if fold.writes:
+            self._state.write(list(fold.writes.items()))
+
+    def _problem(self, message: Message) -> str | None:
+        """Returns why log or state cannot take a message, or None if they can."""
+        try:
+            self._log.check(self._views, message)
+            self._fold([message], message.offset + 1)
+        except _WRONG as error:
+            return f"{type(error).__name__}: {error}"
+        return None
 
     def _failed(self, messages: Sequence[Message], store: str, error: StorageError) -> StoreFailedError:
         return StoreFailedError(error.message, self._acks(messages, store, error.message))

@@ -67,6 +67,15 @@ class OfflineLog:
         """The offset after the last batch; None while the log is empty."""
         return self._log.next_offset
 
+    def check(self, views: Mapping[int, ViewPlan], message: Message) -> None:
+        """Encodes a message as ``append`` does, and writes nothing.
+
+        Raises:
+            UnavailableError: it is of a view that is not in ``views``.
+            Exception: it is no update of its view, such as values of the wrong number or type.
+        """
+        _Format.of(views).encode(message, message.offset + 1)
+
     def append(self, views: Mapping[int, ViewPlan], messages: Sequence[Message], next_offset: int) -> None:
         """Adds those messages that the log does not have, as one block.
 

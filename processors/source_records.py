@@ -1,19 +1,23 @@
 """Messages of a source topic as records: what Kafka and the headers say beside the Avro bytes.
 
 Invariant: whatever a producer puts into headers, its record is processed; only what the ingest API of the same
-installation writes there counts.
+installation writes there counts. No producer's clock decides between two records: where Kafka did not stamp one itself
+(it was in the topic before Headrace had Kafka do so), its append time is unknown, which is ``UNSTAMPED``.
 """
 
 from collections.abc import Sequence
 from typing import Final, cast
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from infra.logs import get_logger
 from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
 from schemas.transform import SourceRecord
 from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_of_header
+
+UNSTAMPED: Final = 0
+"""Lower than every append time: such a record is never late, moves no watermark, and any stamped one replaces it."""
 
 MAX_REQUEST_BYTES: Final = 64  # of a request id; ours are shorter
 
@@ -39,7 +43,8 @@ def source_records(messages: Sequence[Message], installation: str) -> tuple[list
                     newest = max(newest, plan_of_header(value or b""))
             except CodecError as error:
                 _log.warning("header ignored", topic=message.topic(), offset=message.offset(), problem=str(error))
-        _, append_time = message.timestamp()
+        kind, stamp = message.timestamp()
+        append_time = stamp if kind == TIMESTAMP_LOG_APPEND_TIME else UNSTAMPED
         records.append(
             SourceRecord(message.partition() or 0, message.offset() or 0, append_time, message.value() or b"", reply)
         )

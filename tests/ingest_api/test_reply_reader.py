@@ -62,6 +62,14 @@ def test_workspace_whose_topic_comes_later_is_read_once_it_is_there(bootstrap: s
         assert reader.failure is None
 
 
+def test_partitions_that_somebody_added_are_not_chosen(bootstrap: str, unique: str) -> None:
+    ensure_topics(bootstrap, [TopicSpec(acks_topic(unique), 64)])
+    for seed in range(3):
+        with reading(bootstrap, seed) as (reader, _):
+            reader.follow((unique,))
+            assert partition_of(reader, unique) < 8  # processors answer there and nowhere else
+
+
 def test_processes_choose_partitions_at_random(bootstrap: str, unique: str) -> None:
     ensure_topics(bootstrap, [TopicSpec(acks_topic(unique), 8)])
     chosen = set()

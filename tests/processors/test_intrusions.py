@@ -8,7 +8,8 @@ from infra.exit_codes import ExitCode
 from infra.kafka_clients import admin, produce_checked, producer
 from infra.paths import state_path
 from schemas.topics import source_topic, updates_topic
-from tests.processors.site import SOURCE, Site, event, processor, processor_process, spending
+from schemas.updates import MESSAGE_FORMAT, Row, Update, encode_update
+from tests.processors.site import SOURCE, VIEW, Site, event, processor, processor_process, spending
 
 
 def test_what_is_no_update_is_passed_over(site: Site) -> None:
@@ -17,8 +18,11 @@ def test_what_is_no_update_is_passed_over(site: Site) -> None:
         site.produce(event("ann", 1))
         site.waits_for({"ann": (1, 1)})
         client = producer(site.bootstrap)
+        no_row = Update(MESSAGE_FORMAT, plan.number, plan.views[VIEW].id, 0, [Row(b"key", 1, -1, 0, 0, ["x"])], [])
+        of_no_view = Update(MESSAGE_FORMAT, plan.number, 1_000_000, 0, [], [])
         for partition in range(plan.partitions):
-            produce_checked(client, updates_topic(site.workspace), None, b"garbage", partition=partition)
+            for value in (b"garbage", encode_update(no_row), encode_update(of_no_view)):
+                produce_checked(client, updates_topic(site.workspace), None, value, partition=partition)
         site.produce(event("ann", 2))
         site.waits_for({"ann": (2, 3)})
     with processor(site):

@@ -1,9 +1,10 @@
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep, StoreFailedError
@@ -102,6 +103,42 @@ def test_rows_are_counted_by_view_and_outcome(stores: Stores) -> None:
     assert done.rows == {("newest@V1", "written"): 2, ("totals@V1", "written"): 1}
     again = message(0)._replace(offset=3)
     assert step.run([again], 4).rows == {("newest@V1", "superseded"): 1}
+
+
+def changed_row(original: Message, **changes: Any) -> Message:
+    (row,) = original.update.rows
+    for name, value in changes.items():
+        setattr(row, name, value)
+    return original
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda: changed_row(message(1), values=["u"]), id="too few values"),
+        pytest.param(lambda: changed_row(message(1), values=["u", AT, "not a number", 1]), id="values of another type"),
+        pytest.param(lambda: changed_row(message(1, TOTALS), append_time=-1), id="before all time"),
+        pytest.param(lambda: changed_row(message(1, TOTALS), event_time=2**70), id="after all time"),
+        pytest.param(lambda: changed_row(message(1, TOTALS), offset=-5), id="a negative offset"),
+        pytest.param(lambda: Message(1, replace(message(1).update, view=99)), id="a view that never was"),
+    ],
+)
+def test_a_message_that_is_no_row_of_its_view_is_in_neither_store_and_stops_no_other(
+    stores: Stores, wrong: Callable[[], Message]
+) -> None:
+    done = stores.step().run([message(0, replies=[4]), wrong(), message(2, TOTALS, replies=[4])], 3)
+    assert [refused.offset for refused, _ in done.refused] == [1]
+    assert stores.logged() == [0, 2]
+    assert done.rows == {("newest@V1", "written"): 1, ("totals@V1", "written"): 1}
+    assert len(answers(done.acks)[4]) == 2
+    assert next_offset_of(stores.state) == 3
+
+
+def test_an_error_that_no_message_explains_is_raised(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = stores.step()
+    monkeypatch.setattr(stores.state, "write", lambda _operations: int("no number"))
+    with pytest.raises(ValueError, match="no number"):
+        step.run([message(0)], 1)
 
 
 def test_rows_of_a_view_that_left_the_plan_are_logged_and_acknowledged(stores: Stores) -> None:

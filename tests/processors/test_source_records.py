@@ -1,6 +1,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
+
 from processors.source_records import source_records
 from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
 
@@ -15,6 +18,7 @@ class Given:
     """A message as Kafka's client gives it."""
 
     sent: list[tuple[str, bytes]]
+    kind: int = TIMESTAMP_LOG_APPEND_TIME
 
     def headers(self) -> list[tuple[str, bytes]]:
         return self.sent
@@ -29,7 +33,7 @@ class Given:
         return 7
 
     def timestamp(self) -> tuple[int, int]:
-        return 2, 1_763_000_000_000
+        return self.kind, 1_763_000_000_000
 
     def value(self) -> bytes:
         return b"record"
@@ -38,6 +42,15 @@ class Given:
 def replies(*sent: tuple[str, Any], installation: str = "here") -> list[Reply | None]:
     records, _ = source_records([cast("Message", Given(list(sent)))], installation)
     return [record.reply for record in records]
+
+
+@pytest.mark.parametrize(
+    ("kind", "append_time"),
+    [(TIMESTAMP_LOG_APPEND_TIME, 1_763_000_000_000), (TIMESTAMP_CREATE_TIME, 0), (TIMESTAMP_NOT_AVAILABLE, 0)],
+)
+def test_a_time_that_kafka_did_not_give_decides_nothing(kind: int, append_time: int) -> None:
+    (record,), _ = source_records([cast("Message", Given([], kind))], "here")
+    assert record.append_time == append_time
 
 
 def test_who_waits_is_known_from_the_header() -> None:
