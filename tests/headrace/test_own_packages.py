@@ -35,7 +35,9 @@ def test_a_distribution_with_files_in_our_packages_is_named(tmp_path: Path, monk
     metadata = tmp_path / "stranger-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (metadata / "RECORD").write_text("infra/__init__.py,,\nstranger.py,,\n")
+    (metadata / "RECORD").write_text("infra/stranger.py,,\nstranger.py,,\n")
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra/stranger.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     assert claims() == {"infra": "stranger"}
 
