@@ -28,7 +28,7 @@ from processors.intake import Intake, IntakeSettings
 from processors.materialize_partition import MaterializePartition, MaterializeParts
 from processors.outbox import Outbox
 from processors.transform_partition import TransformPartition, TransformParts
-from processors.watchdog import Progress, Watchdog
+from processors.watchdog import SILENCE_SECONDS, Progress, Watchdog
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.plan import Plan
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
@@ -86,7 +86,12 @@ async def run_processor(settings: Settings) -> int:
             return {}  # nothing can move while Kafka takes nothing: an outage, and no reason to end
         return {where: how for intake in intakes.values() for where, how in intake.progress().items()}
 
-    watchdog = Watchdog(progress, settings.watchdog_seconds)
+    watchdog = Watchdog(
+        progress,
+        settings.watchdog_seconds,
+        beats=lambda: {f"intake {name}": intake.beats for name, intake in intakes.items()},
+        silence=max(settings.watchdog_seconds, SILENCE_SECONDS),
+    )
 
     def readiness() -> dict[str, str]:
         reasons = {"registry": registry.failure, "progress": watchdog.problem, "deliveries": undelivered()}
@@ -142,7 +147,7 @@ async def run_processor(settings: Settings) -> int:
             plan = _workspaces(definitions, chosen).get(topic)
             if plan is None or partition >= plan.partitions:  # more than rows are sent to: somebody has grown the topic
                 return None
-            return MaterializePartition(materialize, plan, partition)
+            return MaterializePartition(materialize, plan, partition, intakes["materialize"].beat)
 
         intakes["transform"] = Intake(
             IntakeSettings(

@@ -78,6 +78,8 @@ class Intake:
         send: puts a batch on a channel, which holds more than ``PERMITS`` batches: none waits or overtakes another.
         fail: called once, from the Kafka thread, with what ends it.
 
+    Attributes:
+        beats: signs of life of the Kafka thread so far; it takes partitions over as well, and gives them meanwhile.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Intake:
         self._holding = False  # whether partitions are paused
         self._raised: BaseException | None = None
         self._next_tick = 0.0
+        self.beats = 0
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.bootstrap,
@@ -138,6 +141,10 @@ class Intake:
         """Why partitions are not read now, or None."""
         return self._outage or self._waiting
 
+    def beat(self) -> None:
+        """Gives a sign of life: in the Kafka thread, at least as often as each single wait or piece of work ends."""
+        self.beats += 1
+
     def start(self) -> None:
         """Begins to read."""
         self._thread.start()
@@ -165,6 +172,7 @@ class Intake:
     def _run(self) -> None:
         try:
             while not self._quit.is_set():
+                self.beat()
                 self._subscribe()
                 self._receive()
                 self._tick()
@@ -248,6 +256,7 @@ class Intake:
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
+            self.beat()
             try:
                 return question()
             except KafkaException as error:
@@ -319,6 +328,7 @@ class Intake:
         self._consumer.pause(self._consumer.assignment())
         try:
             while not self._permits.acquire(blocking=False):
+                self.beat()
                 if self._quit.is_set() or self._raised is not None:
                     return False
                 message = self._consumer.poll(POLL_SECONDS)

@@ -72,13 +72,16 @@ class MaterializePartition:
         parts: shared by all partitions.
         plan: of the workspace whose updates these are.
         partition: which partition.
+        beat: called now and then while it is opened, which takes long if state is rebuilt.
 
     Raises:
         StorageError: the folder is held by another process, damaged, or of another format.
         UnavailableError: Kafka is away.
     """
 
-    def __init__(self, parts: MaterializeParts, plan: Plan, partition: int) -> None:
+    def __init__(
+        self, parts: MaterializeParts, plan: Plan, partition: int, beat: Callable[[], None] = lambda: None
+    ) -> None:
         self.open = True
         self.committable: int | None = None
         self.next_offset = 0
@@ -109,7 +112,7 @@ class MaterializePartition:
             self._retirements = Retirements(self._database)
             if self._database.rebuilding:
                 started = time.monotonic()
-                messages = rebuild(self._step, parts.disk, workspace, partition)
+                messages = rebuild(self._step, parts.disk, workspace, partition, beat=beat)
                 self._database.promote()
                 took = round(time.monotonic() - started, 3)
                 _log.info("state built from the offline log", partition=partition, messages=messages, seconds=took)

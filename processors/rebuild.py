@@ -4,7 +4,7 @@ Invariant: the rebuilt state answers as the lost one did: both are the fold of t
 batch, however long the log is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from infra.disk import Disk
@@ -18,7 +18,15 @@ from schemas.errors import StorageError
 BATCH_ROWS: Final = 5_000  # that end a batch: a few MB, and tiles are merged once for so many rows
 
 
-def rebuild(step: MaterializeStep, disk: Disk, workspace: str, partition: int, *, batch_rows: int = BATCH_ROWS) -> int:
+def rebuild(
+    step: MaterializeStep,
+    disk: Disk,
+    workspace: str,
+    partition: int,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    beat: Callable[[], None] = lambda: None,
+) -> int:
     """Applies all that the log of a partition holds to its state.
 
     State that has some of it already (a rebuild that a crash cut short) gets the rest.
@@ -29,6 +37,7 @@ def rebuild(step: MaterializeStep, disk: Disk, workspace: str, partition: int, *
         workspace: its name.
         partition: which one.
         batch_rows: rows that end a batch.
+        beat: called after each batch, as a sign that it goes on.
 
     Returns:
         How many messages were read.
@@ -48,6 +57,7 @@ def rebuild(step: MaterializeStep, disk: Disk, workspace: str, partition: int, *
     for batch in _batches(read_updates(disk, workspace, partition), batch_rows):
         step.apply(batch, batch[-1].offset + 1)
         count += len(batch)
+        beat()
     return count
 
 

@@ -75,6 +75,13 @@ def test_no_write_of_a_rebuild_is_larger_than_a_batch() -> None:
     assert max(rebuilt.writes) <= 3 + bookkeeping
 
 
+def test_a_rebuild_gives_a_sign_of_life_after_each_batch() -> None:
+    disk, rebuilt, beats = MemoryDisk(), MemoryState(), []
+    step_of(disk, MemoryState(), [NEWEST]).run([message(offset) for offset in range(10)], 10)
+    rebuild(step_of(disk, rebuilt, [NEWEST]), disk, "prod", 0, batch_rows=3, beat=lambda: beats.append(1))
+    assert len(beats) == 4
+
+
 def test_a_rebuild_that_was_cut_short_goes_on_where_it_was() -> None:
     disk, whole, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
     step_of(disk, whole, [NEWEST]).run([message(offset) for offset in range(6)], 6)
