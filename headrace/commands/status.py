@@ -86,6 +86,7 @@ def _document(
         "installation": installation,
         "workspace": settings.workspace,
         "plan": None if kafka.plan is None else kafka.plan.number,
+        "retired": [] if kafka.plan is None else sorted(kafka.plan.retired),
         "servers": [asdict(server) for server in servers],
         "processors": kafka.processors,
         "lags": [asdict(lag) for lag in kafka.lags],
@@ -107,6 +108,8 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
             f"\nworkspace {plan.workspace}: plan {plan.number}, {len(plan.sources)} sources, {len(plan.views)} views, "
             f"{len(plan.services)} services"
         )
+        if plan.retired:
+            console.print(f"removed views that are still computed: {', '.join(sorted(plan.retired))}")
         console.print(_lags_table(kafka.lags))
     elif not kafka.problem:
         console.print(f"\nworkspace {settings.workspace}: nothing applied yet; `headrace apply REPO` does")

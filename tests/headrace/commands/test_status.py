@@ -6,14 +6,15 @@ import pytest
 from examples.flights.system import System
 from infra.exit_codes import ExitCode
 from tests.headrace.commands.conftest import Headrace
+from tests.headrace.test_applying import text, view, write
 from tests.waiting import wait_until
 
 
 def test_servers_definitions_and_lag_are_shown(headrace: Headrace, system: System) -> None:
     done = headrace("status")
     assert done.exit_code == ExitCode.OK, done.output
-    for text in (system.kafka, system.ingest, system.serving, "workspace prod: plan ", "prod.source.transactions"):
-        assert text in done.stdout
+    for shown in (system.kafka, system.ingest, system.serving, "workspace prod: plan ", "prod.source.transactions"):
+        assert shown in done.stdout
 
 
 def test_lag_counts_what_processors_have_not_finished(headrace: Headrace) -> None:
@@ -43,6 +44,16 @@ def test_no_processor_is_told_and_counts(
     assert "processors: 0 running; nothing is computed" in done.stdout
     document = headrace("status", "--json")
     assert (document.exit_code, json.loads(document.stdout)["processors"]) == (ExitCode.UNAVAILABLE, 0)
+
+
+def test_removed_views_that_are_still_computed_are_named(headrace: Headrace, unique: str, tmp_path: Path) -> None:
+    for content in (text(view(), view("old")), text(view())):
+        folder = str(write(tmp_path / "r", features=content))
+        applied = headrace("apply", folder, "--workspace", unique, "--allow-removals")
+        assert applied.exit_code == ExitCode.OK, applied.output
+    assert "removed views that are still computed: old@V1\n" in headrace("status", "--workspace", unique).stdout
+    assert json.loads(headrace("status", "--workspace", unique, "--json").stdout)["retired"] == ["old@V1"]
+    assert json.loads(headrace("status", "--json").stdout)["retired"] == []
 
 
 def test_a_workspace_without_definitions_is_told(headrace: Headrace) -> None:
