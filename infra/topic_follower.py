@@ -9,9 +9,10 @@ Outages of Kafka end by themselves: the thread keeps asking, `failure` tells mea
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka_clients import admin, end_offset, reader
 from infra.logs import get_logger
@@ -23,6 +24,7 @@ OnRecord = Callable[[int, bytes, bytes | None], None]
 BATCH: Final = 1_000
 POLL_SECONDS: Final = 0.1
 PROBE_SECONDS: Final = 0.5
+METADATA_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 5.0
 
@@ -116,6 +118,7 @@ class TopicFollower:
         # A KafkaError raised in a callback passes `except Exception`: only `finally` sees that end.
         failure: str | None = f"following {self._topic} ended for no known reason; restart this process"
         try:
+            self._learn_leader()
             self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
             while not self._stopping.is_set():
                 self._receive()
@@ -130,6 +133,11 @@ class TopicFollower:
                 self._failure = failure or self._failure
                 self._ended = True
                 self._moved.notify_all()
+
+    def _learn_leader(self) -> None:
+        """Ask who leads the topic: a consumer that is assigned what it does not know looks half a second later only."""
+        with suppress(KafkaException):  # reading begins when Kafka is there, and tells meanwhile what is wrong
+            self._consumer.list_topics(self._topic, METADATA_SECONDS)
 
     def _receive(self) -> None:
         first = self._consumer.poll(POLL_SECONDS)  # consume() alone would wait for a full batch
