@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -5,7 +6,15 @@ import pytest
 
 from schemas.errors import RequestError
 from serving.read_plan import LeadingEdge
-from serving.tecton.requests import NOTHING, SNAKE, GetFeatures, Wanted, parse_get_features, parse_params
+from serving.tecton.requests import (
+    MAX_DECODED_BYTES,
+    NOTHING,
+    SNAKE,
+    GetFeatures,
+    Wanted,
+    parse_get_features,
+    parse_params,
+)
 
 LEAST = {"featureServiceName": "s"}
 ALL_METADATA = {
@@ -17,8 +26,23 @@ ALL_METADATA = {
 }
 
 
+PADDINGS = (b"", b" " * MAX_DECODED_BYTES)
+"""Bodies with the second are large, and read in another way; what comes out must be the same."""
+
+
 def parsed(**params: Any) -> GetFeatures:
-    return parse_get_features(parse_params(msgspec.json.encode({"params": params})))
+    body = msgspec.json.encode({"params": params})
+    outcomes: list[GetFeatures | str] = []
+    for padding in PADDINGS:
+        try:
+            outcomes.append(parse_get_features(parse_params(padding + body)))
+        except RequestError as error:
+            outcomes.append(error.message)
+    small, large = outcomes
+    assert small == large
+    if isinstance(small, str):
+        raise RequestError(small)
+    return small
 
 
 def test_the_least_request_asks_for_values_at_the_wall_clock() -> None:
@@ -89,8 +113,9 @@ def test_a_latency_budget_is_a_number_or_its_text(budget: Any) -> None:
     ],
 )
 def test_a_body_that_is_not_a_request_is_refused(body: bytes) -> None:
-    with pytest.raises(RequestError):
-        parse_params(body)
+    for padding in PADDINGS:
+        with pytest.raises(RequestError):
+            parse_params(padding + body)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +145,34 @@ def test_a_wrong_field_is_named(params: dict[str, Any], named: str) -> None:
     with pytest.raises(RequestError) as failure:
         parsed(**params)
     assert named in failure.value.message
+
+
+@pytest.mark.parametrize("spelling", [str, SNAKE.__getitem__])
+def test_a_request_context_may_be_large_and_is_not_looked_at(spelling: Any) -> None:
+    context = {"amounts": [[]] * 1_000_000, "note": "x" * 1_000_000}
+    assert parsed(**LEAST, **{spelling("requestContextMap"): context}) == parsed(**LEAST)
+
+
+def test_large_unknown_fields_are_skipped() -> None:
+    assert parsed(**LEAST, new=[[]] * 100_000) == parsed(**LEAST)
+
+
+@pytest.mark.parametrize("name", ["joinKeyMap", "join_key_map", "featureServiceName", "metadataOptions"])
+def test_what_is_looked_at_has_a_limit_and_the_largest_field_is_named(name: str) -> None:
+    body = msgspec.json.encode({"params": {"workspaceName": "w", name: {"k": "x" * MAX_DECODED_BYTES}}})
+    with pytest.raises(RequestError) as failure:
+        parse_params(body)
+    assert failure.value.message == (
+        f"params without requestContextMap have more than 65536 bytes, {name} alone has 65544; send less in it"
+    )
+
+
+def test_nothing_that_a_body_of_the_largest_size_may_hold_is_built() -> None:
+    body = b'{"params":{"new":[' + b"[]," * 1_700_000 + b'[]],"featureServiceName":"s"}}'
+    tracemalloc.start()
+    try:
+        parse_params(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
