@@ -73,7 +73,7 @@ def compiled_plan() -> Plan:
         partitions=1,
         sources={name: msgspec.structs.replace(source, schema_id=SCHEMA_ID) for name, source in sources.items()},
         views={key: msgspec.structs.replace(view, id=VIEW_ID) for key, view in views.items()},
-        services=compile_services(repository),
+        services=compile_services(repository, views),
         files=files,
         digest=digest(files),
         number=2,

@@ -177,12 +177,13 @@ def _compiled(repository: Repository, current: Plan | None, settings: Settings, 
         planned = source.partitions if applied is None else applied.partitions
         found = topics.get(source_topic(settings.workspace, name), planned)
         sources[name] = msgspec.structs.replace(source, partitions=found)
+    views = compile_views(repository, sources, applied=None if current is None else current.folded_views())
     return Plan(
         workspace=settings.workspace,
         partitions=settings.partitions if current is None else current.partitions,
         sources=sources,
-        views=carry_ids(current, compile_views(repository, sources)),
-        services=compile_services(repository),
+        views=carry_ids(current, views),
+        services=compile_services(repository, views),
         files=repository.files,
         digest=digest(repository.files),
     )

@@ -3,7 +3,7 @@
 Invariant: what compiles can run. Each error names file, line, object and remedy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from schemas import tile_budget
@@ -14,7 +14,7 @@ from schemas.definitions import NAME, Aggregate, FeatureService, StreamFeatureVi
 from schemas.errors import DefinitionError
 from schemas.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_N
-from schemas.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan
+from schemas.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
 from schemas.repository import Repository, module_texts
 from schemas.types import Field, Int64, Timestamp, wire_type
 from schemas.windows import DAY, MINUTE, SECOND, choose_resolutions, continuous_interval
@@ -57,27 +57,42 @@ def _source(source: StreamSource, repository: Repository, partitions: int) -> So
     )
 
 
-def compile_views(repository: Repository, sources: dict[str, SourcePlan]) -> dict[str, ViewPlan]:
+def compile_views(
+    repository: Repository, sources: dict[str, SourcePlan], *, applied: Mapping[str, ViewPlan] | None = None
+) -> dict[str, ViewPlan]:
     """Returns the plans of a repository's views, by ``name@version``; their ids are not given yet (-1).
+
+    Args:
+        repository: what to compile.
+        sources: the plans of its sources.
+        applied: views that were applied before, by key. An attribute view without ``schema`` serves what its source had
+            when that version was first applied: a source that grows changes no view.
 
     Raises:
         DefinitionError: a column, an aggregate or a window is not usable.
     """
-    modules = module_texts(repository.files)
-    plans = (_ViewCompiler(view, sources, modules).plan() for view in repository.views.values())
+    modules, known = module_texts(repository.files), applied or {}
+    plans = (
+        _ViewCompiler(view, sources, modules, known.get(f"{view.name}@{view.version}")).plan()
+        for view in repository.views.values()
+    )
     return {plan.key: plan for plan in sorted(plans, key=lambda plan: plan.key)}
 
 
-def compile_services(repository: Repository) -> dict[str, ServicePlan]:
+def compile_services(repository: Repository, views: Mapping[str, ViewPlan]) -> dict[str, ServicePlan]:
     """Returns the plans of a repository's feature services, by name.
 
+    Args:
+        repository: what to compile.
+        views: the plans of its views, by key.
+
     Raises:
-        DefinitionError: a service lists a view that is not online.
+        DefinitionError: a service lists a view that is not online, or views that no one set of join keys can read.
     """
-    return {name: _service(service, repository) for name, service in sorted(repository.services.items())}
+    return {name: _service(service, repository, views) for name, service in sorted(repository.services.items())}
 
 
-def _service(service: FeatureService, repository: Repository) -> ServicePlan:
+def _service(service: FeatureService, repository: Repository, views: Mapping[str, ViewPlan]) -> ServicePlan:
     what = f"{service.origin}: FeatureService {service.name!r}"
     for view in service.features:
         if repository.views.get((view.name, view.version)) is not view:
@@ -85,6 +100,10 @@ def _service(service: FeatureService, repository: Repository) -> ServicePlan:
         if not view.online:
             raise DefinitionError(f"{what}: view {view.name!r} has online=False; set online=True or remove it")
     keys = tuple(sorted(f"{view.name}@{view.version}" for view in service.features))
+    try:
+        join_keys_of(views[key] for key in keys)
+    except DefinitionError as error:
+        raise DefinitionError(f"{what}: {error.message}") from None
     return ServicePlan(service.name, keys, service.online_serving_enabled)
 
 
@@ -99,8 +118,15 @@ def duration_text(duration: int) -> str:
 
 
 class _ViewCompiler:
-    def __init__(self, view: StreamFeatureView, sources: dict[str, SourcePlan], modules: dict[str, str]) -> None:
+    def __init__(
+        self,
+        view: StreamFeatureView,
+        sources: dict[str, SourcePlan],
+        modules: dict[str, str],
+        applied: ViewPlan | None,
+    ) -> None:
         self._view = view
+        self._applied = applied
         self._modules = modules
         self._source = sources.get(view.source.name)
         self._known: dict[str, Field] = {}
@@ -199,8 +225,10 @@ class _ViewCompiler:
             wanted = [field.name for field in view.schema]
         elif view.features:
             wanted = [aggregate.column for aggregate in view.features]
-        else:
+        elif self._applied is None or self._applied.is_aggregate:
             wanted = list(self._known)
+        else:
+            wanted = [column.name for column in self._applied.columns if column.name in self._known]
         names = dict.fromkeys([*keys, view.timestamp_field, *wanted])
         for aggregate in view.features:
             if aggregate.column not in self._known:

@@ -19,7 +19,7 @@ import msgspec
 
 from schemas.aggregation.functions import FUNCTIONS
 from schemas.aggregation.partials import PartialKind
-from schemas.errors import CodecError
+from schemas.errors import CodecError, DefinitionError
 from schemas.types import DataType, Field, Timestamp, avro_record, parse_wire_type, wire_type
 
 PLAN_FORMAT = 2
@@ -316,6 +316,26 @@ class Definitions:
         """Returns a plan without the retired views that have ended: an apply may not have known of the newest."""
         ended = [each.view.id for each in plan.retired.values() if self._ended.get(each.view.id) == each.since]
         return without_retired(plan, ended) if ended else plan
+
+
+def join_keys_of(views: Iterable[ViewPlan]) -> tuple[Field, ...]:
+    """Returns the join keys of views that are read together, each once, by name.
+
+    Raises:
+        DefinitionError: two of the views give one join key different types.
+    """
+    types: dict[str, tuple[DataType, str]] = {}
+    for view in views:
+        columns = {column.name: column.field() for column in view.columns}
+        for name in view.join_keys:
+            dtype = columns[name].dtype
+            known, first = types.setdefault(name, (dtype, view.key))
+            if known != dtype:
+                raise DefinitionError(
+                    f"join key {name!r} is {known.name} in view {first} and {dtype.name} in view {view.key}; make them "
+                    "one type, rename one of them, or give each view a service of its own"
+                )
+    return tuple(Field(name, types[name][0]) for name in sorted(types))
 
 
 def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:

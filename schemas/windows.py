@@ -18,6 +18,7 @@ DAY = 24 * HOUR
 
 MAX_TILES_READ = 128  # per window (design §3)
 MAX_RESOLUTIONS = 5
+_MAX_FACTOR = MAX_TILES_READ // 2 + 1  # between two widths: with more, the finer tiles at both ends break the budget
 _STEPS = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY)
 _CONTINUOUS_TILES = 10  # tiles that the shortest continuous window should hold, at least
 
@@ -74,7 +75,7 @@ def _ladders(interval: int, longest: int, levels: int) -> Iterable[tuple[int, ..
         yield (interval,)
         return
     ideal = (longest / interval) ** (1 / (levels + 1))
-    for factor in range(2, max(3, int(2 * ideal) + 2)):
+    for factor in range(2, max(3, min(int(2 * ideal) + 2, _MAX_FACTOR + 1))):
         yield tuple(interval * factor**level for level in range(levels + 1))
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from schemas.errors import DefinitionError, RequestError
+from schemas.errors import RequestError
 from schemas.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
 from schemas.limits import MAX_JOIN_KEY_BYTES
-from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan
+from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan, join_keys_of
 from schemas.state_reader import Reader
-from schemas.types import DataType, Field
+from schemas.types import Field
 from serving.view_reads import ViewReader, ViewValues, view_reader
 
 
@@ -135,7 +135,7 @@ def compile_read_plan(plan: Plan, service: ServicePlan) -> ReadPlan:
         DefinitionError: two of its views give one join key different types.
     """
     views = sorted((plan.views[key] for key in service.views), key=lambda view: view.name)
-    join_keys = _join_keys(service, views)
+    join_keys = join_keys_of(views)
     names = [field.name for field in join_keys]
     positions = [tuple(names.index(name) for name in view.join_keys) for view in views]
     keys = tuple(dict.fromkeys(positions))
@@ -143,20 +143,6 @@ def compile_read_plan(plan: Plan, service: ServicePlan) -> ReadPlan:
         ViewRead(view, view_reader(view), keys.index(key)) for view, key in zip(views, positions, strict=True)
     )
     return ReadPlan(plan.workspace, service.name, plan.partitions, join_keys, keys, reads)
-
-
-def _join_keys(service: ServicePlan, views: Sequence[ViewPlan]) -> tuple[Field, ...]:
-    types: dict[str, DataType] = {}
-    for view in views:
-        columns = {column.name: column.field() for column in view.columns}
-        for name in view.join_keys:
-            dtype = columns[name].dtype
-            if types.setdefault(name, dtype) != dtype:
-                raise DefinitionError(
-                    f"FeatureService {service.name!r}: join key {name!r} is {types[name].name} in one view and "
-                    f"{dtype.name} in view {view.name!r}; rename one of them and apply again"
-                )
-    return tuple(Field(name, types[name]) for name in sorted(types))
 
 
 def _greatest(instants: Iterable[int | None]) -> int | None:

@@ -38,7 +38,7 @@ def plan_of(files: str | Mapping[str, str], number: int = 1) -> Plan:
     repository = load_repository(texts, "repo")
     sources = compile_sources(repository, 4)
     views = compile_views(repository, sources)
-    services = compile_services(repository)
+    services = compile_services(repository, views)
     return Plan("prod", 4, sources, _numbered(views), services, texts, digest(texts), number=number)
 
 

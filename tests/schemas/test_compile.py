@@ -1,8 +1,10 @@
+import msgspec
 import pytest
 
-from schemas.compile import duration_text
+from schemas.compile import compile_sources, compile_views, duration_text
 from schemas.errors import DefinitionError
 from schemas.plan import ViewPlan
+from schemas.repository import load_repository
 from schemas.windows import DAY, HOUR, MINUTE, SECOND
 from tests.schemas.repositories import HEAD, plan_of, view, view_plan
 
@@ -255,3 +257,55 @@ def test_a_service_that_cannot_serve_names_file_line_object_and_remedy(text: str
         plan_of(text)
     line = LINE + text[: text.index("service =")].count("\n")
     assert caught.value.message == f"repo/views.py:{line}: FeatureService 's': {problem}"
+
+
+NUMBERED = """
+numbers = StreamSource(name="numbers", timestamp_field="at", schema=[
+    Field("user", Int64), Field("x", Float64), Field("at", Timestamp)])
+number = Entity(name="number", join_keys=[Field("user", Int64)])
+
+
+@stream_feature_view(source=numbers, entities=[number], timestamp_field="at")
+def numbered(record):
+    return record
+
+
+"""
+
+
+def test_a_service_whose_views_give_one_join_key_two_types_is_refused() -> None:
+    text = view() + NUMBERED
+    line = HEAD.count("\n") + text.count("\n") + 1
+    with pytest.raises(DefinitionError) as refused:
+        plan_of(text + 'both = FeatureService(name="both", features=[totals, numbered])\n')
+    assert refused.value.message == (
+        f"repo/views.py:{line}: FeatureService 'both': join key 'user' is int64 in view numbered@V1 and string in view "
+        "totals@V1; make them one type, rename one of them, or give each view a service of its own"
+    )
+
+
+GROWN = HEAD.replace('Field("at", Timestamp)])', 'Field("at", Timestamp), Field("more", Int64, required=False)])')
+NEWEST = view("newest", options="")
+
+
+def grown(text: str, applied: dict[str, ViewPlan]) -> dict[str, ViewPlan]:
+    """The views of a text whose source has a field more than when ``applied`` was."""
+    repository = load_repository({"views.py": GROWN + text}, "repo")
+    return compile_views(repository, compile_sources(repository, 4), applied=applied)
+
+
+def test_a_source_that_grows_changes_no_attribute_view_that_was_applied() -> None:
+    before = plan_of(NEWEST).views
+    after = grown(NEWEST, before)
+    assert {key: msgspec.structs.replace(plan, id=before[key].id) for key, plan in after.items()} == before
+    assert named(grown(NEWEST, {})["newest@V1"]) == ["more", "tags", "x"]
+
+
+def test_a_new_version_of_an_attribute_view_serves_what_the_source_has_by_then() -> None:
+    second = view("newest", options=', version="V2"')
+    assert named(grown(second, plan_of(NEWEST).views)["newest@V2"]) == ["more", "tags", "x"]
+
+
+def test_a_schema_decides_whatever_was_applied() -> None:
+    listed = view("newest", options=', schema=[Field("more", Int64, required=False)]')
+    assert named(grown(listed, plan_of(NEWEST).views)["newest@V1"]) == ["more"]

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import windows
 from schemas.windows import (
     DAY,
     HOUR,
@@ -97,6 +99,19 @@ def test_as_few_resolutions_as_do() -> None:
 def test_a_window_too_long_for_its_tiles_is_refused() -> None:
     with pytest.raises(ValueError, match=r"a window of 31536000 s is too long for tiles of 1.0 s"):
         choose_resolutions(SECOND, [365 * DAY])
+
+
+def test_a_hopeless_interval_is_refused_without_trying_millions_of_widths(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def counted(window: int, resolutions: Sequence[int]) -> int:
+        tried.append(window)
+        return worst_tiles(window, resolutions)
+
+    monkeypatch.setattr(windows, "worst_tiles", counted)
+    with pytest.raises(ValueError, match="too long for tiles of 1e-06 s"):
+        choose_resolutions(1, [365 * DAY])
+    assert len(tried) < 1_000
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-import msgspec
 import pytest
 
-from schemas.errors import DefinitionError, RequestError
+from schemas.errors import RequestError
 from schemas.types import Field, Int64, String
-from serving.read_plan import LeadingEdge, compile_read_plan
+from serving.read_plan import LeadingEdge
 from tests.serving.memory_partition import Partitions, users_of_partition
-from tests.serving.world import HOUR, MINUTE, NOON, TEN_MINUTES, plan_of, read_plan_of, service_text, view_text
+from tests.serving.world import HOUR, MINUTE, NOON, TEN_MINUTES, read_plan_of, service_text, view_text
 
 SUMS = (
     TEN_MINUTES
@@ -43,16 +42,6 @@ def test_join_keys_are_the_union_of_those_of_the_views() -> None:
     assert plan.join_keys == (Field("ad_id", Int64), Field("user_id", String))
     assert [read.view.join_keys for read in plan.views] == [("ad_id",), ("ad_id", "user_id"), ("user_id",)]
     assert [plan.keys[read.key] for read in plan.views] == [(0,), (0, 1), (1,)]
-
-
-def test_one_join_key_of_two_types_is_refused() -> None:
-    plan = plan_of(view_text("a", SUMS) + view_text("b", SUMS) + service_text("s", "a_V1", "b_V1"))
-    changed = msgspec.structs.replace(plan.views["b@V1"].columns[0], dtype={"type": "int64"})
-    columns = (changed, *plan.views["b@V1"].columns[1:])
-    views = plan.views | {"b@V1": msgspec.structs.replace(plan.views["b@V1"], columns=columns)}
-
-    with pytest.raises(DefinitionError, match="'user_id' is string in one view and int64 in view 'b'"):
-        compile_read_plan(msgspec.structs.replace(plan, views=views), plan.services["s"])
 
 
 def test_each_view_is_read_by_its_own_keys_from_its_own_partition() -> None:

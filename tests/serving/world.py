@@ -70,7 +70,7 @@ def plan_of(text: str, *, workspace: str = "prod", number: int = 10) -> Plan:
     repository = load_repository({"views.py": HEADER + text}, "repo")
     compiled = compile_views(repository, compile_sources(repository, 1))
     views = {key: msgspec.structs.replace(view, id=number) for number, (key, view) in enumerate(compiled.items(), 1)}
-    return Plan(workspace, PARTITIONS, {}, views, compile_services(repository), {}, digest="", number=number)
+    return Plan(workspace, PARTITIONS, {}, views, compile_services(repository, compiled), {}, digest="", number=number)
 
 
 def read_plan_of(text: str, service: str) -> ReadPlan:

@@ -21,8 +21,9 @@ def test_what_it_writes_compiles(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "features"
     repository = load_repository(read_repository(folder), str(folder))
     sources = compile_sources(repository, 4)
-    assert set(compile_views(repository, sources)) == {"user_activity@V1", "user_amounts@V1"}
-    assert set(compile_services(repository)) == {"fraud_detection"}
+    views = compile_views(repository, sources)
+    assert set(views) == {"user_activity@V1", "user_amounts@V1"}
+    assert set(compile_services(repository, views)) == {"fraud_detection"}
 
 
 def test_its_events_are_of_the_last_hour(tmp_path: Path) -> None:

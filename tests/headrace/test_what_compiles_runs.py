@@ -1,0 +1,132 @@
+"""What `apply` accepts, processors can transform, log and fold, and serving can read: tried for every type there is."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import pytest
+
+from processors.isolation import transform_of
+from processors.materialize import Message
+from processors.materialize_step import MaterializeStep
+from processors.offline_log import OfflineLog, read_rows
+from schemas import avro
+from schemas.aggregation.functions import FUNCTIONS
+from schemas.compile import compile_services, compile_sources, compile_views
+from schemas.errors import DefinitionError
+from schemas.plan import Plan
+from schemas.repository import digest, load_repository
+from schemas.transform import SourceRecord
+from schemas.updates import decode_update
+from serving.read_plan import LeadingEdge, compile_read_plan
+from serving.tecton.get_features import TectonService
+from serving.tecton.requests import parse_get_features, parse_params
+from tests.infra.memory_disk import MemoryDisk
+from tests.memory_state import MemoryState
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+MICROS = int(NOW.timestamp()) * 1_000_000
+INSTALLATION = "here"
+
+VALUES: Mapping[str, Any] = MappingProxyType(
+    {
+        "Int64": 2**53 + 1,
+        "Float64": -0.5,
+        "String": "a",
+        "Bool": True,
+        "Timestamp": NOW,
+        "Array(Int64)": [1, None],
+        "Array(Timestamp)": [NOW],
+        "Array(Array(String))": [["a"], []],
+        "Map(Float64)": {"a": 1.5},
+        "Map(Array(Timestamp))": {"a": [NOW]},
+        'Struct((Field("a", Int64), Field("b", String, required=False)))': {"a": 1, "b": None},
+        'Array(Struct((Field("at", Timestamp),)))': [{"at": NOW}],
+    }
+)
+"""A value of each type, as a repository writes the type."""
+
+HEAD = """
+from datetime import timedelta
+from headrace import *
+
+user = Entity(name="user", join_keys=[Field("user", String), Field("number", Int64)])
+source = StreamSource(name="events", timestamp_field="at", schema=[
+    Field("user", String), Field("number", Int64), Field("at", Timestamp), Field("value", {dtype}, required=False)])
+@stream_feature_view(source=source, entities=[user], timestamp_field="at"{options})
+def view(record):
+    return record
+service = FeatureService(name="service", features=[view])
+"""
+
+
+def plan_of(dtype: str, options: str) -> Plan:
+    files = {"views.py": HEAD.format(dtype=dtype, options=options)}
+    repository = load_repository(files, "repo")
+    sources = {n: msgspec.structs.replace(s, schema_id=1) for n, s in compile_sources(repository, 1).items()}
+    views = {key: msgspec.structs.replace(v, id=7) for key, v in compile_views(repository, sources).items()}
+    services = compile_services(repository, views)
+    return Plan("prod", 1, sources, views, services, files, digest(files), number=8)
+
+
+class Partition:
+    """The only updates partition."""
+
+    def __init__(self) -> None:
+        self.reader = MemoryState()
+
+    def watermark(self, view: int) -> int | None:
+        del view
+        return MICROS
+
+
+def runs(plan: Plan, value: Any) -> bytes:
+    """Takes one record all the way; returns the body that serving answers with."""
+    (view,) = plan.views.values()
+    source = plan.sources["events"]
+    record = {"user": "u", "number": 1, "at": NOW, "value": value}
+    framed = avro.frame(1, avro.parse(source.schema), record)
+    outcome = transform_of(plan, "events")([SourceRecord(0, 0, MICROS // 1_000, framed, None)], {})
+    assert outcome.rejects == []
+    messages = [Message(offset, decode_update(data)) for offset, (_, data) in enumerate(outcome.updates)]
+    disk, partition = MemoryDisk(), Partition()
+    log = OfflineLog(disk, "prod", 0)
+    log.open()
+    step = MaterializeStep("prod", 0, log, partition.reader, {view.id: view}, INSTALLATION)
+    step.use(plan)
+    done = step.run(messages, len(messages))
+    assert (done.refused, sum(done.rows.values())) == ((), 1)
+    (row,) = read_rows(disk, "prod", 0, view.id)
+    assert row["value"] == value
+    service = TectonService(compile_read_plan(plan, plan.services["service"]))
+    answers = service.plan.read(lambda _: partition, [1, "u"], MICROS + 60_000_000, LeadingEdge.WALL_CLOCK)
+    params = parse_params(
+        b'{"params": {"featureServiceName": "service", "joinKeyMap": {"user": "u", "number": "1"}, '
+        b'"metadataOptions": {"includeNames": true, "includeTypes": true, "includeServingStatus": true}}}'
+    )
+    return bytes(service.responses.encode(parse_get_features(params), answers, None))
+
+
+@pytest.mark.parametrize("dtype", VALUES)
+def test_a_column_of_each_type_is_served(dtype: str) -> None:
+    body = msgspec.json.decode(runs(plan_of(dtype, ""), VALUES[dtype]))
+    assert body["metadata"]["features"][0]["status"] == "PRESENT"
+    assert body["result"]["features"][0] is not None
+
+
+@pytest.mark.parametrize("interval", ["", ", aggregation_interval=timedelta(seconds=60)"], ids=["continuous", "tiled"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("dtype", VALUES)
+def test_an_aggregate_of_each_type_is_refused_with_its_line_or_served(dtype: str, function: str, interval: str) -> None:
+    options = f'{interval}, features=[Aggregate("{function}", "value", timedelta(hours=1))]'
+    try:
+        plan = plan_of(dtype, options)
+    except DefinitionError as error:
+        assert error.message.startswith("repo/views.py:")  # noqa: PT017 - it may be refused, and then it says where
+        assert "expected" in error.message  # noqa: PT017 - the same
+        return
+    body = msgspec.json.decode(runs(plan, VALUES[dtype]))
+    assert body["metadata"]["features"][0]["status"] == "PRESENT"
+    assert body["result"]["features"][0] is not None
