@@ -21,11 +21,21 @@ from processors.source_log import SourceLog
 from processors.transform_step import TransformStep
 from schemas import avro
 from schemas.errors import StorageError
+from schemas.plan import Plan
 from schemas.rows import instant
 from schemas.topics import acks_topic, source_topic
 from schemas.transform import SourceRecord
 from schemas.updates import REPLY_HEADER, Reply, decode_acks, decode_update
-from tests.simulation.definitions import PARTITIONS, SCHEMA_ID, SOURCE_PARTITIONS, WORKSPACE, plan, schema, transform
+from tests.simulation.definitions import (
+    PARTITIONS,
+    SCHEMA_ID,
+    SOURCE_PARTITIONS,
+    WORKSPACE,
+    plan,
+    plan_after,
+    schema,
+    transform,
+)
 from tests.simulation.world import Broker, Clock, Crash, CrashingState, Fate, RefusedError, TearingDisk
 
 SOURCE_TOPIC = source_topic(WORKSPACE, "events")
@@ -33,6 +43,7 @@ ACKS = acks_topic(WORKSPACE)
 ROLL_BYTES = 2_000  # segments roll often
 MAX_BATCH = 7
 DEADLINE_SECONDS = 5.0
+TAKES_UP = 0.5  # how often an owner has read of a newer plan by the time of its next batch
 INSTALLATION = "simulated"
 
 
@@ -55,7 +66,8 @@ class Transformer:
         self._partition = partition
         log = SourceLog(cluster.disk, WORKSPACE, "events", partition, roll_bytes=ROLL_BYTES)
         log.open()
-        self._step = TransformStep(transform(), log)
+        self._plan = cluster.plan
+        self._step = TransformStep(transform(self._plan), log)
         self._offset = self._step.start_offset(cluster.broker.committed.get((SOURCE_TOPIC, partition))) or 0
 
     def work(self, batch: int) -> bool:
@@ -67,6 +79,9 @@ class Transformer:
         ]
         if not records:
             return False
+        if self._plan is not self._cluster.plan and self._cluster.random.random() < TAKES_UP:
+            self._plan = self._cluster.plan
+            self._step.use(transform(self._plan))
         self._cluster.send(self._step.run(records, {}))
         self._offset = records[-1].offset + 1
         broker.commit(SOURCE_TOPIC, self._partition, self._offset)
@@ -85,7 +100,8 @@ class Materializer:
         views = {view.id: view for view in plan().views.values()}
         state = cluster.states[partition] or CrashingState(cluster.fate)
         self._step = MaterializeStep(WORKSPACE, partition, log, state, views, INSTALLATION)
-        self._step.use(plan())
+        self._plan = cluster.plan
+        self._step.use(self._plan)
         if cluster.states[partition] is None:
             rebuild(self._step, cluster.disk, WORKSPACE, partition, batch_rows=5)
             cluster.states[partition] = state  # promoted: readers see it from now on
@@ -97,6 +113,10 @@ class Materializer:
         if not found:
             return False
         messages = [Message(offset, decode_update(record.value)) for offset, record in found]
+        newest = max(message.update.plan for message in messages)
+        if newest > self._plan.number or self._cluster.random.random() < TAKES_UP:
+            self._plan = self._cluster.plan
+            self._step.use(self._plan)
         try:
             done = self._step.run(messages, found[-1][0] + 1)
         except StoreFailedError as failed:
@@ -121,6 +141,7 @@ class Cluster:
     answers: dict[bytes, Answer] = field(default_factory=dict)
     requests: int = 0
     excused: set[bytes] = field(default_factory=set)
+    plans: list[Plan] = field(default_factory=lambda: [plan()])
 
     def __post_init__(self) -> None:
         self.broker = Broker(self.clock, self.fate)
@@ -130,13 +151,21 @@ class Cluster:
         self._heard = 0
         self.restart_api()
 
+    @property
+    def plan(self) -> Plan:
+        return self.plans[-1]
+
+    def apply(self, kept: frozenset[str]) -> None:
+        """Applies a repository with these views: others are removed, or stay so; those that were removed come back."""
+        self.plans.append(plan_after(self.plan, kept))
+
     # What callers do.
 
     def post(self, records: list[dict[str, Any]], partition: int) -> bytes:
         """Sends records as the ingest API does, and waits for their answers; returns the request's id."""
         self.requests += 1
         request = self.requests.to_bytes(8, "big")
-        views = [view.id for view in plan().views.values()]
+        views = [view.id for view in self.random.choice(self.plans[-2:]).views.values()]  # it may not know the newest
         self.book.open(request, [views] * len(records))
         for index, record in enumerate(records):
             headers = [(REPLY_HEADER, Reply(0, request, index, INSTALLATION).header())]

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.isolation import transform_of
 from schemas import avro
+from schemas.changes import carry_ids, retire
 from schemas.compile import compile_sources, compile_views
 from schemas.plan import Plan
 from schemas.repository import digest, load_repository
-from schemas.transform import SourceTransform
+from schemas.transform import SourceTransform, ViewFunction
 from tests.oracle import View
 from tests.oracle_text import views_of_module
 
@@ -72,6 +72,7 @@ PARTITIONS: Final = 2
 SOURCE_PARTITIONS: Final = 2
 SCHEMA_ID: Final = 1
 PLAN_NUMBER: Final = 7
+GRACE_SECONDS: Final = 1e9  # no removed view ends
 
 
 @cache
@@ -85,9 +86,21 @@ def plan() -> Plan:
     return Plan(WORKSPACE, PARTITIONS, sources, views, {}, files, digest(files), number=PLAN_NUMBER)
 
 
+def plan_after(current: Plan, kept: frozenset[str]) -> Plan:
+    """The plan that an apply publishes which keeps the views of these keys only: the others are, or stay, retired."""
+    views = {key: msgspec.structs.replace(view, id=-1) for key, view in plan().views.items() if key in kept}
+    new = msgspec.structs.replace(plan(), views=carry_ids(current, views), number=current.number + 1)
+    return retire(current, new, GRACE_SECONDS)
+
+
 @cache
-def transform() -> SourceTransform:
-    return transform_of(plan(), "events")
+def _functions() -> dict[str, ViewFunction]:
+    views = load_repository({"events.py": REPOSITORY}, "sim").views
+    return {f"{name}@{version}": view.function for (name, version), view in views.items()}
+
+
+def transform(current: Plan) -> SourceTransform:
+    return SourceTransform(current, current.sources["events"], _functions())
 
 
 @cache
