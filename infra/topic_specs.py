@@ -10,6 +10,7 @@ control topics, which is an id, is on disk before anyone is told of it, so none 
 from typing import Final
 
 from infra.kafka_clients import TopicSpec
+from schemas.limits import MAX_SOURCE_RECORD_BYTES
 from schemas.plan import Plan
 from schemas.topics import (
     DEFINITIONS_TOPIC,
@@ -24,14 +25,13 @@ _DAY_MS: Final = 24 * 60 * 60 * 1000
 _LARGE_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 
 ACKS_PARTITIONS: Final = 8  # ingest processes share them when there are more
-MAX_RECORD_BYTES: Final = 1024 * 1024  # of one source record
 
 _LARGE: Final = {"max.message.bytes": str(_LARGE_MESSAGE_BYTES)}
 _CONTROL: Final = _LARGE | {"cleanup.policy": "compact", "flush.messages": "1"}
 _STREAM: Final = {"cleanup.policy": "delete"}  # compaction would refuse our records, which have no keys
 _SOURCE: Final = _STREAM | {
     "message.timestamp.type": "LogAppendTime",
-    "max.message.bytes": str(MAX_RECORD_BYTES + 64 * 1024),
+    "max.message.bytes": str(MAX_SOURCE_RECORD_BYTES + 64 * 1024),
 }
 _UPDATES: Final = _STREAM | _LARGE | {"message.timestamp.type": "LogAppendTime"}
 _DEAD_LETTERS: Final = _STREAM | _LARGE

@@ -6,8 +6,10 @@ Invariant: what `Source.encode` returns decodes under the schema that the source
 from typing import Final
 
 from schemas.avro import frame, parse
+from schemas.errors import RecordError
+from schemas.limits import MAX_SOURCE_RECORD_BYTES
 from schemas.plan import Plan, SourcePlan, ViewPlan
-from schemas.records import compile_validator
+from schemas.records import RECORD_TOO_LARGE, compile_validator
 from schemas.topics import source_topic
 from schemas.updates import plan_header
 
@@ -37,9 +39,13 @@ class Source:
         """Return a decoded JSON record in the Confluent wire format.
 
         Raises:
-            RecordError: it does not fit the source.
+            RecordError: it does not fit the source, or is too large in Avro.
         """
-        return frame(self._schema_id, self._schema, self._validate(record))
+        value = frame(self._schema_id, self._schema, self._validate(record))
+        if len(value) > MAX_SOURCE_RECORD_BYTES:
+            problem = f"Record has {len(value)} bytes in Avro, at most {MAX_SOURCE_RECORD_BYTES} are accepted"
+            raise RecordError(RECORD_TOO_LARGE, problem)
+        return value
 
 
 class Sources:

@@ -4,22 +4,26 @@ Invariant: what passed these limits fits everything behind them: a message of Ka
 again for each event, a cache, a pause of an event loop. A breach is an error of one record, which names the limit and
 what came, or of the definition where it can be known there.
 
-| limit                   | of                                     | refused by                               |
-|-------------------------|----------------------------------------|------------------------------------------|
-| ``MAX_JOIN_KEY_BYTES``  | the join keys of a row, encoded        | transform, serving (400), `apply`        |
-| ``MAX_ROW_BYTES``       | a row that a view's function returned  | transform                                |
-| ``MAX_ROWS_PER_RECORD`` | rows that one view makes of one record | transform                                |
-| ``MAX_ROWS_BYTES``      | these rows together                    | transform                                |
-| ``MAX_TILE_BYTES``      | the values that a tile keeps           | `apply` (too many), transform (too long) |
-| ``MAX_N``               | values in one list feature             | `apply`                                  |
+| limit                       | of                                     | refused by                               |
+|-----------------------------|----------------------------------------|------------------------------------------|
+| ``MAX_SOURCE_RECORD_BYTES`` | a record of a source, in Avro          | ingest API, Kafka (other producers)      |
+| ``MAX_JOIN_KEY_BYTES``      | the join keys of a row, encoded        | transform, serving (400), `apply`        |
+| ``MAX_ROW_BYTES``           | a row that a view's function returned  | transform                                |
+| ``MAX_ROWS_PER_RECORD``     | rows that one view makes of one record | transform                                |
+| ``MAX_ROWS_BYTES``          | these rows together                    | transform                                |
+| ``MAX_TILE_BYTES``          | the values that a tile keeps           | `apply` (too many), transform (too long) |
+| ``MAX_N``                   | values in one list feature             | `apply`                                  |
 
-Limits of requests and of messages stand where these are read: ``ingest_api.snowflake.requests`` (128 KiB a record, 10
-records a source), ``serving.tecton.get_features`` (5 MiB), ``infra.topic_specs`` (1 MiB a record of any producer).
+Limits of requests stand where these are read: ``ingest_api.snowflake.requests`` (128 KiB a record, 10 records a
+source), ``serving.tecton.get_features`` and ``serving.tecton.requests`` (5 MiB, 64 KiB of them looked at).
 
 Both ends must agree on what they accept, and data once stored stays: a limit may be raised later, never lowered.
 """
 
 from typing import Final
+
+MAX_SOURCE_RECORD_BYTES: Final = 1024 * 1024
+"""With its prefix of 5 bytes; its topic takes a little more, for headers and compression that does not help."""
 
 MAX_JOIN_KEY_BYTES: Final = 1024
 """Encoded as in ``schemas.keys``. Each key is hashed, compared and held in memory many times."""

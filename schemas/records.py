@@ -33,6 +33,7 @@ from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Map, Sca
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
 INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
 INVALID_TIMESTAMP: Final = "INVALID_TIMESTAMP"
+RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
 UNKNOWN_FIELD: Final = "INVALID_ARGUMENT"  # the reference has no code of its own for it
 
 FLOAT_WORDS: Final[Mapping[str, float]] = {

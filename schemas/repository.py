@@ -8,6 +8,7 @@ import builtins
 import hashlib
 import linecache
 import traceback
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -116,7 +117,9 @@ class _Loader:
         file = f"{self._label}/{path}"
         text = self._files[path]
         module.__dict__["__file__"] = file
-        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        lines = text.splitlines(keepends=True)
+        linecache.cache[file] = (len(text), None, lines, file)
+        weakref.finalize(module, _forget_lines, file, lines)  # else each plan's texts would stay for ever
         try:
             exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 - running it is what a repository is for
         except DefinitionError:
@@ -158,6 +161,13 @@ class _Loader:
 
     def _is_ours(self, name: str) -> bool:
         return name in self.paths or any(path.startswith(name + ".") for path in self.paths)
+
+
+def _forget_lines(file: str, lines: list[str]) -> None:
+    """Removes a file's lines from what tracebacks show, unless another module's have taken their place."""
+    known: Any = linecache.cache.get(file)
+    if known is not None and known[2] is lines:
+        del linecache.cache[file]
 
 
 def _module_name(path: str) -> str:

@@ -237,8 +237,8 @@ def _rows(
     """
     try:
         return _built(function(record), build)
-    except RecordError:
-        raise
+    except RecordError as error:  # of the row builder, or the user's own: codes are ours
+        raise RecordError(FUNCTION_FAILED, error.message) from error
     except BaseException as error:
         # The function is the user's, and so is what it returns: whatever they raise, SystemExit and KeyboardInterrupt
         # included, is this record's failure alone. Signals do not come as exceptions here.

@@ -1,6 +1,6 @@
 from infra.kafka_clients import admin, ensure_topics
-from infra.topic_specs import ACKS_PARTITIONS, MAX_RECORD_BYTES, control_topics, workspace_topics
-from schemas.limits import MAX_ROWS_BYTES
+from infra.topic_specs import ACKS_PARTITIONS, control_topics, workspace_topics
+from schemas.limits import MAX_ROWS_BYTES, MAX_SOURCE_RECORD_BYTES
 from schemas.plan import Plan, SourcePlan
 from schemas.transform import MAX_UPDATE_BYTES
 
@@ -49,7 +49,7 @@ def test_rows_and_answers_need_their_partitions_and_sources_take_what_is_there()
 
 def test_what_is_made_of_the_largest_record_fits() -> None:
     limits = {spec.name: int(spec.config.get("max.message.bytes", 0)) for spec in workspace_topics(PLAN, 1)}
-    assert limits["dev.source.clicks"] > MAX_RECORD_BYTES
+    assert limits["dev.source.clicks"] > MAX_SOURCE_RECORD_BYTES
     assert limits["dev.dead-letter.clicks"] > limits["dev.source.clicks"]
     assert limits["dev.updates"] > MAX_ROWS_BYTES + MAX_UPDATE_BYTES
 

@@ -1,7 +1,10 @@
+import gc
+import linecache
 import sys
 
 import pytest
 
+from schemas.definitions import StreamFeatureView
 from schemas.errors import DefinitionError
 from schemas.repository import digest, load_repository, module_texts
 from tests.schemas.repositories import HEAD, view
@@ -111,3 +114,25 @@ def test_digest_depends_on_paths_and_texts() -> None:
 def test_module_names() -> None:
     files = ("a.py", "p/__init__.py", "p/b.py", "__init__.py", "p/schema.avsc")
     assert set(module_texts(dict.fromkeys(files, ""))) == {"a", "p", "p.b", "__init__"}
+
+
+def test_the_lines_that_tracebacks_show_go_with_their_plan() -> None:
+    def load(number: int) -> StreamFeatureView:
+        return load_repository({"views.py": HEAD + view()}, f"passing-{number}").views["totals", "V1"]
+
+    def shown() -> set[str]:
+        return {name for name in linecache.cache if name.startswith("passing-")}
+
+    kept = load(0)
+    for number in range(1, 4):
+        load(number)
+    again = load(0)
+    gc.collect()
+    assert shown() == {"passing-0/views.py"}
+    assert linecache.getline("passing-0/views.py", 1)
+    del kept
+    gc.collect()
+    assert shown() == {"passing-0/views.py"}, "what was loaded again is another module's now"
+    del again
+    gc.collect()
+    assert shown() == set()

@@ -148,6 +148,7 @@ def test_a_view_that_does_not_load_here_fails_every_record_and_stops_no_other_vi
     [
         ("raise ValueError('no')", "ValueError: no"),
         ("raise SystemExit(3)", "SystemExit: 3"),
+        ("from schemas.errors import RecordError\n    raise RecordError('A_CODE_OF_THE_USER', 'no')", "no"),
         ("return 5", "expected a dict, a list of dicts or None, the function returned int"),
         ("return [record, 5]", "expected a dict, a list of dicts or None, the function returned list"),
         ("yield record", "expected a dict, a list of dicts or None, the function returned generator"),
