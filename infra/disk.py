@@ -3,8 +3,9 @@
 Invariant: after a failed append, later appends and readers that open the file anew never meet the half that was
 written: it is cut off at once, or, where even that fails, before the next append to the file.
 
-``append`` returns when the operating system has the data. There is no fsync: whoever writes here stores the Kafka
-offset inside the same data and reads again what an OS crash tears off (design §2).
+``append`` returns when the operating system has the data, and a crash of the machine may tear off what was appended
+last: whoever writes here stores the Kafka offset inside the same data and reads again what is gone (design §2). What
+must not be torn off, because something that follows stands on it, is given to ``sync`` first.
 """
 
 import os
@@ -37,6 +38,10 @@ class Disk(Protocol):
 
     def append(self, path: str, data: bytes) -> None:
         """Adds ``data`` to the end of a file, creating it and its folders; all of it or nothing."""
+        ...
+
+    def sync(self, path: str) -> None:
+        """Returns when a file, and that it is in its folder, outlast a crash of the machine."""
         ...
 
     def truncate(self, path: str, size: int) -> None:
@@ -99,6 +104,20 @@ class LocalDisk:
             _write_all(handle, data)
         except OSError as error:
             self._cut(path, handle, whole)
+            raise self._failure(path, error) from error
+
+    def sync(self, path: str) -> None:
+        """Returns when a file, and that it is in its folder, outlast a crash of the machine."""
+        target = self.root / path
+        try:
+            # Up to the root: the folders may be new as well.
+            for each in (target, *target.parents[: len(Path(path).parts)]):
+                handle = os.open(each, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+        except OSError as error:
             raise self._failure(path, error) from error
 
     def truncate(self, path: str, size: int) -> None:

@@ -3,13 +3,15 @@
 Invariant: every block that ``read_block`` returns is whole and unaltered, down to its count for readers that decode it;
 anything else is a ``DamageError`` at a known position.
 
-Format version 1. Any Avro reader can read a segment (Avro specification, "Object Container Files")::
+Format version 2. Any Avro reader can read a segment (Avro specification, "Object Container Files")::
 
     header  "Obj" 01
             map     avro.schema      the writer's schema, JSON
                     avro.codec       "snappy"
-                    headrace.format  "1"
-                    headrace.crc32   8 hex digits: CRC-32 of the schema, so that a damaged header is known
+                    headrace.format  "2"
+                    headrace.after   where the log stood when the segment was begun: the ``next_offset`` of the block
+                                     before it, or its own first offset if the log was empty
+                    headrace.crc32   8 hex digits: CRC-32 of schema and ``after``, so that a damaged header is known
             sync    16 bytes, BLAKE2b of the offset in the file's name: the same input makes the same file
     block   long    number of objects
             long    bytes that follow, up to the sync marker
@@ -29,7 +31,7 @@ from hashlib import blake2b
 
 import cramjam
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _MAGIC = b"Obj\x01"
 _CODEC = b"snappy"
@@ -64,11 +66,15 @@ class UnknownFormatError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a segment says about its blocks; ``end``: where the first one begins."""
+    """What a segment says about its blocks.
+
+    ``end``: where the first one begins. ``after``: the offset at which the segment before, if any, ends.
+    """
 
     schema: str
     sync: bytes
     end: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +97,16 @@ def sync_marker(first_offset: int) -> bytes:
     return blake2b(b"headrace segment %d" % first_offset, digest_size=_SYNC_BYTES).digest()
 
 
-def encode_header(schema: str, first_offset: int) -> bytes:
-    """Returns the header of a segment for objects of ``schema`` (Avro, JSON)."""
+def encode_header(schema: str, first_offset: int, after: int) -> bytes:
+    """Returns the header of a segment for objects of ``schema`` (Avro, JSON) in a log that ends at ``after``."""
     text = schema.encode()
+    stand = b"%d" % after
     entries = {
         b"avro.schema": text,
         b"avro.codec": _CODEC,
         b"headrace.format": b"%d" % FORMAT_VERSION,
-        b"headrace.crc32": b"%08x" % crc32(text),
+        b"headrace.after": stand,
+        b"headrace.crc32": _header_check(text, stand),
     }
     body = b"".join(encode_long(len(part)) + part for entry in entries.items() for part in entry)
     return _MAGIC + encode_long(len(entries)) + body + encode_long(0) + sync_marker(first_offset)
@@ -122,15 +130,17 @@ def read_header(take: Take, first_offset: int) -> Header:
             raise DamageError(0, "the header is cut off") from None
     version = entries.get(b"headrace.format", b"none")
     text = entries.get(b"avro.schema", b"")
-    if entries.get(b"headrace.crc32") == b"%08x" % crc32(text) and version != b"%d" % FORMAT_VERSION:
+    stand = entries.get(b"headrace.after", b"")
+    altered = entries.get(b"headrace.crc32") != _header_check(text, stand)
+    if not altered and version != b"%d" % FORMAT_VERSION:
         raise UnknownFormatError(version.decode(errors="replace"))
     sync = data[position : position + _SYNC_BYTES]
     if sync != sync_marker(first_offset):
         behind = (position + _SYNC_BYTES, sync)
         raise DamageError(0, "the header's sync marker is not the one of the file's name", behind)
-    if entries.get(b"headrace.crc32") != b"%08x" % crc32(text) or entries.get(b"avro.codec") != _CODEC:
+    if altered or entries.get(b"avro.codec") != _CODEC:
         raise DamageError(0, "the header is altered")
-    return Header(text.decode(), sync, position + _SYNC_BYTES)
+    return Header(text.decode(), sync, position + _SYNC_BYTES, int(stand))
 
 
 def encode_block(payload: bytes, count: int, sync: bytes) -> bytes:
@@ -213,6 +223,10 @@ def decode_long(data: bytes, position: int) -> tuple[int, int]:
             return (number >> 1) ^ -(number & 1), index + 1
         shift += 7
     raise IndexError
+
+
+def _header_check(schema: bytes, after: bytes) -> bytes:
+    return b"%08x" % crc32(after, crc32(schema))
 
 
 def _decode_map(data: bytes) -> tuple[dict[bytes, bytes], int]:

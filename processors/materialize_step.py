@@ -88,6 +88,11 @@ class MaterializeStep:
         self._installation = installation
         self._current: dict[int, ViewState] = {}
 
+    @property
+    def logged(self) -> int | None:
+        """Where the offline log stands; None while it is empty."""
+        return self._log.next_offset
+
     def use(self, plan: Plan) -> None:
         """Takes up a newer plan: from now on its views have state, the retired ones included."""
         self._current = {view.id: ViewState(view) for view in plan.folded_views().values()}
@@ -104,7 +109,7 @@ class MaterializeStep:
         Raises:
             StorageError: the state cannot be read.
         """
-        logged, stored = self._log.next_offset, next_offset_of(self._state)
+        logged, stored = self.logged, next_offset_of(self._state)
         if stored is None:
             return None
         return min(stored, earliest if logged is None else logged)

@@ -170,14 +170,23 @@ def _encoders(view: ViewPlan) -> Iterator[Encode]:
         yield field_encoder(Field(column.name, parse_wire_type(column.dtype), required))
 
 
-def read_updates(disk: Disk, workspace: str, partition: int, from_offset: int = 0) -> Iterator[Message]:
+def read_updates(
+    disk: Disk, workspace: str, partition: int, from_offset: int = 0, end_offset: int | None = None
+) -> Iterator[Message]:
     """Yields the updates of a partition from an offset on, as they came, with nobody waiting.
 
+    Args:
+        disk: where the data folder is.
+        workspace: its name.
+        partition: which one.
+        from_offset: where to begin.
+        end_offset: where to stop, as the log says that it stands there; None for its end.
+
     Raises:
-        StorageError: a file is damaged or of an unknown format.
+        StorageError: a file is damaged or of an unknown format, or blocks are missing before it.
     """
     folder = offline_log_folder(workspace, partition)
-    for block in read_blocks(disk, folder, from_offset):
+    for block in read_blocks(disk, folder, from_offset, end_offset):
         schema, join_keys = _plain(block.schema)
         try:
             items = decode_objects(replace(block, schema=schema))

@@ -54,7 +54,8 @@ def rebuild(
             "the updates topic from offset 0, move the folder away to have both made from there"
         )
     count = 0
-    for batch in _batches(read_updates(disk, workspace, partition), batch_rows):
+    # Up to where the log stands: what is behind a hole comes again from Kafka.
+    for batch in _batches(read_updates(disk, workspace, partition, end_offset=step.logged), batch_rows):
         step.apply(batch, batch[-1].offset + 1)
         count += len(batch)
         beat()

@@ -46,6 +46,27 @@ def test_removed_file_begins_anew(tmp_path: Path) -> None:
     assert disk.read("file") == b"new"
 
 
+def test_sync_covers_a_file_and_the_folders_that_lead_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    disk = LocalDisk(tmp_path / "root")
+    disk.append("a/b/file", b"data")
+    disk.sync("a/b/file")
+    paths = [tmp_path / "root" / each for each in ("a/b/file", "a/b", "a", ".")]
+    assert synced == [path.stat().st_ino for path in paths]
+
+
+def test_sync_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    disk = LocalDisk(tmp_path)
+    disk.append("file", b"data")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(StorageError, match="file: Input/output error"):
+        disk.sync("file")
+
+
 def test_keeps_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_module, "MAX_OPEN_FILES", 2)
     disk = LocalDisk(tmp_path)
@@ -59,7 +80,7 @@ def test_keeps_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [disk.read(name) for name in "abcd"] == [b"012"] * 4
 
 
-@pytest.mark.parametrize("method", ["size", "read", "remove"])
+@pytest.mark.parametrize("method", ["size", "read", "remove", "sync"])
 def test_missing_file_is_named(tmp_path: Path, method: str) -> None:
     with pytest.raises(StorageError, match="gone: No such file or directory; check"):
         getattr(LocalDisk(tmp_path), method)("gone")

@@ -1,7 +1,9 @@
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import fastavro
@@ -75,7 +77,8 @@ class TestWriting:
         with (tmp_path / FIRST).open("rb") as file:
             reader = fastavro.reader(file)
             assert list(reader) == rows(0, 3) + rows(3, 2)
-            assert reader.metadata["headrace.format"] == "1"
+            assert reader.metadata["headrace.format"] == "2"
+            assert reader.metadata["headrace.after"] == "0"
             assert reader.codec == "snappy"
 
     def test_same_input_makes_the_same_bytes(self) -> None:
@@ -299,7 +302,189 @@ class TestDamage:
     def test_unknown_format_says_what_to_do(self, read: Callable[[MemoryDisk], object]) -> None:
         disk, _, _ = three_blocks()
         disk.files[FIRST] = bytearray(
-            bytes(disk.files[FIRST]).replace(b"headrace.format\x021", b"headrace.format\x022")
+            bytes(disk.files[FIRST]).replace(b"headrace.format\x022", b"headrace.format\x023")
         )
-        with pytest.raises(StorageError, match="format 2, which this version of Headrace does not know: start the"):
+        with pytest.raises(StorageError, match="format 3, which this version of Headrace does not know: start the"):
             read(disk)
+
+
+class TestPowerFailures:
+    @given(st.data())
+    def test_what_was_not_synced_is_cut_and_goes_on_where_the_log_says(self, data: st.DataObject) -> None:
+        disk = MemoryDisk()
+        log = opened(disk, roll_bytes=data.draw(st.integers(1, 600)))
+        count = data.draw(st.integers(1, 8))
+        for first in range(0, 3 * count, 3):
+            append(log, rows(first, 3))
+        for path in list(disk.files):
+            disk.lose_tail(path, data.draw(st.integers(0, disk.size(path))))
+        log = opened(disk, roll_bytes=1)
+        assert list(read_objects(disk, "log")) == [
+            row for first in range(0, log.next_offset or 0, 3) for row in rows(first, 3)
+        ]
+        for first in range(log.next_offset or 0, 30, 3):
+            append(log, rows(first, 3))
+        assert list(read_objects(disk, "log")) == [row for first in range(0, 30, 3) for row in rows(first, 3)]
+
+    def test_segment_is_on_disk_before_the_next_one_is_begun(self) -> None:
+        class Watching(MemoryDisk):
+            def append(self, path: str, data: bytes) -> None:
+                if path not in self.files:
+                    assert all(self.synced.get(older) == self.size(older) for older in self.files)
+                super().append(path, data)
+
+        disk = Watching()
+        log = opened(disk, roll_bytes=1)
+        for first in (0, 3, 7):
+            append(log, rows(first, 3))
+        append(log, [{**rows(10, 1)[0], "more": 1}], OTHER_SCHEMA)
+        assert len(disk.files) == 4
+
+    def test_sync_that_fails_leaves_the_log_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def failing(path: str) -> None:
+            raise StorageError(f"{path}: Input/output error")
+
+        disk = MemoryDisk()
+        log = opened(disk, roll_bytes=1)
+        append(log, rows(0, 3))
+        with monkeypatch.context() as patch:
+            patch.setattr(disk, "sync", failing)
+            with pytest.raises(StorageError, match=f"{FIRST}: Input/output error"):
+                append(log, rows(3, 3))
+        assert log.next_offset == 3
+        append(log, rows(3, 3))
+        assert list(read_objects(disk, "log")) == rows(0, 3) + rows(3, 3)
+
+
+THIRD = "log/00000000000000000006.avro"
+LAST = "log/00000000000000000012.avro"
+
+
+def with_a_hole(cut: int | None) -> MemoryDisk:
+    """Returns a disk that has lost the end of a segment before the newest.
+
+    The segments hold offsets 0-2, 3-5, 6-8 with 9-11 (two blocks), and 12-14. ``cut``: to how many bytes the third is
+    cut; None: after its first block, as if there had never been another.
+    """
+    disk = MemoryDisk()
+    log = opened(disk, roll_bytes=1)
+    append(log, rows(0, 3))
+    append(log, rows(3, 3))
+    append(log, rows(6, 3))
+    block_end = disk.size(THIRD)
+    append(opened(disk), rows(9, 3))
+    append(opened(disk, roll_bytes=1), rows(12, 3))
+    disk.files[THIRD][block_end if cut is None else cut :] = b""
+    return disk
+
+
+CUTS = {"between blocks": (None, 9), "in the second block": (-1, 9), "in the first block": (300, 6), "header": (10, 6)}
+
+
+def expected_rows(end: int) -> list[dict[str, Any]]:
+    return [row for first in range(0, end, 3) for row in rows(first, 3)]
+
+
+@pytest.mark.parametrize(("cut", "begins"), CUTS.values(), ids=CUTS)
+class TestHoles:
+    def test_readers_report_it_and_read_up_to_it(self, cut: int | None, begins: int) -> None:
+        disk = with_a_hole(cut)
+        with pytest.raises(StorageError, match=rf"{LAST} goes on after offset 12|{THIRD} is damaged at byte"):
+            list(read_objects(disk, "log"))
+        assert [block.next_offset for block in read_blocks(disk, "log", end_offset=begins)] == [
+            *range(3, begins + 1, 3)
+        ]
+        assert list(read_objects(disk, "log", 12)) == rows(12, 3)
+
+    def test_opening_stands_where_it_begins_and_drops_nothing(self, cut: int | None, begins: int) -> None:
+        disk = with_a_hole(cut)
+        before = {path: bytes(data) for path, data in disk.files.items()}
+        for _ in range(2):
+            assert opened(disk).next_offset == begins
+        assert disk.files == before
+
+    @pytest.mark.parametrize("roll_bytes", [1, 1 << 20])
+    def test_what_comes_again_fills_it(self, cut: int | None, begins: int, roll_bytes: int) -> None:
+        disk = with_a_hole(cut)
+        log = opened(disk, roll_bytes)
+        append(log, rows(begins, 3))
+        assert list(read_objects(disk, "log")) == expected_rows(begins + 3)
+        for first in range(begins + 3, 21, 3):
+            append(log, rows(first, 3))
+        assert list(read_objects(disk, "log")) == expected_rows(21)
+        assert opened(disk).next_offset == 21
+
+    def test_death_in_the_middle_of_dropping_changes_nothing(self, cut: int | None, begins: int) -> None:
+        class Dying(MemoryDisk):
+            effects = 0
+
+            def remove(self, path: str) -> None:
+                super().remove(path)
+                self.live_on()
+
+            def truncate(self, path: str, size: int) -> None:
+                super().truncate(path, size)
+                self.live_on()
+
+            def live_on(self) -> None:
+                self.effects -= 1
+                if self.effects == 0:
+                    raise KeyboardInterrupt
+
+        for effects in (1, 2, 3):
+            disk = Dying()
+            disk.files, disk.effects = with_a_hole(cut).files, effects
+            with suppress(KeyboardInterrupt):
+                append(opened(disk), rows(begins, 3))
+            log = opened(disk)
+            assert log.next_offset in (begins, begins + 3)
+            for first in range(log.next_offset or 0, 21, 3):
+                append(log, rows(first, 3))
+            assert list(read_objects(disk, "log")) == expected_rows(21)
+
+    def test_what_kafka_no_longer_holds_is_told_and_drops_nothing(self, cut: int | None, begins: int) -> None:
+        disk = with_a_hole(cut)
+        before = {path: bytes(data) for path, data in disk.files.items()}
+        log = opened(disk)
+        for first in (12, 15):
+            with pytest.raises(StorageError, match=f"log: offsets {begins} to 12 are missing before {LAST}, and Kafka"):
+                append(log, rows(first, 3))
+        assert disk.files == before
+
+
+class TestOlderHoles:
+    def test_reader_reports_a_segment_that_is_gone(self) -> None:
+        disk = with_a_hole(None)
+        disk.remove("log/00000000000000000003.avro")
+        with pytest.raises(StorageError, match=f"{THIRD} goes on after offset 6, but the file before it ends at 3"):
+            list(read_objects(disk, "log"))
+
+    def test_log_whose_first_files_were_moved_away_begins_later(self) -> None:
+        disk = with_a_hole(None)
+        for first in (0, 3, 6):
+            disk.remove(f"log/{first:020d}.avro")
+        log = opened(disk)
+        assert log.next_offset == 15
+        append(log, rows(15, 3))
+        assert list(read_objects(disk, "log")) == rows(12, 3) + rows(15, 3)
+
+    def test_only_segment_before_the_newest_without_a_block(self) -> None:
+        disk = MemoryDisk()
+        log = opened(disk, roll_bytes=1)
+        append(log, rows(6, 3))
+        append(log, rows(9, 3))
+        del disk.files[THIRD][20:]
+        log = opened(disk)
+        assert log.next_offset == 6
+        append(log, rows(6, 3))
+        append(log, rows(9, 3))
+        assert list(read_objects(disk, "log")) == rows(6, 3) + rows(9, 3)
+
+    def test_last_block_larger_than_what_is_looked_at_is_found_all_the_same(self) -> None:
+        disk = MemoryDisk()
+        log = opened(disk, roll_bytes=1)
+        noise = "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FFF), k=700_000)))
+        append(log, rows(0, 1, noise))
+        append(log, rows(1, 1))
+        assert disk.size(FIRST) > 2 << 20
+        assert opened(disk).next_offset == 2

@@ -9,7 +9,7 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.disk import Disk, LocalDisk
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep
-from processors.offline_log import OfflineLog
+from processors.offline_log import OfflineLog, read_updates
 from processors.rebuild import rebuild
 from processors.state_store import State
 from schemas.errors import StorageError
@@ -89,6 +89,25 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_was() -> None:
     step.apply([message(0), message(1)], 2)
     rebuild(step, disk, "prod", 0, batch_rows=4)
     assert dict(rebuilt.entries) == dict(whole.entries)
+
+
+@pytest.mark.parametrize("torn_bytes", [0, 7])
+def test_a_hole_in_the_log_ends_a_rebuild_and_is_filled_from_kafka(torn_bytes: int) -> None:
+    disk, whole, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
+    step = step_of(disk, whole, [NEWEST])
+    ends = [0]
+    while len(disk.files) < 2:
+        step.run([message(len(ends) - 1)], len(ends))
+        ends.append(disk.size(min(disk.files)))
+    lost = len(ends) - 3  # the last message of the first segment
+    disk.files[min(disk.files)][ends[lost] + torn_bytes :] = b""
+    step = step_of(disk, rebuilt, [NEWEST])
+    assert rebuild(step, disk, "prod", 0) == lost
+    assert step.start_offset(0) == lost
+    for offset in range(lost, len(ends) - 1):
+        step.run([message(offset)], offset + 1)
+    assert dict(rebuilt.entries) == dict(whole.entries)
+    assert [each.offset for each in read_updates(disk, "prod", 0)] == list(range(len(ends) - 1))
 
 
 def test_a_missing_database_is_rebuilt_and_processing_goes_on(tmp_path: Path) -> None:

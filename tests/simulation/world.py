@@ -102,6 +102,12 @@ class TearingDisk(MemoryDisk):
         super().append(path, data)
         self._fate.threaten()
 
+    def sync(self, path: str) -> None:
+        self._fate.refuse(path)
+        self._fate.threaten()
+        super().sync(path)
+        self._fate.threaten()
+
     def truncate(self, path: str, size: int) -> None:
         self._fate.refuse(path)
         self._fate.threaten()
@@ -115,11 +121,15 @@ class TearingDisk(MemoryDisk):
         self._fate.threaten()
 
     def lose_power(self, random: Random) -> None:
-        """Cuts some bytes off the newest file of each folder, as if they had never left the page cache."""
-        for folder in {path.rpartition("/")[0] for path in self.files}:
-            newest = f"{folder}/{self.list(folder)[-1]}"
-            size = len(self.files[newest])
-            del self.files[newest][size - random.randint(0, min(size, 600)) :]
+        """Cuts some bytes off the newest files of each folder, as if they had never left the page cache.
+
+        Each file for itself: which of them the kernel has written by then has nothing to do with their order.
+        """
+        for folder in sorted({path.rpartition("/")[0] for path in self.files}):
+            for name in self.list(folder)[-3:]:
+                path = f"{folder}/{name}"
+                lost = random.choice([0, random.randint(1, 600)])
+                self.lose_tail(path, max(0, self.size(path) - lost))
 
 
 class CrashingState(MemoryState):
