@@ -59,3 +59,8 @@ CLOCK_STEP_HELD_SECONDS: Final = Gauge(
     "By how much the host's clock is ahead of the one that retention follows; 0 unless a step is held.",
     ["workspace", "partition"],
 )
+STATE_DROPPED: Final = Counter(
+    "headrace_state_dropped_total",
+    "Times that a partition's state of another view was dropped, as its id had been given out twice.",
+    ["workspace", "view"],
+)

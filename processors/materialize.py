@@ -3,7 +3,7 @@
 Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
 (view, join keys, event time) counts once; of its rows the one with the highest version wins (design §1, idea 2).
 
-Layout of values, format version 1 (keys: ``schemas.keys``):
+Layout of values, format version 2 (keys: ``schemas.keys``):
 
 | space | value                                                                                                     |
 |-------|-----------------------------------------------------------------------------------------------------------|
@@ -11,7 +11,8 @@ Layout of values, format version 1 (keys: ``schemas.keys``):
 |       | array of the view's stored columns                                                                         |
 | tile  | MessagePack array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``         |
 | meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs;                     |
-|       | ``retired/{view id}``: see ``processors.retirements``                                                      |
+|       | ``retired/{view id}``: see ``processors.retirements``;                                                     |
+|       | ``view/{view id}``: digest (32 bytes, ``schemas.plan.view_digest``); ``clock``: ``processors.held_clock``  |
 """
 
 from collections import defaultdict

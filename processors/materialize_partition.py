@@ -18,7 +18,7 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.definitions import DefinitionsFollower
 from infra.disk import Disk
 from infra.logs import get_logger
-from infra.metrics import BATCH_SECONDS, CLOCK_STEP_HELD_SECONDS, DEAD_LETTERS, OFFLINE_LOG_BEGINS, ROWS
+from infra.metrics import BATCH_SECONDS, CLOCK_STEP_HELD_SECONDS, DEAD_LETTERS, OFFLINE_LOG_BEGINS, ROWS, STATE_DROPPED
 from infra.paths import offline_log_folder, state_path, version_path
 from infra.segments import begins_at
 from processors.availability import until_available
@@ -209,7 +209,16 @@ class MaterializePartition:
 
     def _use(self, plan: Plan | None) -> None:
         if plan is not None and plan is not self._plan:
-            self._step.use(plan)
+            for view in self._step.use(plan):
+                STATE_DROPPED.labels(self._workspace, view.key).inc()
+                _log.error(
+                    "state of another view dropped: Kafka gave this view's id out twice, as if it had lost the end of "
+                    "its topic of definitions; look at what else it may have lost",
+                    workspace=self._workspace,
+                    partition=self._partition,
+                    view=view.key,
+                    id=view.id,
+                )
             self._plan = plan
 
     def _check_in_place(self) -> None:

@@ -14,6 +14,7 @@ from processors.materialize import Message, ViewState, materialize
 from processors.messages import OutMessage, ack_messages
 from processors.offline_log import OfflineLog
 from processors.state_store import State, next_offset_of
+from processors.view_digests import take_up
 from schemas.errors import StorageError, UnavailableError
 from schemas.plan import Plan, ViewPlan
 from schemas.updates import Ack, Written
@@ -93,9 +94,19 @@ class MaterializeStep:
         """Where the offline log stands; None while it is empty."""
         return self._log.next_offset
 
-    def use(self, plan: Plan) -> None:
-        """Takes up a newer plan: from now on its views have state, the retired ones included."""
-        self._current = {view.id: ViewState(view) for view in plan.folded_views().values()}
+    def use(self, plan: Plan) -> list[ViewPlan]:
+        """Takes up a newer plan: from now on its views have state, the retired ones included.
+
+        Returns:
+            the views under whose ids state held what was another view's, and is dropped.
+
+        Raises:
+            StorageError: the state cannot be read or written.
+        """
+        views = plan.folded_views().values()
+        dropped = take_up(views, self._state)
+        self._current = {view.id: ViewState(view) for view in views}
+        return dropped
 
     def start_offset(self, earliest: int) -> int | None:
         """Returns where to read on, None for the beginning: the lower of what log and state reached.

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 import msgspec
 
 from processors.held_clock import MAX_STEP
-from schemas.keys import WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
+from schemas.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.plan import ViewPlan
 from schemas.windows import DAY
 
@@ -29,8 +29,9 @@ MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
 _ROWS = row_prefix(0, b"")[:1]
 _TILES = tile_prefix(0, b"")[:1]
-_FIRST = min(_ROWS, _TILES, WATERMARKS)
-_END = bytes([max(_ROWS, _TILES, WATERMARKS)[0] + 1])
+_SPACES = (_ROWS, _TILES, DIGESTS, WATERMARKS)
+_FIRST = min(_SPACES)
+_END = bytes([max(_SPACES)[0] + 1])
 _VIEW = slice(1, 9)  # of row and tile keys (``schemas.keys``)
 _KEY = slice(0, -8)
 _RESOLUTION = slice(-16, -8)
@@ -86,8 +87,9 @@ def sweep(
 
 
 def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], clock_of: Mapping[int, int]) -> bool:
-    if key.startswith(WATERMARKS):
-        return int(key[len(WATERMARKS) :]) not in views
+    for space in (DIGESTS, WATERMARKS):
+        if key.startswith(space):
+            return int(key[len(space) :]) not in views
     space = key[:1]
     if space not in {_ROWS, _TILES}:
         return False

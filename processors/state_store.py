@@ -14,8 +14,13 @@ from schemas.state_reader import Reader
 class State(Reader, Protocol):
     """The state of one updates partition, for its one writer; every method raises StorageError if the store fails."""
 
-    def write(self, operations: Sequence[tuple[bytes, bytes | None]]) -> None:
-        """Applies all operations (key and value; None deletes), in order, at once or not at all."""
+    def write(
+        self, operations: Sequence[tuple[bytes, bytes | None]], *, dropped: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """Drops the ranges (first key and the one behind), then applies all operations (key and value; None deletes).
+
+        In order, and all of it at once or nothing.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 Invariant: no encoded key is a prefix of another of the same view, bytes sort as (view, join keys, time) do, and join
 keys that are longer than ``MAX_JOIN_KEY_BYTES`` are never encoded, so that nothing behind has to fear them.
 
-Format version 1. Integers are big-endian; signed ones have their sign bit flipped, so that bytes sort as numbers.
+Format version 2. Integers are big-endian; signed ones have their sign bit flipped, so that bytes sort as numbers.
 
 | space | bytes                                                                        |
 |-------|------------------------------------------------------------------------------|
@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from schemas.limits import MAX_JOIN_KEY_BYTES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _NULL, _INT, _STRING = b"\x00", b"\x01", b"\x02"
 _SIGN = 1 << 63
@@ -102,12 +102,23 @@ def meta_key(name: str) -> bytes:
 
 NEXT_OFFSET = meta_key("next_offset")
 CLOCK = meta_key("clock")
+DIGESTS = meta_key("view/")
 WATERMARKS = meta_key("watermark/")
+
+
+def digest_key(view: int) -> bytes:
+    """Returns the key under which a partition's state names the view that an id stands for."""
+    return DIGESTS + str(view).encode("ascii")
 
 
 def watermark_key(view: int) -> bytes:
     """Returns the key of a view's watermark in one partition."""
     return WATERMARKS + str(view).encode("ascii")
+
+
+def view_ranges(view: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Returns where all rows, and where all tiles, of a view lie: first key and the one behind."""
+    return ((row_prefix(view, b""), row_prefix(view + 1, b"")), (tile_prefix(view, b""), tile_prefix(view + 1, b"")))
 
 
 def murmur2(data: bytes) -> int:

@@ -13,6 +13,7 @@ everyone who has read it (decision 12).
 """
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ class PartialPlan(msgspec.Struct, frozen=True, array_like=True):
     n: int | None
 
 
-class FeaturePlan(msgspec.Struct, frozen=True):
+class FeaturePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One served feature; aggregates only have a function, a window and partials. Durations in µs."""
 
     name: str
@@ -84,7 +85,7 @@ class FeaturePlan(msgspec.Struct, frozen=True):
         return parse_wire_type(self.dtype)
 
 
-class ViewPlan(msgspec.Struct, frozen=True):
+class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stream feature view.
 
     ``columns`` are what a row holds, in order: join keys, event time, then the rest. Durations in µs. ``horizon`` is
@@ -336,6 +337,18 @@ def join_keys_of(views: Iterable[ViewPlan]) -> tuple[Field, ...]:
                     "one type, rename one of them, or give each view a service of its own"
                 )
     return tuple(Field(name, types[name][0]) for name in sorted(types))
+
+
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+def view_digest(view: ViewPlan) -> bytes:
+    """Returns the SHA-256 of all of a view but its id: what an id stands for.
+
+    State of another digest is dropped. So a field that ``ViewPlan`` or ``FeaturePlan`` get later needs a default that
+    means what was before: it is left out of the digest, and state outlives the upgrade.
+    """
+    return sha256(_SORTED.encode(msgspec.structs.replace(view, id=-1))).digest()
 
 
 def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:

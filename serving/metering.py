@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from schemas.state_reader import Reader
-from serving.read_plan import OpenPartition, Partition
+from serving.read_plan import OpenPartition, Partition, ViewFacts
 
 
 class Meter:
@@ -39,9 +39,9 @@ class MeteredPartition:
         self.reader: Reader = MeteredReader(partition.reader, meter)
         self._partition = partition
 
-    def watermark(self, view: int) -> int | None:
+    def facts(self, view: int) -> ViewFacts:
         """See ``Partition``."""
-        return self._partition.watermark(view)
+        return self._partition.facts(view)
 
 
 class MeteredReader:

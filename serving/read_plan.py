@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from schemas.errors import RequestError
 from schemas.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
 from schemas.limits import MAX_JOIN_KEY_BYTES
-from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan, join_keys_of
+from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan, join_keys_of, view_digest
 from schemas.state_reader import Reader
 from schemas.types import Field
 from serving.view_reads import ViewReader, ViewValues, view_reader
@@ -29,6 +29,18 @@ class LeadingEdge(Enum):
     """At the view's watermark, over all partitions, or at the wall clock where that is earlier."""
 
 
+class ViewFacts(NamedTuple):
+    """What the state of a partition says of the view of an id.
+
+    Attributes:
+        digest: of the view that it holds under this id (``schemas.plan.view_digest``); None before it was taken up.
+        watermark: greatest event time seen, in µs since the epoch; None before its first event.
+    """
+
+    digest: bytes | None
+    watermark: int | None
+
+
 class Partition(Protocol):
     """The state of one updates partition, as of its last catch-up."""
 
@@ -36,8 +48,8 @@ class Partition(Protocol):
     def reader(self) -> Reader:
         """Reads it."""
 
-    def watermark(self, view: int) -> int | None:
-        """Returns the greatest event time seen of a view, in µs since the epoch; None before its first event."""
+    def facts(self, view: int) -> "ViewFacts":
+        """Returns what the state says of a view."""
 
 
 OpenPartition = Callable[[int], Partition]
@@ -55,6 +67,7 @@ class Answer(NamedTuple):
 class ViewRead:
     """One view of a service; ``key`` is the position of its join keys in ``ReadPlan.keys``."""
 
+    digest: bytes
     view: ViewPlan
     reader: ViewReader
     key: int
@@ -108,13 +121,17 @@ class ReadPlan:
         answers: list[Answer] = []
         for read in self.views:
             view, partition = read.view, opened[numbers[read.key]]
+            facts = partition.facts(view.id)
+            if facts.digest != read.digest:  # not taken up yet: what lies under its id, if anything, is another view's
+                answers.append(Answer(read.reader.nothing, None))
+                continue
             end: int | None = now
             if at_watermark and view.is_aggregate:
                 # Retention keeps what windows that end here need, and no more: see ``processors.retention``.
-                latest = _greatest(each.watermark(view.id) for each in opened.values())
+                latest = _latest(read, opened.values())
                 end = None if latest is None else min(latest, now)
             values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)
-            answers.append(Answer(values, partition.watermark(view.id)))
+            answers.append(Answer(values, facts.watermark))
         return answers
 
     def _encoded(self, key: tuple[int, ...], join_keys: Sequence[JoinKey]) -> bytes:
@@ -140,10 +157,13 @@ def compile_read_plan(plan: Plan, service: ServicePlan) -> ReadPlan:
     positions = [tuple(names.index(name) for name in view.join_keys) for view in views]
     keys = tuple(dict.fromkeys(positions))
     reads = tuple(
-        ViewRead(view, view_reader(view), keys.index(key)) for view, key in zip(views, positions, strict=True)
+        ViewRead(view_digest(view), view, view_reader(view), keys.index(key))
+        for view, key in zip(views, positions, strict=True)
     )
     return ReadPlan(plan.workspace, service.name, plan.partitions, join_keys, keys, reads)
 
 
-def _greatest(instants: Iterable[int | None]) -> int | None:
-    return max((instant for instant in instants if instant is not None), default=None)
+def _latest(read: ViewRead, partitions: Iterable[Partition]) -> int | None:
+    """Returns a view's watermark over all partitions."""
+    facts = [partition.facts(read.view.id) for partition in partitions]
+    return max((f.watermark for f in facts if f.digest == read.digest and f.watermark is not None), default=None)

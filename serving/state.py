@@ -13,7 +13,8 @@ from infra.databases import DatabaseResources, SecondaryDatabase
 from infra.logs import get_logger
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.errors import StorageError, UnavailableError
-from schemas.keys import watermark_key
+from schemas.keys import digest_key, watermark_key
+from serving.read_plan import ViewFacts
 
 _decode: Final = msgspec.msgpack.Decoder(int).decode
 
@@ -39,7 +40,7 @@ class PartitionState:
         )
         self._name = f"partition {number} of workspace {workspace}"
         self._seen = (0, 0)
-        self._watermarks: dict[int, int | None] = {}
+        self._facts: dict[int, ViewFacts] = {}
         self._failing = False
 
     def catch_up(self) -> None:
@@ -64,14 +65,15 @@ class PartitionState:
         seen = (reader.epoch, reader.version)
         if seen != self._seen:
             self._seen = seen
-            self._watermarks.clear()
+            self._facts.clear()
 
-    def watermark(self, view: int) -> int | None:
-        """Returns the greatest event time seen of a view, in µs since the epoch; None before its first event."""
-        if view not in self._watermarks:
-            value = self.reader.get(watermark_key(view))
-            self._watermarks[view] = None if value is None else _decode(value)
-        return self._watermarks[view]
+    def facts(self, view: int) -> ViewFacts:
+        """Returns what the state says of a view, as of the latest catch-up."""
+        known = self._facts.get(view)
+        if known is None:
+            digest, watermark = self.reader.get_many([digest_key(view), watermark_key(view)])
+            known = self._facts[view] = ViewFacts(digest, None if watermark is None else _decode(watermark))
+        return known
 
 
 class OnlineState:

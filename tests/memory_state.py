@@ -40,11 +40,19 @@ class MemoryState:
         key = next(self.entries.irange(start, end, inclusive=(True, False), reverse=True), None)
         return None if key is None else (key, self.entries[key])
 
-    def write(self, operations: Mapping[bytes, bytes | None] | Sequence[Write]) -> None:
-        """Applies writes in order; None deletes, and deleting what is not there does nothing."""
+    def write(
+        self, operations: Mapping[bytes, bytes | None] | Sequence[Write], *, dropped: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """Drops ranges, then applies writes in order; None deletes, and deleting what is not there does nothing."""
         pairs = operations.items() if isinstance(operations, Mapping) else operations
+        for key in self.within(dropped):
+            del self.entries[key]
         for key, value in pairs:
             if value is None:
                 self.entries.pop(key, None)
             else:
                 self.entries[key] = value
+
+    def within(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Returns the keys that lie in any of the ranges."""
+        return [key for start, end in ranges for key in self.entries.irange(start, end, inclusive=(True, False))]

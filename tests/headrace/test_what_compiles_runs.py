@@ -24,7 +24,7 @@ from serving.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
 from serving.tecton.requests import parse_get_features, parse_params
 from tests.infra.memory_disk import MemoryDisk
-from tests.memory_state import MemoryState
+from tests.serving.memory_partition import MemoryPartition
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MICROS = int(NOW.timestamp()) * 1_000_000
@@ -71,17 +71,6 @@ def plan_of(dtype: str, options: str) -> Plan:
     return Plan("prod", 1, sources, views, services, files, digest(files), number=8)
 
 
-class Partition:
-    """The only updates partition."""
-
-    def __init__(self) -> None:
-        self.reader = MemoryState()
-
-    def watermark(self, view: int) -> int | None:
-        del view
-        return MICROS
-
-
 def runs(plan: Plan, value: Any) -> bytes:
     """Takes one record all the way; returns the body that serving answers with."""
     (view,) = plan.views.values()
@@ -91,7 +80,7 @@ def runs(plan: Plan, value: Any) -> bytes:
     outcome = transform_of(plan, "events")([SourceRecord(0, 0, MICROS // 1_000, framed, None)], {})
     assert outcome.rejects == []
     messages = [Message(offset, decode_update(data)) for offset, (_, data) in enumerate(outcome.updates)]
-    disk, partition = MemoryDisk(), Partition()
+    disk, partition = MemoryDisk(), MemoryPartition()
     log = OfflineLog(disk, "prod", 0)
     log.open()
     step = MaterializeStep("prod", 0, log, partition.reader, {view.id: view}, INSTALLATION)

@@ -13,6 +13,7 @@ from infra.database_reads import SCAN_CHUNK, storage_error
 from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.version_file import VersionFileReader
 from schemas.errors import StorageError
+from schemas.keys import FORMAT_VERSION
 from tests.infra.conftest import Place, WriterProcess
 
 Start = Callable[..., WriterProcess]
@@ -39,6 +40,16 @@ class TestReadsAndWrites:
             assert database.get_many([b"a", b"b", b"c", b"absent"]) == [None, b"3", b"", None]
             assert database.get(b"b") == b"3"
             assert database.get_many([]) == []
+
+    def test_ranges_are_dropped_before_the_rest_of_their_batch(self, place: Place) -> None:
+        with place.primary() as database:
+            database.write([(b"k%03d" % index, b"old") for index in range(10)])
+            database.write([(b"k003", b"new")], dropped=[(b"k002", b"k005"), (b"k008", b"l")])
+            expected = [(b"k%03d" % index, b"new" if index == 3 else b"old") for index in (0, 1, 3, 5, 6, 7)]
+            assert list(database.scan(b"k", b"l")) == expected
+            assert database.get(b"k004") is None
+            database.flush()
+            assert list(database.scan(b"k", b"l")) == expected
 
     def test_scans_longer_than_a_chunk(self, place: Place) -> None:
         with place.primary() as database:
@@ -289,7 +300,7 @@ class TestBadDisks:
         with place.primary() as database:
             database.write([(FORMAT_KEY, encode_number(99))])
         with pytest.raises(
-            StorageError, match="format version 99, this version of Headrace knows 1: start the version"
+            StorageError, match=f"format version 99, this version of Headrace knows {FORMAT_VERSION}: start the version"
         ):
             place.primary()
 

@@ -5,9 +5,10 @@ after an upgrade, the case is healed and its part of ``infra.secondary_database`
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rocksdict import AccessType, Rdict, ReadOptions
@@ -90,7 +91,14 @@ class TestRefresh:
             assert database.get(b"key") == b"old"
             yield database
 
-    @pytest.mark.parametrize("value", ["new", None])
+    @pytest.mark.parametrize(
+        ("change", "value"),
+        [
+            (("write", ["key", "new"]), "new"),
+            (("write", ["key", None]), None),
+            (("drop", "k", "l"), None),
+        ],
+    )
     @pytest.mark.parametrize(
         "steps",
         [
@@ -105,9 +113,14 @@ class TestRefresh:
         ids=" ".join,
     )
     def test_written_or_deleted_and_then(
-        self, writer: WriterProcess, reader: SecondaryDatabase, value: str | None, steps: list[str]
+        self,
+        writer: WriterProcess,
+        reader: SecondaryDatabase,
+        change: Sequence[Any],
+        value: str | None,
+        steps: list[str],
     ) -> None:
-        writer("write", ["key", value])
+        writer(*change)
         for step in steps:
             writer(step, *([["other", "value"]] if step == "write" else []))
         reader.refresh()

@@ -44,6 +44,10 @@ class Writer:
         self._opened().write([(key.encode(), None if value is None else value.encode()) for key, value in operations])
         return self._opened().version
 
+    def drop(self, start: str, end: str) -> None:
+        """Drops a range of keys."""
+        self._opened().write([], dropped=[(start.encode(), end.encode())])
+
     def unpublished(self, key: str, value: str) -> None:
         """Writes a key past the database: no version, nothing published."""
         raw = self._opened()._db  # noqa: SLF001 - what a crash between write and publication leaves behind

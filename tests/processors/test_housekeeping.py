@@ -1,12 +1,13 @@
 """What a partition does between batches, on a real database and without Kafka."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
@@ -17,6 +18,8 @@ from processors.batches import Batch
 from processors.held_clock import HeldClock
 from processors.materialize import Message, ViewState, materialize
 from processors.materialize_partition import MaterializePartition, MaterializeParts
+from processors.messages import OutMessage
+from processors.view_digests import take_up
 from schemas.keys import encode_join_keys, row_prefix, time_of
 from schemas.plan import Plan, ViewPlan
 from schemas.updates import MESSAGE_FORMAT, Row, Update
@@ -45,6 +48,14 @@ class AppliedDefinitions:
         del timeout
 
 
+class Unused:
+    """An outbox for partitions that have nothing to send."""
+
+    async def send(self, messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
+        assert not messages
+        done()
+
+
 class Host:
     """A host with a data folder, and a clock that can be set."""
 
@@ -62,7 +73,7 @@ class Host:
     @contextmanager
     def partition(self) -> Iterator[MaterializePartition]:
         make_clock = partial(HeldClock, hold=self.hold, host=lambda: self.clock, running=lambda: self.running)
-        outbox = cast("Any", None)  # nothing is sent between batches
+        outbox = cast("Any", Unused())
         definitions = cast("Any", self.definitions)
         resources = DatabaseResources.of_sizes()
         parts = MaterializeParts(
@@ -93,6 +104,7 @@ class Host:
         ]
         messages = [Message(0, Update(MESSAGE_FORMAT, 1, view.id, 0, rows, []))]
         with self.database() as database:
+            take_up(self.definitions.views.values(), database)
             database.write(list(materialize({view.id: ViewState(view)}, database, messages, 1).writes.items()))
 
     def kept(self, view: ViewPlan) -> list[int]:
@@ -167,3 +179,21 @@ def test_a_step_of_the_hosts_clock_deletes_nothing_is_told_and_is_believed_in_th
         assert held_seconds() == 0
         assert "follows the host's clock again" in capsys.readouterr().out
     assert host.kept(view) == [later]
+
+
+def test_what_another_view_left_under_the_id_of_a_new_one_goes_at_once_and_is_told(
+    host: Host, view: ViewPlan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.write(view, AT)
+    with host.partition():
+        pass
+    assert host.kept(view) == [AT]
+    applied = host.definitions.applied
+    other = msgspec.structs.replace(view, grace=view.grace + 1)
+    host.definitions.applied = msgspec.structs.replace(applied, views=applied.views | {other.key: other})
+    with host.partition():
+        pass
+    assert host.kept(view) == []
+    labels = {"workspace": WORKSPACE, "view": view.key}
+    assert REGISTRY.get_sample_value("headrace_state_dropped_total", labels) == 1
+    assert "state of another view dropped" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from processors.messages import OutMessage
 from processors.offline_log import OfflineLog, read_updates
 from processors.state_store import next_offset_of
 from schemas.errors import StorageError
-from schemas.keys import NEXT_OFFSET
+from schemas.keys import NEXT_OFFSET, digest_key
 from schemas.plan import Plan, ViewPlan
 from schemas.updates import Reply, Update, Waiting, Written, decode_acks
 from tests.histories import History, examples, histories, updates_of
@@ -31,10 +31,12 @@ class FailingState(MemoryState):
 
     fails = ""
 
-    def write(self, operations: Mapping[bytes, bytes | None] | Sequence[Write]) -> None:
+    def write(
+        self, operations: Mapping[bytes, bytes | None] | Sequence[Write], *, dropped: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         if self.fails == "write":
             raise StorageError("database state: the disk is full")
-        super().write(operations)
+        super().write(operations, dropped=dropped)
 
     def get(self, key: bytes) -> bytes | None:
         if self.fails == "read":
@@ -146,7 +148,7 @@ def test_rows_of_a_view_that_left_the_plan_are_logged_and_acknowledged(stores: S
     del smaller.views["newest@V1"]
     done = stores.step(smaller).run([message(0, replies=[1])], 1)
     assert stores.logged() == [0]
-    assert list(stores.state.entries) == [NEXT_OFFSET]
+    assert list(stores.state.entries) == [NEXT_OFFSET, digest_key(TOTALS.id)]
     assert answers(done.acks) == {1: [Written(b"request", 0, NEWEST.id, 3, 1)]}
     assert done.rows == {}
 
@@ -162,12 +164,13 @@ def test_a_newer_plan_is_used_from_the_next_batch_on(stores: Stores) -> None:
 
 def test_a_log_that_cannot_be_written_is_told_and_leaves_both_stores_as_they_were(stores: Stores) -> None:
     step = stores.step()
+    taken_up = dict(stores.state.entries)
     stores.disk.full = True
     with pytest.raises(StoreFailedError, match="No space left") as failure:
         step.run([message(0, replies=[2])], 1)
     ((ack,),) = answers(failure.value.acks).values()
     assert (ack.store, ack.message) == ("offline", failure.value.message)
-    assert stores.state.entries == {}
+    assert stores.state.entries == taken_up
     assert step.start_offset(0) is None
     stores.disk.full = False
     ((ack,),) = answers(step.run([message(0, replies=[2])], 1).acks).values()

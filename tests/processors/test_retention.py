@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from processors.held_clock import MAX_STEP
 from processors.materialize import Message, ViewState, materialize
 from processors.retention import clocks, sweep
-from schemas.keys import row_prefix, tile_prefix, time_of, watermark_key
-from schemas.plan import ViewPlan
+from schemas.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
+from schemas.plan import ViewPlan, view_digest
 from schemas.windows import DAY
 from serving.view_reads import view_reader
 from tests import oracle
@@ -223,6 +223,7 @@ def test_all_of_a_view_that_left_the_plan_goes_and_nothing_else() -> None:
     state = state_of(gone, [BASE])
     state.write(list(state_of(stays, [BASE]).entries.items()))
     others = dict(state_of(stays, [BASE]).entries)
+    state.write([(digest_key(gone.id), view_digest(gone))])
     assert watermark_key(gone.id) in state.entries
     assert swept([stays], state, BASE, 3) > 0
     assert dict(state.entries) == others

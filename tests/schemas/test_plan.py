@@ -16,6 +16,7 @@ from schemas.plan import (
     partial_kinds,
     plan_key,
     stored_columns,
+    view_digest,
     view_key,
 )
 from schemas.types import Float64
@@ -65,6 +66,31 @@ def test_a_plan_of_the_first_format_has_nothing_retired(plan: Plan) -> None:
 def test_views_of_a_source(plan: Plan) -> None:
     assert [found.key for found in plan.views_of("events")] == ["position@V1", "totals@V1"]
     assert plan.views_of("other") == ()
+
+
+class LaterView(ViewPlan, frozen=True, omit_defaults=True):
+    """A view as a later version of Headrace might know it."""
+
+    more: int = 0
+
+
+def test_a_digest_is_of_all_of_a_view_but_its_id(plan: Plan) -> None:
+    found = plan.views["totals@V1"]
+    digest = view_digest(found)
+    assert view_digest(msgspec.structs.replace(found, id=found.id + 1)) == digest
+    assert view_digest(decode_view(3, encode(found))) == digest
+    changed = {"name": "other", "columns": found.columns[1:], "features": (), "ttl": 1, "grace": 1, "code": ""}
+    others = {view_digest(msgspec.structs.replace(found, **{name: value})) for name, value in changed.items()}
+    assert len(others - {digest}) == len(changed)
+
+
+def test_a_digest_outlives_a_version_that_knows_more_of_views(plan: Plan) -> None:
+    found = plan.views["totals@V1"]
+    fields = {name: getattr(found, name) for name in found.__struct_fields__}
+    assert view_digest(LaterView(**fields)) == view_digest(found)
+    assert view_digest(LaterView(**fields, more=1)) != view_digest(found)
+    bare = ViewPlan(1, "v", "V1", "s", ("k",), "at", (), (), (), (), 0, None, 0, None, True, True, "c")
+    assert view_digest(bare).hex() == "5af03b02a5546391449a1fb60d10b885587c6c07cd6a1e6496a6ceb73ff3ed1c"
 
 
 def test_types_of_features_and_columns(plan: Plan) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from processors.materialize import Message, ViewState, decode, materialize
-from schemas.keys import encode_join_keys, partition_of, watermark_key
+from processors.view_digests import take_up
+from schemas.keys import digest_key, encode_join_keys, partition_of, watermark_key
 from schemas.plan import ViewPlan
+from serving.read_plan import ViewFacts
 from tests.memory_state import MemoryState
 from tests.serving.world import PARTITIONS, update_of
 
@@ -16,9 +18,9 @@ class MemoryPartition:
     def __init__(self) -> None:
         self.reader = MemoryState()
 
-    def watermark(self, view: int) -> int | None:
+    def facts(self, view: int) -> ViewFacts:
         value = self.reader.get(watermark_key(view))
-        return None if value is None else int(decode(value))
+        return ViewFacts(self.reader.get(digest_key(view)), None if value is None else int(decode(value)))
 
 
 class Partitions:
@@ -33,6 +35,8 @@ class Partitions:
         return self.partitions[number]
 
     def write(self, view: ViewPlan, *rows: Mapping[str, Any]) -> None:
+        for partition in self.partitions:
+            take_up([view], partition.reader)
         for offset, row in enumerate(rows):
             key = encode_join_keys([row.get(name) for name in view.join_keys])
             state = self.partitions[partition_of(key, PARTITIONS)].reader

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from schemas.errors import RequestError
@@ -85,6 +86,24 @@ def test_the_latest_event_of_any_partition_is_the_edge_of_windows() -> None:
     assert at_event[0].watermark == NOON - 2 * HOUR
     assert at_clock[0].values.values == [None]
     assert at_clock[0].values.effective_time == NOON
+
+
+def test_what_lies_under_the_id_of_a_view_that_was_not_taken_up_is_never_served() -> None:
+    text = view_text("a", CONTINUOUS) + view_text("b", "") + service_text("s", "a_V1", "b_V1")
+    plan, partitions = read_plan_of(text, "s"), Partitions()
+    for read in plan.views:
+        other = msgspec.structs.replace(read.view, grace=read.view.grace + 1)  # another view, of the same id
+        partitions.write(other, {"user_id": HERE, "at": NOON, "clicks": 1})
+
+    for edge in LeadingEdge:
+        for read, answer in zip(plan.views, plan.read(partitions.open, [HERE], NOON, edge), strict=True):
+            assert answer == (read.reader.nothing, None)
+
+    for read in plan.views:
+        partitions.write(read.view, {"user_id": HERE, "at": NOON, "clicks": 2})
+
+    for edge in LeadingEdge:
+        assert plan.read(partitions.open, [HERE], NOON, edge)[0].values.values == [2]
 
 
 def test_windows_never_end_after_the_clock_however_far_ahead_the_latest_event_is() -> None:

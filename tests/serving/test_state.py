@@ -28,11 +28,11 @@ def test_state_that_no_processor_made_yet_is_unavailable_and_named(tmp_path: Pat
 def test_what_was_written_before_is_read_and_the_watermark_follows(tmp_path: Path) -> None:
     state = OnlineState(tmp_path, DatabaseResources.of_sizes())
     with Writer(tmp_path, PLAN) as writer:
-        assert state.open("prod", PARTITION).watermark(VIEW) is None
+        assert state.open("prod", PARTITION).facts(VIEW).watermark is None
         for second in range(3):
             writer.write("a@V1", ROW | {"at": NOON + second * SECOND})
             partition = state.open("prod", PARTITION)
-            assert partition.watermark(VIEW) == NOON + second * SECOND
+            assert partition.facts(VIEW).watermark == NOON + second * SECOND
             assert partition.reader.get(watermark_key(VIEW)) is not None
     state.close()
 

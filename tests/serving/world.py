@@ -15,6 +15,7 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.http_server import HttpServer
 from infra.paths import state_path, version_path
 from processors.materialize import Message, ViewState, materialize
+from processors.view_digests import take_up
 from schemas.compile import compile_services, compile_sources, compile_views
 from schemas.keys import encode_join_keys, partition_of
 from schemas.plan import Plan, ViewPlan
@@ -99,6 +100,8 @@ class Writer:
         self._offset = 0
         resources = DatabaseResources.of_sizes()
         self._databases = [_open(data, plan.workspace, partition, resources) for partition in range(plan.partitions)]
+        for database in self._databases:
+            take_up(plan.views.values(), database)
 
     def write(self, view_key: str, *rows: Mapping[str, Any]) -> None:
         """Writes rows of one view, one batch each."""

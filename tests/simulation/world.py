@@ -140,10 +140,16 @@ class CrashingState(MemoryState):
         self._fate = fate
         self._undo: list[dict[bytes, bytes | None]] = []
 
-    def write(self, operations: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]]) -> None:
+    def write(
+        self,
+        operations: Mapping[bytes, bytes | None] | Sequence[tuple[bytes, bytes | None]],
+        *,
+        dropped: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         self._fate.refuse("state")
         self._fate.threaten()
-        pairs = list(operations.items() if isinstance(operations, Mapping) else operations)
+        pairs: list[tuple[bytes, bytes | None]] = [(key, None) for key in self.within(dropped)]
+        pairs += operations.items() if isinstance(operations, Mapping) else operations
         self._undo.append({key: self.entries.get(key) for key, _ in pairs})
         super().write(pairs)
         self._fate.refuse("state, which has it all")
