@@ -12,20 +12,24 @@ from typing import Any
 
 from infra.paths import offline_log_folder, source_log_folder
 from ingest_api.waiting import AckBook, Answer
+from processors.held_clock import HeldClock
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.messages import OutMessage
 from processors.offline_log import OfflineLog
 from processors.rebuild import rebuild
+from processors.retention import clocks, sweep
 from processors.source_log import SourceLog
 from processors.transform_step import TransformStep
 from schemas import avro
 from schemas.errors import StorageError
+from schemas.keys import CLOCK
 from schemas.plan import Plan
 from schemas.rows import instant
 from schemas.topics import acks_topic, source_topic
 from schemas.transform import SourceRecord
 from schemas.updates import REPLY_HEADER, Reply, decode_acks, decode_update
+from schemas.windows import DAY
 from tests.simulation.definitions import (
     PARTITIONS,
     SCHEMA_ID,
@@ -98,7 +102,8 @@ class Materializer:
         log = OfflineLog(cluster.disk, WORKSPACE, partition, roll_bytes=ROLL_BYTES)
         log.open()
         views = {view.id: view for view in plan().views.values()}
-        state = cluster.states[partition] or CrashingState(cluster.fate)
+        self._state = state = cluster.states[partition] or CrashingState(cluster.fate)
+        self._cursor: bytes | None = None
         self._step = MaterializeStep(WORKSPACE, partition, log, state, views, INSTALLATION)
         self._plan = cluster.plan
         self._step.use(self._plan)
@@ -106,6 +111,7 @@ class Materializer:
             rebuild(self._step, cluster.disk, WORKSPACE, partition, batch_rows=5)
             cluster.states[partition] = state  # promoted: readers see it from now on
         self._offset = self._step.start_offset(0) or 0
+        self._clock = HeldClock(state.get(CLOCK), hold=DAY, host=cluster.host_clock, running=cluster.running)
 
     def work(self, batch: int) -> bool:
         """Processes the next messages; returns whether there were any."""
@@ -126,6 +132,14 @@ class Materializer:
         self._cluster.send(done.acks)
         return True
 
+    def sweep(self, keys: int) -> None:
+        """Deletes what nobody can need, as the housekeeping of a processor does."""
+        now = self._clock.read().held
+        views = {view.id: view for view in self._plan.folded_views().values()}
+        deletes, self._cursor = sweep(views, clocks(views, self._state, now), self._state, self._cursor, keys)
+        saved = self._clock.to_save()
+        self._state.write([*((key, None) for key in deletes), *([] if saved is None else [(CLOCK, saved)])])
+
 
 @dataclass
 class Cluster:
@@ -142,6 +156,8 @@ class Cluster:
     requests: int = 0
     excused: set[bytes] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=lambda: [plan()])
+    skew: int = 0
+    """By how much the host's clock is ahead of the true time, in µs."""
 
     def __post_init__(self) -> None:
         self.broker = Broker(self.clock, self.fate)
@@ -208,6 +224,23 @@ class Cluster:
         self._heard = len(self.broker.topics.get((ACKS, 0), []))
 
     # What processes do.
+
+    def host_clock(self) -> int:
+        """What the clock of the processors' host shows."""
+        return self.clock.now + self.skew
+
+    def running(self) -> float:
+        """For how long the host has run, in seconds."""
+        return self.clock.now / 1e6
+
+    def sweep(self, partition: int) -> None:
+        """Lets the owner of an updates partition look for what is too old, if there is an owner."""
+        owner = self._owners.get(("materialize", partition))
+        if isinstance(owner, Materializer):
+            try:
+                owner.sweep(self.random.randint(2, 50))
+            except (Crash, RefusedError):
+                self._owners.pop(("materialize", partition), None)
 
     def send(self, messages: Sequence[OutMessage]) -> None:
         """Sends messages as a producer does: at a death, each partition may have got any number of the first ones."""

@@ -8,12 +8,14 @@ from typing import Any
 
 from infra.segments import read_objects
 from ingest_api.waiting import RecordOutcome
+from processors.materialize import decode
 from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
 from processors.offline_log import read_updates
-from schemas.keys import encode_join_keys, partition_of, row_prefix, time_suffix
+from schemas.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
 from schemas.rows import FUNCTION_FAILED, instant
 from schemas.topics import dead_letter_topic
 from schemas.updates import VERSION_BYTES, version_bytes
+from schemas.windows import DAY, HOUR
 from serving.view_reads import view_reader
 from tests.oracle import Event, answer, same
 from tests.simulation.cluster import MAX_BATCH, SOURCE_FOLDERS, SOURCE_TOPIC, Cluster, Sent
@@ -30,6 +32,7 @@ from tests.simulation.world import Clock, Fate
 
 START = 1_760_000_000_000_000
 SECOND = 1_000_000
+QUIET_ODDS = 0.02
 USERS = ("a", "b", "c")
 WORDS = (None, "x", "y", "z", "x a", "y b", "dropped", "cursed")
 REMOVED = "nobody waits for it"
@@ -51,6 +54,10 @@ def run(seed: int) -> Cluster:
         fate.odds = deadly
         _act(cluster, random)
         clock.now += random.choice((0, 1, 999, 1_000, SECOND, 3 * SECOND, random.randint(0, 40 * SECOND)))
+        if random.random() < QUIET_ODDS:
+            clock.now += random.randint(1, 10) * DAY  # nobody sends anything, and processors go on sweeping
+            for _ in range(20):
+                cluster.sweep(random.randrange(PARTITIONS))
         _check_answers(cluster)
     cluster.settle()
     _check_liveness(cluster, random)
@@ -60,7 +67,8 @@ def run(seed: int) -> Cluster:
 
 def _act(cluster: Cluster, random: Random) -> None:
     batch = random.randint(1, MAX_BATCH)
-    match random.choices(("post", "produce", "transform", "materialize", "apply", "mishap"), (8, 6, 16, 16, 1, 2))[0]:
+    acts = {"post": 8, "produce": 6, "transform": 16, "materialize": 16, "sweep": 4, "apply": 1, "mishap": 2}
+    match random.choices(list(acts), list(acts.values()))[0]:
         case "post":
             records = [_record(cluster, random) for _ in range(random.randint(1, 3))]
             cluster.post(records, random.randrange(SOURCE_PARTITIONS))
@@ -70,6 +78,8 @@ def _act(cluster: Cluster, random: Random) -> None:
             cluster.work("transform", random.randrange(SOURCE_PARTITIONS), batch)
         case "materialize":
             cluster.work("materialize", random.randrange(PARTITIONS), batch)
+        case "sweep":
+            cluster.sweep(random.randrange(PARTITIONS))
         case "apply":
             cluster.apply(frozenset(key for key in sorted(plan().views) if random.random() < 0.6))
         case _:
@@ -77,11 +87,17 @@ def _act(cluster: Cluster, random: Random) -> None:
                 (
                     cluster.lose_power,
                     cluster.restart_api,
+                    lambda: _step_clock(cluster, random),
                     lambda: cluster.lose_folder(random.randrange(PARTITIONS)),
                     lambda: cluster.move("transform", random.randrange(SOURCE_PARTITIONS)),
                     lambda: cluster.move("materialize", random.randrange(PARTITIONS)),
                 )
             )()
+
+
+def _step_clock(cluster: Cluster, random: Random) -> None:
+    """The host's clock is set wrong, or right again."""
+    cluster.skew = random.choice((0, -HOUR, 2 * HOUR, 3 * DAY, 40 * DAY, 400 * DAY))
 
 
 def _record(cluster: Cluster, random: Random) -> dict[str, Any]:
@@ -186,9 +202,12 @@ def _check_end(cluster: Cluster, random: Random) -> None:
 
 def _check_online(cluster: Cluster, events: list[Event], random: Random) -> None:
     """Invariants 2, 3 and 5: every answer, now and later, is the oracle's over the whole log, bit for bit."""
-    moments = [cluster.clock.now + shift for shift in (0, 1, random.randint(0, 100 * SECOND), 2_000 * SECOND)]
+    later = [cluster.clock.now + shift for shift in (0, 1, random.randint(0, 100 * SECOND), 2_000 * SECOND)]
     for view in plan().views.values():
         reader = view_reader(view)
+        # What LATEST_EVENT asks for, however long it has been quiet.
+        latest = _latest(view.id, events) if view.is_aggregate else None
+        moments = later if latest is None else [min(latest, cluster.clock.now), *later]
         for user in USERS:
             key = encode_join_keys((user,))
             state = cluster.states[partition_of(key, PARTITIONS)]
@@ -198,6 +217,25 @@ def _check_online(cluster: Cluster, events: list[Event], random: Random) -> None
                 expected, effective = answer(oracle_views()[view.id], events, (user,), now)
                 assert same(list(found.values), expected), f"{view.name} of {user} at {now}: {found.values} {expected}"
                 assert found.effective_time == effective
+        assert _watermark(cluster, view.id) == _latest(view.id, events)
+
+
+def _latest(view: int, events: list[Event]) -> int | None:
+    """A view's watermark: its latest event that is neither late nor of the future."""
+    horizon = oracle_views()[view].horizon
+    times = (
+        event.time
+        for event in events
+        if event.view == view
+        and event.time <= event.version[0] * 1000
+        and (horizon is None or event.version[0] * 1000 - event.time <= horizon)
+    )
+    return max(times, default=None)
+
+
+def _watermark(cluster: Cluster, view: int) -> int | None:
+    found = [decode(value) for state in cluster.states if state and (value := state.get(watermark_key(view)))]
+    return max(found, default=None)
 
 
 def _check_offline(cluster: Cluster, events: list[Event]) -> None:
