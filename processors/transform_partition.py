@@ -119,8 +119,13 @@ class TransformPartition:
         The batch is given back once all of it is in Kafka, or at once if the partition was let go.
 
         Raises:
-            StorageError: the source log cannot be written.
+            StorageError: the source log cannot be written, or another process can take the partition.
         """
+        if not self._lock.in_place():
+            raise StorageError(
+                f"the lock of {self._topic} partition {self._partition}, beside its file in the data folder's "
+                "`inflight`, was removed or replaced while in use; nothing is lost: the next start goes on"
+            )
         if not batch.messages:
             batch.done()
             return

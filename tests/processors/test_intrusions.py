@@ -6,7 +6,7 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  #
 
 from infra.exit_codes import ExitCode
 from infra.kafka_clients import admin, produce_checked, producer
-from infra.paths import state_path
+from infra.paths import in_flight_path, state_path
 from schemas.topics import source_topic, updates_topic
 from schemas.updates import MESSAGE_FORMAT, Row, Update, encode_update
 from tests.processors.site import SOURCE, VIEW, Site, event, processor, processor_process, spending
@@ -45,12 +45,17 @@ def test_topics_that_somebody_grew_are_read_and_rows_stay_where_they_were(site: 
     assert not state_path(site.data, site.workspace, 4).exists()
 
 
-def test_state_that_is_removed_with_all_beside_it_ends_the_process_and_is_rebuilt(site: Site) -> None:
+def test_folders_with_locks_that_are_removed_end_the_process_and_the_next_one_goes_on(site: Site) -> None:
     site.apply(spending())
     with processor_process(site) as running:
         site.produce(event("ann", 1))
         site.waits_for({"ann": (1, 1)})
         shutil.rmtree(state_path(site.data, site.workspace, 0).parent)
+        assert running.wait() == ExitCode.STORAGE
+        assert "removed or replaced while in use" in running.log
+    with processor_process(site) as running:
+        running.wait_ready()
+        shutil.rmtree(in_flight_path(site.data, source_topic(site.workspace, SOURCE), 0).parent)
         assert running.wait() == ExitCode.STORAGE
         assert "removed or replaced while in use" in running.log
     with processor(site):
