@@ -20,6 +20,11 @@ RECORDS: Final = Counter(
 ROWS: Final = Counter(
     "headrace_rows_total", "Rows of feature views by what became of them.", ["workspace", "view", "outcome"]
 )
+ROWS_REREAD: Final = Counter(
+    "headrace_rows_reread_total",
+    "Rows of online state that were read again because one in the same finest tile was corrected.",
+    ["workspace", "view"],
+)
 DEAD_LETTERS: Final = Counter(
     "headrace_dead_letters_total",
     "Records set aside as dead letters, by their first problem.",

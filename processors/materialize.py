@@ -18,6 +18,7 @@ Layout of values, format version 2 (keys: ``schemas.keys``):
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,10 +43,14 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Materialization:
-    """What a batch writes: keys and values in order (None deletes), and how many rows counted, by outcome."""
+    """What a batch writes: keys and values in order (None deletes), and how many rows counted, by outcome.
+
+    ``reread``: how many rows were read again because one beside them was replaced.
+    """
 
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=lambda: {"written": 0, "superseded": 0, "late": 0})
+    reread: int = 0
 
 
 class ViewState:
@@ -224,14 +229,30 @@ class ViewState:
         prefixes: Mapping[bytes, tuple[bytes, bytes]],
         out: Materialization,
     ) -> None:
-        """Computes the tiles over replaced rows anew, from all their rows."""
-        stale = {(key, width, time - time % width) for key, time in dirty for width in self.view.resolutions}
-        for key, width, start in stale:
+        """Computes the tiles over replaced rows anew: the finest from their rows, the others from the tiles within.
+
+        So a correction costs the rows of one finest tile, and a few dozen tiles, however wide the coarsest tile is.
+        """
+        finest = self._finest
+        stale = {(key, time - time % finest) for key, time in dirty}
+        for key, start in stale:
             prefix, tiles = prefixes[key]
-            low, high = prefix + time_suffix(start), prefix + time_suffix(start + width)
+            low, high = prefix + time_suffix(start), prefix + time_suffix(start + finest)
             rows = {time_of(k): decode(value[VERSION_BYTES:]) for k, value in state.scan(low, high)}
-            rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + width)
-            out.writes[tiles + tile_suffix(width, start)] = encode(self._lifted(list(rows.items())))
+            out.reread += len(rows)
+            rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + finest)
+            out.writes[tiles + tile_suffix(finest, start)] = encode(self._lifted(list(rows.items())))
+        for finer, width in pairwise(self.view.resolutions):
+            stale = {(key, start - start % width) for key, start in stale}
+            for key, start in stale:
+                tiles = prefixes[key][1]
+                within = dict(state.scan(tiles + tile_suffix(finer, start), tiles + tile_suffix(finer, start + width)))
+                for each in range(start, start + width, finer):
+                    changed = out.writes.get(tiles + tile_suffix(finer, each))
+                    if changed is not None:
+                        within[tiles + tile_suffix(finer, each)] = changed
+                parts = [decode(tile) for tile in within.values()]
+                out.writes[tiles + tile_suffix(width, start)] = encode(self._merged(parts))
 
 
 def _read_tiles(state: Reader, keys: list[bytes]) -> dict[bytes, Tile | None]:

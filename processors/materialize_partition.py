@@ -18,7 +18,15 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.definitions import DefinitionsFollower
 from infra.disk import Disk
 from infra.logs import get_logger
-from infra.metrics import BATCH_SECONDS, CLOCK_STEP_HELD_SECONDS, DEAD_LETTERS, OFFLINE_LOG_BEGINS, ROWS, STATE_DROPPED
+from infra.metrics import (
+    BATCH_SECONDS,
+    CLOCK_STEP_HELD_SECONDS,
+    DEAD_LETTERS,
+    OFFLINE_LOG_BEGINS,
+    ROWS,
+    ROWS_REREAD,
+    STATE_DROPPED,
+)
 from infra.paths import offline_log_folder, state_path, version_path
 from infra.segments import begins_at
 from processors.availability import until_available
@@ -176,6 +184,8 @@ class MaterializePartition:
             self._pass_over(message.offset, problem)
         for (view, outcome), count in made.rows.items():
             ROWS.labels(self._workspace, view, outcome).inc(count)
+        for view, count in made.reread.items():
+            ROWS_REREAD.labels(self._workspace, view).inc(count)
         await self._parts.outbox.send(made.acks, done)
 
     def _decoded(self, messages: list[KafkaMessage]) -> list[Message]:

@@ -7,7 +7,7 @@ takes the same message twice. A message that is no row of its view is in neither
 import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from processors.materialize import Message, ViewState, materialize
@@ -46,12 +46,15 @@ class Materialized:
     rows: RowCounts
     refused: Sequence[tuple[Message, str]] = ()
     """Messages that are no rows of their views, and why: no processor writes such, so nobody waits for them."""
+    reread: Mapping[str, int] = field(default_factory=dict)
+    """How many rows were read again because one beside them was corrected, by view."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
     writes: Mapping[bytes, bytes | None]
     rows: RowCounts
+    reread: Mapping[str, int] = field(default_factory=dict)
 
 
 class MaterializeStep:
@@ -163,7 +166,7 @@ class MaterializeStep:
         except StorageError as error:
             raise self._failed(messages, ONLINE, error) from error
         # 3. Answers.
-        return Materialized(self._acks(messages, "", ""), fold.rows)
+        return Materialized(self._acks(messages, "", ""), fold.rows, reread=fold.reread)
 
     def apply(self, messages: Sequence[Message], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.
@@ -187,12 +190,15 @@ class MaterializeStep:
                 batches[message.update.view].append(message)
         writes = materialize({}, self._state, [], next_offset).writes
         counts: RowCounts = {}
+        reread: dict[str, int] = {}
         for view, batch in batches.items():
             made = materialize({view: self._current[view]}, self._state, batch, next_offset)
             writes.update(made.writes)
             key = self._current[view].view.key
             counts.update({(key, outcome): count for outcome, count in made.outcomes.items() if count})
-        return _Fold(writes, counts)
+            if made.reread:
+                reread[key] = made.reread
+        return _Fold(writes, counts, reread)
 
     def _write(self, fold: _Fold) -> None:
         if fold.writes:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from random import Random
 
@@ -228,6 +228,39 @@ def test_a_changed_row_rebuilds_its_tile_together_with_new_rows_of_the_same_batc
         [event(times[1], 20.0, offset=1), event(times[2], 300.0)],
     )
     assert total(view, state) == 321.0
+
+
+class CountingState(MemoryState):
+    """Counts the keys that scans give out."""
+
+    scanned = 0
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for item in super().scan(start, end):
+            self.scanned += 1
+            yield item
+
+
+def test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_each_coarser_one() -> None:
+    (view,) = compiled(
+        {"month": 'aggregation_interval=timedelta(minutes=1), features=[Aggregate("sum", "x", timedelta(days=30))]'}
+    )
+    coarsest = view.resolutions[-1]
+    start = BASE - BASE % coarsest
+    times = range(start, start + coarsest, 20 * SECOND)
+    batch = [event(time, 1.0, offset=offset) for offset, time in enumerate(times)]
+    state = CountingState()
+    correction = [event(start + coarsest // 2, 5.0, offset=10**6)]
+    for number, rows in enumerate((batch, correction)):
+        state.scanned = 0
+        step = materialize({1: ViewState(view)}, state, [Message(number, update_of(view, rows))], number + 1)
+        state.write(step.writes)
+    assert len(view.resolutions) > 2
+    assert step.reread == 3
+    within = sum(width // finer for finer, width in pairwise(view.resolutions))
+    assert state.scanned == step.reread + within < len(times) // 10
+    edge = start + 2 * coarsest
+    assert view_reader(view).read(state, event(0, 0).key, edge - edge % MINUTE).values == [len(times) + 4.0]
 
 
 def test_an_attribute_view_keeps_rows_however_old_they_arrive() -> None:
