@@ -18,7 +18,7 @@ a row but adds nothing (`reference/tecton-http-api.md` §5: nulls excluded).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from math import copysign, isnan
+from math import copysign, isnan, nan
 from operator import itemgetter
 from typing import Any, ClassVar, Protocol
 
@@ -119,16 +119,17 @@ class Extreme:
         return self._best([partial[0] for partial in partials if partial])
 
     def _best(self, present: list[Any]) -> list[Any]:
-        if len(present) < 2:  # noqa: PLR2004 - nothing to choose from
-            return present
         if not self.floats:
-            return [self.choose(present)]
+            return [self.choose(present)] if present else present
+        if len(present) < 2:  # noqa: PLR2004 - nothing to choose from
+            return [nan] if present and isnan(present[0]) else present
         total = sum(present)
         if total == total:  # noqa: PLR0124 - false for NaN; without one, only a zero needs to be looked at twice
             best = self.choose(present)
             if best:
                 return [best]
-        return [self.choose(present, key=_rank)]
+        best = self.choose(present, key=_rank)
+        return [nan if isnan(best) else best]  # there are many NaNs; which one came first must not show
 
 
 @dataclass(frozen=True, slots=True)

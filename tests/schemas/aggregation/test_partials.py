@@ -1,3 +1,6 @@
+import struct
+from collections.abc import Callable
+from math import nan
 from random import Random
 from typing import Any
 
@@ -41,6 +44,15 @@ def test_the_lift_of_all_rows_is_any_merge_of_lifts(
     for _ in range(len(nested) - 1):
         nested = [kind.merge(nested[-2:]), *nested[:-2]]
     assert msgspec.msgpack.encode(nested[0]) == msgspec.msgpack.encode(whole)
+
+
+@pytest.mark.parametrize("choose", [min, max])
+def test_all_nans_are_one(choose: Callable[..., Any]) -> None:
+    kind = Extreme(choose, floats=True)
+    (other,) = struct.unpack("d", struct.pack("Q", 0xFFF8000000000001))
+    found = [kind.lift([1], [other]), kind.lift([1, 2], [nan, other]), kind.lift([1, 2], [other, nan])]
+    found += [kind.merge([[other]]), kind.merge([[other], [nan]])]
+    assert {msgspec.msgpack.encode(partial) for partial in found} == {msgspec.msgpack.encode([nan])}
 
 
 def _time(row: tuple[int, Any]) -> int:
