@@ -42,7 +42,7 @@ from infra.database_reads import DatabaseReads, Failures, storage_error
 from infra.file_identity import Identity, identity_at
 from infra.file_lock import FileLock
 from infra.version_file import VersionFileWriter
-from schemas.errors import StorageError
+from schemas.errors import LockedError, StorageError
 from schemas.keys import FORMAT_VERSION
 
 _FLUSH_SIGN = "rocksdb.current-super-version-number"  # grows with every flush and compaction; 0.3 µs to read
@@ -89,7 +89,8 @@ class PrimaryDatabase:
             lock_deadline: how long to wait for a former owner to let go, in seconds.
 
         Raises:
-            StorageError: another process keeps the lock; the disk is full; the database is damaged, or of another
+            LockedError: another process keeps the lock.
+            StorageError: the disk is full; the database is damaged, or of another
                 format.
         """
         deadline = time.monotonic() + lock_deadline
@@ -99,7 +100,7 @@ class PrimaryDatabase:
         except OSError as error:
             raise storage_error(path, str(error)) from error
         if not held:
-            raise _locked(path, lock_deadline)
+            raise _locked(path)
         try:
             database = cls(path, lock, version_file, resources)
         except BaseException:
@@ -273,7 +274,7 @@ class PrimaryDatabase:
                 if "/LOCK:" not in str(error):
                     raise storage_error(self.path, str(error)) from error
                 if time.monotonic() >= deadline:
-                    raise _locked(self.path, 0) from error
+                    raise _locked(self.path) from error
                 time.sleep(_RETRY_SECONDS)
 
     def _check_format(self) -> None:
@@ -340,8 +341,8 @@ def _removed(path: Path) -> StorageError:
     )
 
 
-def _locked(path: Path, waited: float) -> StorageError:
-    return StorageError(
-        f"database {path}: another process keeps it open (waited {waited:g} s for it): look for another `headrace "
+def _locked(path: Path) -> LockedError:
+    return LockedError(
+        f"database {path}: another process keeps it open: look for another `headrace "
         "processor` on this host with the same data folder, perhaps a stopped one, and end it"
     )

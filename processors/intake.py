@@ -3,7 +3,7 @@
 Invariant: a partition's batches reach its owner in offset order, from the offset that the owner itself named, and none
 after ``open`` was cleared. In this order, a partition
 
-1. is assigned: the owner is opened and names its start offset; reading begins there;
+1. is assigned: the owner is opened and names its start offset; reading begins there (``processors.takeover``);
 2. is read: a batch takes a permit, goes to the channel, and gives the permit back when the owner is done with it;
 3. is revoked or lost: ``open`` is cleared in the event loop (no step runs from then on), batches on their way are
    dropped (the next owner reads them again), then the owner is closed and the partition let go.
@@ -22,13 +22,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka_clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
 from infra.logs import get_logger
 from infra.metrics import CONSUMER_LAG
 from processors.batches import Batch, Owner
 from processors.partitions import Partitions, Where
+from processors.takeover import Takeover
 from schemas.errors import StorageError, UnavailableError
 
 SESSION_SECONDS: Final = 6  # until a dead process's partitions move; measured beside other settings in the benchmarks
@@ -97,6 +98,7 @@ class Intake:
         self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._partitions = Partitions(self._loop, make_owner, reset_to_earliest=settings.reset_to_earliest)
+        self._takeover = Takeover(self._take)
         self._permits = threading.Semaphore(PERMITS)
         self._idle = threading.Condition()
         self._in_work = 0
@@ -138,8 +140,8 @@ class Intake:
 
     @property
     def problem(self) -> str | None:
-        """Why partitions are not read now, or None."""
-        return self._outage or self._waiting
+        """Why partitions, or some of them, are not read now, or None."""
+        return self._outage or self._waiting or self._takeover.problem
 
     def beat(self) -> None:
         """Gives a sign of life: in the Kafka thread, at least as often as each single wait or piece of work ends."""
@@ -167,7 +169,8 @@ class Intake:
         """
         lags = self._partitions.lag()
         owners = list(self._partitions.owners.items())
-        return {where: (owner.next_offset, 0 if self.problem else lags.get(where, 0)) for where, owner in owners}
+        idle = self._outage or self._waiting
+        return {where: (owner.next_offset, 0 if idle else lags.get(where, 0)) for where, owner in owners}
 
     def _run(self) -> None:
         try:
@@ -233,17 +236,24 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._waiting = "taking partitions over" if partitions else None
-        starts = []
-        for found in self._ask(lambda: consumer.committed(partitions, timeout=ASK_SECONDS)):
-            at = TopicPartition(found.topic, found.partition)
-            committed = found.offset if found.offset >= 0 else None
-            start = self._partitions.take((at.topic, at.partition), committed, lambda at=at: self._bounds(at))  # type: ignore[misc] # mypy does not infer defaults of lambdas
-            starts.append(TopicPartition(at.topic, at.partition, OFFSET_END if start is None else start))
-        consumer.incremental_assign(starts)
-        if self._holding:
-            consumer.pause(starts)
+        found = self._ask(lambda: consumer.committed(partitions, timeout=ASK_SECONDS))
+        self._takeover.add({(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found})
+        consumer.incremental_assign([])  # what has no owner is not read: without a call the client would assign all
+        self._take_over()
         self._waiting = None
+
+    def _take_over(self) -> None:
+        starts = [TopicPartition(*where, start) for where, start in self._takeover.run().items()]
+        if not starts:
+            return
+        self._consumer.incremental_assign(starts)
+        if self._holding:
+            self._consumer.pause(starts)
         _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
+
+    def _take(self, where: Where, committed: int | None) -> int | None:
+        self.beat()
+        return self._partitions.take(where, committed, lambda: self._bounds(_at(where)))
 
     def _bounds(self, at: TopicPartition) -> tuple[int, int]:
         return self._ask(lambda: self._consumer.get_watermark_offsets(at, timeout=ASK_SECONDS))
@@ -267,11 +277,13 @@ class Intake:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(asynchronous=True)
         gone = [(p.topic, p.partition) for p in partitions]
+        self._takeover.drop(gone)
         self._partitions.release(gone)
         for topic, partition in gone:
             with suppress(KeyError):
                 CONSUMER_LAG.remove(topic, str(partition))
-        consumer.incremental_unassign(partitions)
+        read = {(p.topic, p.partition) for p in consumer.assignment()}  # others had no owner yet, or were not wanted
+        consumer.incremental_unassign([p for p in partitions if (p.topic, p.partition) in read])
         _log.info("partitions released", group=self._settings.group, partitions=_names(partitions))
 
     def _receive(self) -> None:
@@ -281,8 +293,6 @@ class Intake:
         with self._idle:
             self._idle.wait_for(lambda: self._in_work == 0, self._settings.gather_seconds)
         messages = (first, *self._consumer.consume(self._settings.batch - 1, 0))
-        if self._raised is not None:
-            return  # a partition that could not be taken over is read all the same, from wherever the client thinks
         by_partition: dict[Where, list[Message]] = defaultdict(list)
         for message in messages:
             if self._is_record(message):
@@ -354,6 +364,8 @@ class Intake:
         if time.monotonic() < self._next_tick:
             return
         self._next_tick = time.monotonic() + TICK_SECONDS
+        if self._takeover.problem is not None:
+            self._take_over()
         for owner in list(self._partitions.owners.values()):
             self._dispatch(owner, [])
         for where in self._partitions.owners:

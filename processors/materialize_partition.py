@@ -47,7 +47,6 @@ from schemas.topics import updates_topic
 from schemas.updates import decode_update
 from schemas.windows import SECOND
 
-LOCK_SECONDS: Final = 20.0  # for a former owner to let the folder go
 PLAN_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 0.5  # at most between two looks at whether the partition's files are still there
 SWEEP_KEYS: Final = 2_000  # looked at per tick: bounded work, about 2 ms
@@ -83,7 +82,8 @@ class MaterializePartition:
         beat: called now and then while it is opened, which takes long if state is rebuilt.
 
     Raises:
-        StorageError: the folder is held by another process, damaged, or of another format.
+        LockedError: the folder is held by another process.
+        StorageError: it is damaged, or of another format.
         UnavailableError: Kafka is away.
     """
 
@@ -104,7 +104,7 @@ class MaterializePartition:
             state_path(parts.data, workspace, partition),
             version_file=version_path(parts.data, workspace, partition),
             resources=parts.resources,
-            lock_deadline=LOCK_SECONDS,
+            lock_deadline=0,
         )
         try:
             # What a former owner wrote under a newer plan must not look like what no plan wants.

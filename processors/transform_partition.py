@@ -33,12 +33,11 @@ from processors.source_records import source_records
 from processors.transform_step import TransformStep, Writers
 from processors.view_functions import ViewFunctions
 from processors.writer_schemas import WriterSchemas, ids_of
-from schemas.errors import StorageError
+from schemas.errors import LockedError, StorageError
 from schemas.plan import Plan, SourcePlan
 from schemas.topics import source_topic
 from schemas.transform import SourceRecord, Transformation
 
-LOCK_SECONDS: Final = 20.0  # for a former owner to let the partition go
 PLAN_SECONDS: Final = 5.0
 
 _log = get_logger(__name__)
@@ -72,7 +71,8 @@ class TransformPartition:
         partition: which partition of its topic.
 
     Raises:
-        StorageError: another process keeps the partition, or its log is damaged.
+        LockedError: another process keeps the partition.
+        StorageError: its log is damaged.
         DefinitionError: the plan's files do not load here as they did at apply.
     """
 
@@ -215,12 +215,12 @@ class TransformPartition:
 def _locked(path: Path) -> FileLock:
     lock = FileLock(path)
     try:
-        held = lock.acquire(LOCK_SECONDS)
+        held = lock.acquire(timeout=0)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}; free space or correct its permissions") from error
     if not held:
-        raise StorageError(
-            f"{path}: another process keeps it locked (waited {LOCK_SECONDS:g} s for it): look for another `headrace "
+        raise LockedError(
+            f"{path}: another process keeps it locked: look for another `headrace "
             "processor` on this host with the same data folder, perhaps a stopped one, and end it"
         )
     return lock

@@ -9,6 +9,7 @@ Dialect packages map codes to their envelopes in one table each.
     ├── SettingsError            a setting has a wrong value or an unknown name
     ├── NotInstalledError        a command needs an optional package that is not installed
     ├── StorageError             a disk or database cannot be used; the process must stop
+    │   └── LockedError          another process uses it; it may let go
     ├── UnavailableError         something needed is away for now; retrying helps
     ├── CodecError               bytes that are not what their topic or file says
     │   └── NewerFormatError     of a format that a later version writes
@@ -62,6 +63,12 @@ class StorageError(HeadraceError):
     """A disk or a database cannot be used; nothing is lost, but the process must stop until an operator acts."""
 
     code = "STORAGE"
+
+
+class LockedError(StorageError):
+    """Files that one process at a time may use are another's; once that lets go, or ends, the same call succeeds."""
+
+    code = "LOCKED"
 
 
 class UnavailableError(HeadraceError):

@@ -12,7 +12,7 @@ from infra.kafka_clients import TopicSpec, admin, ensure_topics, producer
 from infra.ports import LOOPBACK, free_port
 from processors.batches import Batch
 from processors.intake import PERMITS, Intake, IntakeSettings
-from schemas.errors import StorageError
+from schemas.errors import LockedError, StorageError
 from tests.waiting import wait_until
 
 SECONDS = 30.0
@@ -52,10 +52,13 @@ class World:
     holds: bool = False
     refuses: frozenset[int] = frozenset()
     damaged: frozenset[int] = frozenset()
+    kept: frozenset[int] = frozenset()  # by another process
 
     def make_owner(self, _topic: str, partition: int) -> Remembering | None:
         if partition in self.refuses:
             return None
+        if partition in self.kept:
+            raise LockedError("another process keeps this one")
         if partition in self.damaged:
             raise StorageError("this one is damaged")
         self.owners[partition] = Remembering(self.log, partition)
@@ -239,6 +242,50 @@ def test_a_partition_that_nobody_wants_is_left_alone(world: World) -> None:
 
     asyncio.run(run())
     assert world.failures == []
+
+
+def test_a_partition_that_another_process_keeps_is_waited_for_while_others_are_read(world: World) -> None:
+    world.kept = frozenset({1})
+    world.produce(1, 3)
+
+    async def run() -> None:
+        async with intake(world) as made:
+            await until(lambda: "another process keeps this one" in (made.problem or ""))
+            assert f"{world.topic}[1]" in (made.problem or "")
+            world.produce(0, 3)
+            await until(lambda: world.seen() == {0: [0, 1, 2]})
+            world.holds = True
+            world.produce(0, 1)
+            await until(lambda: made.progress() == {(world.topic, 0): (3, 1)})  # what stands still is seen to
+            world.holds = False
+            for batch in world.held:
+                await world.send(batch)
+            world.kept = frozenset()
+            await until(lambda: world.seen() == {0: [0, 1, 2, 3], 1: [0, 1, 2]})
+            assert made.problem is None
+            await until(lambda: world.committed() == {0: 4, 1: 3})
+
+    asyncio.run(run())
+    assert world.failures == []
+
+
+def test_a_partition_that_is_waited_for_moves_to_a_process_that_can_have_it(world: World) -> None:
+    world.kept = frozenset({0, 1})
+    other = World(world.bootstrap, world.topic, world.topics)
+    world.produce(0, 2)
+    world.produce(1, 3)
+
+    async def run() -> None:
+        async with intake(other) as last:
+            async with intake(world) as first:
+                await until(lambda: (first.problem or "").count("another process") == 1)  # both have one
+                await until(lambda: len(last.progress()) == 1)
+            await until(lambda: other.seen() == {0: [0, 1], 1: [0, 1, 2]})
+            assert last.problem is None
+
+    asyncio.run(run())
+    assert [*world.failures, *other.failures] == []
+    assert world.owners == {}
 
 
 def test_topics_come_and_go_with_a_refresh(world: World) -> None:

@@ -132,18 +132,27 @@ def test_a_damaged_offline_log_is_named_with_a_remedy_that_loses_nothing(counted
     counted.check()
 
 
-def test_a_folder_that_another_process_keeps_is_waited_for_and_then_told(
-    counted: Counted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module in ("materialize_partition", "transform_partition"):
-        monkeypatch.setattr(f"processors.{module}.LOCK_SECONDS", 0.5)
-    with processor(counted.site):
-        # Other groups, so that Kafka gives the same partitions out twice: what a stopped process looks like.
+def test_folders_that_another_process_keeps_are_waited_for_and_taken_over_once_free(counted: Counted) -> None:
+    def waits(running: ProcessorThread) -> bool:
+        reasons = running.reasons() or {}
+        remedy = "look for another `headrace processor` on this host"
+        return all(remedy in reasons.get(stage, "") for stage in ("transform", "materialize"))
+
+    with processor(counted.site) as first:
+        # Other groups, so that Kafka gives the same partitions out twice: what a frozen process looks like.
         twin = ProcessorThread(counted.site.settings(installation=f"{counted.user}-twin"))
-        assert twin.wait(60) == ExitCode.STORAGE
-        assert "look for another `headrace processor` on this host" in capsys.readouterr().out
-        counted.add(2)
-        counted.site.waits_for({counted.user: counted.expected})
+        try:
+            wait_until(lambda: waits(twin))
+            counted.add(2)
+            counted.site.waits_for({counted.user: counted.expected})
+            assert waits(twin)
+            assert first.stop() == ExitCode.OK
+            twin.wait_ready()
+            counted.add(3)
+            counted.site.waits_for({counted.user: counted.expected})
+        finally:
+            code = twin.stop()
+    assert code == ExitCode.OK
 
 
 def test_records_that_kafka_no_longer_holds_are_never_skipped(alone: Counted, tmp_path: Path) -> None:

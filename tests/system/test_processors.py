@@ -97,6 +97,7 @@ def test_a_frozen_processor_that_wakes_up_corrupts_nothing(site: Site) -> None:
             # It is given the partitions after the session has ended, and waits for the folders to be let go.
             wait_until(lambda: "processor runs" in other.log)
             load.further(700)
+            wait_until(lambda: "another process keeps it" in str(other.reasons()), PATIENCE)
             frozen.signal(signal.SIGCONT)
             wait_until(lambda: "updates" in other.log and other.is_ready(), PATIENCE)
             load.further(50)
