@@ -1,12 +1,14 @@
-"""What a server says about itself: ``/readyz`` and ``/metrics``.
+"""What a server or a processor says about itself: ``/readyz`` and ``/metrics``.
 
-Invariant: a server that is away or not ready is a result, not an error.
+Invariant: one that is away or not ready is a result, not an error.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 ANSWER_SECONDS: Final = 3.0
@@ -21,11 +23,12 @@ class ServerStatus:
     """One server.
 
     Attributes:
-        name: ingest or serving.
+        name: ingest, serving or processor.
         url: where it is.
         problem: why it is not ready; empty if it is.
         requests: how many it has answered since it started.
         mean_ms: mean time of its calls since it started; None before the first.
+        failed_views: why views do not load there, by workspace and view key; of processors.
     """
 
     name: str
@@ -33,6 +36,7 @@ class ServerStatus:
     problem: str
     requests: int = 0
     mean_ms: float | None = None
+    failed_views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def server_status(name: str, url: str) -> ServerStatus:
@@ -47,7 +51,15 @@ def server_status(name: str, url: str) -> ServerStatus:
     totals = _totals(metrics)
     calls = sum(totals.get(f"{metric}_count", 0) for metric in SECONDS)
     seconds = sum(totals.get(f"{metric}_sum", 0) for metric in SECONDS)
-    return ServerStatus(name, url, problem, int(totals.get(REQUESTS, 0)), seconds / calls * 1000 if calls else None)
+    mean_ms = seconds / calls * 1000 if calls else None
+    return ServerStatus(name, url, problem, int(totals.get(REQUESTS, 0)), mean_ms, _failed_views(ready))
+
+
+def _failed_views(answer: httpx.Response) -> dict[str, dict[str, str]]:
+    try:
+        return msgspec.convert(answer.json().get("failed_views", {}), dict[str, dict[str, str]])
+    except (ValueError, AttributeError):  # of something else that listens there
+        return {}
 
 
 def _reasons(answer: httpx.Response) -> str:

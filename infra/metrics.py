@@ -54,6 +54,9 @@ OUT_OF_RANGE_VALUES: Final = Counter(
 CONSUMER_LAG: Final = Gauge(
     "headrace_consumer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"]
 )
+FAILED_VIEWS: Final = Gauge(
+    "headrace_failed_views", "Views whose code does not load in this process, each as 1.", ["workspace", "view"]
+)
 OFFLINE_LOG_BEGINS: Final = Gauge(
     "headrace_offline_log_begins",
     "First offset of an updates partition that its offline log holds; above 0, records before it are missing.",

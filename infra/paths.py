@@ -34,6 +34,11 @@ def source_log_folder(workspace: str, source: str, partition: int) -> str:
     return f"log/{workspace}/source={source}/partition={partition}"
 
 
+def processor_urls_path(data: Path) -> Path:
+    """Returns the folder in which processors say where they tell of themselves (``infra.processor_urls``)."""
+    return data / "processors"
+
+
 def in_flight_path(data: Path, topic: str, partition: int) -> Path:
     """Returns the file that names what is being transformed of one source partition (``processors.inflight``)."""
     return data / "inflight" / topic / f"partition={partition}"

@@ -119,6 +119,9 @@ class Settings:
             SECONDS, "How long a partition may stand still while its lag grows before its processor stops."
         ),
     )
+    code_retry_seconds: float = field(
+        default=300.0, metadata=_about(SECONDS, "After which view code that does not load on a host is tried again.")
+    )
     clock_hold_hours: float = field(
         default=24.0,
         metadata=_about(

@@ -6,7 +6,9 @@ what was not finished is committed. Kafka being away is no failure: the process 
 
 import asyncio
 import contextlib
-from typing import Final
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
 
 from starlette.applications import Starlette
 
@@ -19,15 +21,18 @@ from infra.installation import installation_of
 from infra.kafka_clients import ensure_topics, producer, warm
 from infra.logs import get_logger
 from infra.operations import operations_routes
+from infra.processor_urls import announced
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics
 from processors.agents import add_agent, make_app, stop_app
+from processors.batches import Batch
 from processors.held_clock import host_clocks
 from processors.intake import Intake, IntakeSettings
 from processors.materialize_partition import MaterializePartition, MaterializeParts
 from processors.outbox import Outbox
 from processors.transform_partition import TransformPartition, TransformParts
+from processors.view_functions import ViewFunctions
 from processors.watchdog import SILENCE_SECONDS, Progress, Watchdog
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.plan import Plan
@@ -67,15 +72,40 @@ class _Ending:
         return exit_code_of(self._error) if isinstance(self._error, HeadraceError) else ExitCode.FAILURE
 
 
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """The newest plans of the workspaces that this process works for: of ``names``, or of all if there are none."""
+
+    definitions: DefinitionsFollower
+    names: frozenset[str]
+
+    def plans(self) -> list[Plan]:
+        plans = [self.definitions.plan(name) for name in self.definitions.workspaces()]
+        return [plan for plan in plans if plan is not None and (plan.workspace in self.names or not self.names)]
+
+    def workspaces(self) -> dict[str, Plan]:
+        """Returns the plans by updates topic."""
+        return {updates_topic(plan.workspace): plan for plan in self.plans()}
+
+    def sources(self) -> dict[str, tuple[Plan, str]]:
+        """Returns (plan, source) by source topic."""
+        return {
+            source_topic(plan.workspace, source): (plan, source)
+            for plan in self.plans()
+            for source in plan.read_sources()
+        }
+
+
 async def run_processor(settings: Settings) -> int:
     """Runs a processor until its task is cancelled or something fails; returns the exit code."""
     ending = _Ending()
     installation = installation_of(settings)
-    chosen = frozenset(filter(None, settings.workspaces.split(",")))
     intakes: dict[str, Intake] = {}
     starting = {"startup": "starting"}
     registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
     definitions = DefinitionsFollower(settings.bootstrap)
+    applied = _Applied(definitions, frozenset(filter(None, settings.workspaces.split(","))))
+    functions = ViewFunctions(settings.code_retry_seconds)
     outboxes: list[Outbox] = []  # one, once Kafka has answered
 
     def undelivered() -> str | None:
@@ -100,7 +130,7 @@ async def run_processor(settings: Settings) -> int:
         return starting | {name: reason for name, reason in reasons.items() if reason}
 
     server = HttpServer(
-        Starlette(routes=operations_routes(readiness)),
+        Starlette(routes=operations_routes(readiness, lambda: {"failed_views": functions.failed()})),
         settings.host,
         settings.processor_port,
         limit_concurrency=OPERATIONS_REQUESTS,
@@ -108,10 +138,14 @@ async def run_processor(settings: Settings) -> int:
     async with contextlib.AsyncExitStack() as stack:
         await server.start()
         stack.push_async_callback(server.stop)
+        stack.enter_context(announced(settings.data, server.url))
         for follower in (definitions, registry):
             follower.start()
             stack.push_async_callback(asyncio.to_thread, follower.stop)
         await _until_kafka_answers(settings, definitions, starting)
+        stack.push_async_callback(functions.stop)
+        definitions.subscribe(_from_any_thread(lambda: functions.follow(applied.plans())))
+        functions.follow(applied.plans())  # code is loaded while the consumer groups are joined
         client = producer(settings.bootstrap, delivery_timeout_seconds=None)
         await asyncio.to_thread(warm, client, DEFINITIONS_TOPIC)
         outbox = Outbox(client, ending.fail)
@@ -128,6 +162,8 @@ async def run_processor(settings: Settings) -> int:
             outbox,
             settings.watchdog_seconds * ISOLATION_SHARE,
             installation,
+            functions,
+            add_agent(app, "transform", ending.fail),
         )
         materialize = MaterializeParts(
             settings.data,
@@ -139,41 +175,9 @@ async def run_processor(settings: Settings) -> int:
             host_clocks(round(settings.clock_hold_hours * HOUR)),
         )
 
-        def transform_owner(topic: str, partition: int) -> TransformPartition | None:
-            plan, source = _sources(definitions, chosen).get(topic, (None, ""))
-            return None if plan is None else TransformPartition(transform, plan, source, partition)
-
-        def materialize_owner(topic: str, partition: int) -> MaterializePartition | None:
-            plan = _workspaces(definitions, chosen).get(topic)
-            if plan is None or partition >= plan.partitions:  # more than rows are sent to: somebody has grown the topic
-                return None
-            return MaterializePartition(materialize, plan, partition, intakes["materialize"].beat)
-
-        intakes["transform"] = Intake(
-            IntakeSettings(
-                settings.bootstrap,
-                transform_group(installation),
-                TRANSFORM_BATCH,
-                reset_to_earliest=True,
-                gather_seconds=0.0,
-            ),
-            topics=lambda: list(_sources(definitions, chosen)),
-            make_owner=transform_owner,
-            send=add_agent(app, "transform", ending.fail),
-            fail=ending.fail,
-        )
-        intakes["materialize"] = Intake(
-            IntakeSettings(
-                settings.bootstrap,
-                materialize_group(installation),
-                MATERIALIZE_BATCH,
-                reset_to_earliest=False,
-                gather_seconds=GATHER_SECONDS,
-            ),
-            topics=lambda: list(_workspaces(definitions, chosen)),
-            make_owner=materialize_owner,
-            send=add_agent(app, "materialize", ending.fail),
-            fail=ending.fail,
+        intakes["transform"] = _transform_intake(settings, applied, transform, ending.fail)
+        intakes["materialize"] = _materialize_intake(
+            settings, applied, materialize, add_agent(app, "materialize", ending.fail), ending.fail
         )
         await app.start()
         stack.push_async_callback(stop_app, app)
@@ -188,21 +192,70 @@ async def run_processor(settings: Settings) -> int:
         return await ending.exit_code()
 
 
+def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:
+    """Returns a function that has another one called in this event loop."""
+    loop = asyncio.get_running_loop()
+
+    def soon() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process has ended already
+            loop.call_soon_threadsafe(call)
+
+    return soon
+
+
 async def _stop_all(intakes: dict[str, Intake]) -> None:
     await asyncio.gather(*(asyncio.to_thread(intake.stop) for intake in intakes.values()))
 
 
-def _sources(definitions: DefinitionsFollower, chosen: frozenset[str]) -> dict[str, tuple[Plan, str]]:
-    """Returns (plan, source) by source topic, of the chosen workspaces."""
-    plans = _workspaces(definitions, chosen).values()
-    return {source_topic(plan.workspace, source): (plan, source) for plan in plans for source in plan.read_sources()}
+def _transform_intake(
+    settings: Settings, applied: _Applied, parts: TransformParts, fail: Callable[[BaseException], None]
+) -> Intake:
+    def owner(topic: str, partition: int) -> TransformPartition | None:
+        plan, source = applied.sources().get(topic, (None, ""))
+        return None if plan is None else TransformPartition(parts, plan, source, partition)
+
+    return Intake(
+        IntakeSettings(
+            settings.bootstrap,
+            transform_group(parts.installation),
+            TRANSFORM_BATCH,
+            reset_to_earliest=True,
+            gather_seconds=0.0,
+        ),
+        topics=lambda: list(applied.sources()),
+        make_owner=owner,
+        send=parts.send,
+        fail=fail,
+    )
 
 
-def _workspaces(definitions: DefinitionsFollower, chosen: frozenset[str]) -> dict[str, Plan]:
-    """Returns the plan of each chosen workspace, or of all if none is chosen, by its updates topic."""
-    names = [name for name in definitions.workspaces() if name in chosen or not chosen]
-    plans = [definitions.plan(workspace) for workspace in names]
-    return {updates_topic(plan.workspace): plan for plan in plans if plan is not None}
+def _materialize_intake(
+    settings: Settings,
+    applied: _Applied,
+    parts: MaterializeParts,
+    send: Callable[[Batch], Coroutine[Any, Any, None]],
+    fail: Callable[[BaseException], None],
+) -> Intake:
+    def owner(topic: str, partition: int) -> MaterializePartition | None:
+        plan = applied.workspaces().get(topic)
+        if plan is None or partition >= plan.partitions:  # more than rows are sent to: somebody has grown the topic
+            return None
+        return MaterializePartition(parts, plan, partition, intake.beat)
+
+    intake = Intake(
+        IntakeSettings(
+            settings.bootstrap,
+            materialize_group(parts.installation),
+            MATERIALIZE_BATCH,
+            reset_to_earliest=False,
+            gather_seconds=GATHER_SECONDS,
+        ),
+        topics=lambda: list(applied.workspaces()),
+        make_owner=owner,
+        send=send,
+        fail=fail,
+    )
+    return intake
 
 
 async def _until_kafka_answers(settings: Settings, definitions: DefinitionsFollower, starting: dict[str, str]) -> None:

@@ -18,6 +18,8 @@ class Owner(Protocol):
     """Whether steps may run; cleared in the event loop. Looked at again after each await of a step."""
     next_offset: int
     """Where the partition's processing goes on."""
+    waits_for: str | None
+    """What the partition has to wait for, in words, or None; no more of it is read meanwhile. Set in the event loop."""
 
     @property
     def committable(self) -> int | None:
@@ -37,7 +39,8 @@ class Owner(Protocol):
 class Batch:
     """Messages of one partition in order; none for a tick, which comes about once a second.
 
-    ``done`` is called once, from any thread: it makes room for another batch.
+    ``done`` is called once, from any thread: it makes room for another batch. An owner that begins to wait calls it for
+    what it keeps until then, so that it holds up no other partition.
     """
 
     owner: Owner

@@ -109,7 +109,8 @@ class Intake:
         self._doubt: str | None = None  # what the client has complained of since Kafka last answered
         self._outage: str | None = None
         self._waiting: str | None = "not in the consumer group yet"
-        self._holding = False  # whether partitions are paused
+        self._holding = False  # whether all partitions are paused
+        self._paused: set[Where] = set()  # partitions whose owners wait for something
         self._raised: BaseException | None = None
         self._next_tick = 0.0
         self.beats = 0
@@ -163,14 +164,17 @@ class Intake:
     def progress(self) -> dict[Where, tuple[int, int]]:
         """Returns next offset and lag (records, as far as is known here) of each owned partition; from any thread.
 
-        Without a way to make progress (Kafka is away, partitions are being taken over) there is no lag either.
+        Without a way to make progress (Kafka is away, partitions are being taken over, the owner waits for something)
+        there is no lag either.
 
         It does not ask the consumer: that blocks for ever when another thread than the one that polls calls it.
         """
         lags = self._partitions.lag()
         owners = list(self._partitions.owners.items())
         idle = self._outage or self._waiting
-        return {where: (owner.next_offset, 0 if idle else lags.get(where, 0)) for where, owner in owners}
+        return {
+            where: (owner.next_offset, 0 if idle or owner.waits_for else lags.get(where, 0)) for where, owner in owners
+        }
 
     def _run(self) -> None:
         try:
@@ -178,6 +182,7 @@ class Intake:
                 self.beat()
                 self._subscribe()
                 self._receive()
+                self._pause_waiting()
                 self._tick()
                 if self._raised is not None:
                     raised, self._raised = self._raised, None
@@ -249,6 +254,8 @@ class Intake:
         self._consumer.incremental_assign(starts)
         if self._holding:
             self._consumer.pause(starts)
+        else:
+            self._consumer.resume(starts)  # one that was paused when it was taken away may still be
         _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
 
     def _take(self, where: Where, committed: int | None) -> int | None:
@@ -276,14 +283,15 @@ class Intake:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(asynchronous=True)
-        gone = [(p.topic, p.partition) for p in partitions]
+        gone = [_where(at) for at in partitions]
         self._takeover.drop(gone)
         self._partitions.release(gone)
+        self._paused.difference_update(gone)
         for topic, partition in gone:
             with suppress(KeyError):
                 CONSUMER_LAG.remove(topic, str(partition))
-        read = {(p.topic, p.partition) for p in consumer.assignment()}  # others had no owner yet, or were not wanted
-        consumer.incremental_unassign([p for p in partitions if (p.topic, p.partition) in read])
+        read = set(map(_where, consumer.assignment()))  # others had no owner yet, or were not wanted
+        consumer.incremental_unassign([at for at in partitions if _where(at) in read])
         _log.info("partitions released", group=self._settings.group, partitions=_names(partitions))
 
     def _receive(self) -> None:
@@ -349,7 +357,17 @@ class Intake:
             return True
         finally:
             self._holding = False
-            self._consumer.resume(self._consumer.assignment())
+            self._consumer.resume([at for at in self._consumer.assignment() if _where(at) not in self._paused])
+
+    def _pause_waiting(self) -> None:
+        """Has partitions whose owners wait not read, so that what an owner keeps meanwhile is bounded."""
+        waiting = {where for where, owner in self._partitions.owners.items() if owner.waits_for is not None}
+        begun, ended = waiting - self._paused, self._paused - waiting
+        self._paused = waiting
+        if begun:
+            self._consumer.pause([_at(where) for where in begun])
+        if ended:
+            self._consumer.resume([_at(where) for where in ended])
 
     def _done(self) -> None:
         self._permits.release()
@@ -410,6 +428,10 @@ class Intake:
 
 def _at(where: Where) -> TopicPartition:
     return TopicPartition(*where)
+
+
+def _where(at: TopicPartition) -> Where:
+    return at.topic, at.partition
 
 
 def _names(partitions: list[TopicPartition]) -> list[str]:

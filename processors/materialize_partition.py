@@ -93,6 +93,7 @@ class MaterializePartition:
         self.open = True
         self.committable: int | None = None
         self.next_offset = 0
+        self.waits_for: str | None = None
         self._parts = parts
         self._workspace = workspace = plan.workspace
         self._partition = partition

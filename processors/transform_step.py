@@ -14,6 +14,14 @@ from schemas.transform import SourceRecord, SourceTransform, Transformation
 Writers = Mapping[int, avro.ParsedSchema | None]
 
 
+def start_offset(log: SourceLog | None, group_offset: int | None) -> int | None:
+    """Returns where to read on, None for the earliest: the lower of what the group and the source log reached."""
+    if log is None or group_offset is None:
+        return group_offset
+    reached = log.next_offset
+    return None if reached is None else min(group_offset, reached)
+
+
 class TransformStep:
     """The transform of one source partition.
 
@@ -43,13 +51,6 @@ class TransformStep:
         self._transform = transform
         source = transform.source
         self._own_schema = {source.schema_id: avro.parse(source.schema)}
-
-    def start_offset(self, group_offset: int | None) -> int | None:
-        """Returns where to read on, None for the earliest: the lower of what the group and the source log reached."""
-        if self._log is None or group_offset is None:
-            return group_offset
-        reached = self._log.next_offset
-        return None if reached is None else min(group_offset, reached)
 
     def run(self, records: Sequence[SourceRecord], writers: Writers) -> list[OutMessage]:
         """Processes a batch; returns the messages to send.

@@ -1,7 +1,8 @@
-"""A feature repository loaded from its texts: at ``apply`` from a folder, in processors from the plan.
+"""A feature repository loaded from its texts: whole at ``apply``, in processors as many of its modules as load there.
 
 Invariant: loading reads nothing but the texts it is given. Modules of two plans never meet: each loading has modules of
-its own, outside ``sys.modules``, and their imports of each other are answered from the same texts.
+its own, outside ``sys.modules``, and their imports of each other are answered from the same texts. What was loaded
+rests on nothing that failed: a module fails with any that it imports, also where it got that one half-made.
 """
 
 import builtins
@@ -10,10 +11,11 @@ import linecache
 import traceback
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from types import ModuleType
-from typing import Any, TypeVar
+from types import MappingProxyType, ModuleType
+from typing import Any, Final, TypeVar
 
 from schemas.definitions import Entity, FeatureService, StreamFeatureView, StreamSource
 from schemas.errors import DefinitionError
@@ -21,6 +23,10 @@ from schemas.errors import DefinitionError
 Definition = StreamSource | Entity | StreamFeatureView | FeatureService
 D = TypeVar("D", StreamSource, Entity, StreamFeatureView, FeatureService)
 K = TypeVar("K")
+
+BEGINS: Final = "begins"
+ENDS: Final = "ends"
+Watch = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,23 @@ class Repository:
     views: dict[tuple[str, str], StreamFeatureView]
     services: dict[str, FeatureService]
     files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedViews:
+    """The views of those modules of a repository that load here.
+
+    Attributes:
+        views: by (name, version).
+        failures: why each module that does not load does not, by dotted name.
+    """
+
+    views: dict[tuple[str, str], StreamFeatureView]
+    failures: dict[str, str]
+
+    def functions(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
+        """Returns the function of each view, by the key that plans name it by."""
+        return {f"{name}@{version}": view.function for (name, version), view in self.views.items()}
 
 
 def digest(files: Mapping[str, str]) -> str:
@@ -69,10 +92,45 @@ def load_repository(files: Mapping[str, str], label: str) -> Repository:
     return Repository(
         sources=_by_name(definitions, StreamSource, lambda item: item.name),
         entities=_by_name(definitions, Entity, lambda item: item.name),
-        views=_by_name(definitions, StreamFeatureView, lambda item: (item.name, item.version)),
+        views=_by_name(definitions, StreamFeatureView, _key),
         services=_by_name(definitions, FeatureService, lambda item: item.name),
         files=dict(files),
     )
+
+
+def load_views(
+    files: Mapping[str, str],
+    label: str,
+    condemned: Mapping[str, str],
+    watch: Watch = lambda _event, _module: None,
+) -> LoadedViews:
+    """Runs the modules of a repository and collects the views of those that do not fail.
+
+    Args:
+        files: as for ``load_repository``.
+        label: as there.
+        condemned: why modules, by dotted name, are not run and count as failed.
+        watch: called with ``BEGINS`` and a module's name before it runs, and with ``ENDS`` after it, whatever came of
+            it; in between for modules that it imports.
+    """
+    loader = _Loader(files, label, condemned, watch)
+    loaded: dict[str, ModuleType] = {}
+    for name in sorted(loader.paths):
+        with suppress(DefinitionError, KeyboardInterrupt):  # the latter is the module's: no signal comes as one here
+            loaded[name] = loader.load(name)
+    views: dict[tuple[str, str], StreamFeatureView] = {}
+    twice = set()
+    for name, module in loaded.items():
+        if name in loader.failures:
+            continue  # it failed after it had run: with one that it had imported half-made
+        for value in vars(module).values():
+            if isinstance(value, StreamFeatureView) and views.setdefault(key := _key(value), value) is not value:
+                twice.add(key)  # `apply` refuses it, so it is so on this host alone: neither may run as the other
+    return LoadedViews({key: view for key, view in views.items() if key not in twice}, loader.failures)
+
+
+def _key(view: StreamFeatureView) -> tuple[str, str]:
+    return view.name, view.version
 
 
 def _by_name(definitions: list[Definition], kind: type[D], key: Callable[[D], K]) -> dict[K, D]:
@@ -87,17 +145,35 @@ def _by_name(definitions: list[Definition], kind: type[D], key: Callable[[D], K]
 
 
 class _Loader:
-    def __init__(self, files: Mapping[str, str], label: str) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        label: str,
+        condemned: Mapping[str, str] = MappingProxyType({}),
+        watch: Watch = lambda _event, _module: None,
+    ) -> None:
+        self.failures = dict(condemned)
         self._files = files
         self._label = label
+        self._watch = watch
         self._modules: dict[str, ModuleType] = {}
         self._running: set[str] = set()
+        self._importers: dict[str, set[str]] = {}  # of each module; also of one that they got half-made
         self.paths = {_module_name(path): path for path in files if path.endswith(".py")}
         self._builtins = {**vars(builtins), "__import__": self._import}
 
     def load(self, name: str) -> ModuleType:
-        if name in self._modules:
-            return self._modules[name]
+        if name not in self._modules and name not in self.failures:
+            try:
+                self._make(name)
+            except BaseException as error:
+                self._fail(name, str(error) or type(error).__name__)
+                raise
+        if name in self.failures:
+            raise DefinitionError(self.failures[name])
+        return self._modules[name]
+
+    def _make(self, name: str) -> None:
         parent, _, child = name.rpartition(".")
         module = ModuleType(name)
         path = self.paths.get(name)
@@ -107,11 +183,22 @@ class _Loader:
         self._modules[name] = module
         if parent:
             setattr(self.load(parent), child, module)
+            self._importers.setdefault(parent, set()).add(name)
         if path is not None:
             self._running.add(name)
-            self._run(module, path)
-            self._running.remove(name)
-        return module
+            self._watch(BEGINS, name)
+            try:
+                self._run(module, path)
+            finally:
+                self._watch(ENDS, name)
+                self._running.remove(name)
+
+    def _fail(self, name: str, problem: str) -> None:
+        self.failures.setdefault(name, problem)
+        self._modules.pop(name, None)
+        for importer in self._importers.pop(name, ()):
+            if importer not in self.failures:
+                self._fail(importer, f"{importer!r} imports {name!r}: {problem}")
 
     def _run(self, module: ModuleType, path: str) -> None:
         file = f"{self._label}/{path}"
@@ -149,11 +236,14 @@ class _Loader:
         if not self._is_ours(absolute):
             return builtins.__import__(name, globals, locals, fromlist, level)
         module = self.load(absolute)
+        importer = str((globals or {}).get("__name__"))
+        self._importers.setdefault(absolute, set()).add(importer)
         for item in fromlist or ():
             if hasattr(module, item):
                 continue
             if self._is_ours(f"{absolute}.{item}"):
                 self.load(f"{absolute}.{item}")
+                self._importers.setdefault(f"{absolute}.{item}", set()).add(importer)
             elif absolute in self._running:
                 message = f"{absolute!r} has no {item!r} yet: the modules import each other; move it to a third module"
                 raise ImportError(message)

@@ -138,9 +138,10 @@ class SourceTransform:
         self._reader = avro.parse(source.schema)
         # Retired views are folded like all others; the callers that wait for answers name the views they wait for.
         self._all = tuple(view for _, view in sorted(plan.folded_views().items()) if view.source == source.name)
-        self._views = [
-            (view, functions[view.key], compile_row_builder(view)) for view in self._all if view.key not in failed
-        ]
+        running = [view for view in self._all if view.key not in failed]
+        self._views = [(view, functions[view.key], compile_row_builder(view)) for view in running]
+        self.running = frozenset(view.key for view in running)
+        self.failed = {view.key: failed[view.key] for view in self._all if view.key in failed}
         self._failed = [
             (view, Problem(view.key, VIEW_FAILED, failed[view.key][:MAX_PROBLEM_CHARACTERS]))
             for view in self._all

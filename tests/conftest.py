@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+import structlog
 from testcontainers.community.kafka import KafkaContainer
 
 from infra.local_kafka import LocalKafka
@@ -54,6 +55,13 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     else:
         with LocalKafka(tmp_path_factory.mktemp("kafka")) as kafka:
             yield kafka.bootstrap
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Takes back what a command that ran in this process made of the logs: its stderr is gone with its test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from infra.settings import Settings, settings_options
     "partitions",
     "replication",
     "watchdog_seconds",
+    "code_retry_seconds",
     "clock_hold_hours",
     "log_level",
 )

@@ -17,6 +17,7 @@ from infra.exit_codes import ExitCode
 from infra.http_server import reachable_host
 from infra.installation import known_installation
 from infra.logs import configure_logs
+from infra.processor_urls import processor_urls
 from infra.settings import Settings, settings_options
 from schemas.errors import UnavailableError
 from schemas.plan import Plan
@@ -54,6 +55,7 @@ def command(settings: Settings, *, as_json: bool) -> None:
     servers = [
         server_status("ingest", f"http://{host}:{settings.ingest_port}"),
         server_status("serving", f"http://{host}:{settings.serving_port}"),
+        *(server_status("processor", url) for url in processor_urls(settings.data)),
     ]
     installation = known_installation(settings)
     kafka = _ask_kafka(settings, installation)
@@ -100,6 +102,12 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(_servers_table(settings, servers, kafka.problem))
     console.print(f"\ninstallation: {installation or f'none yet in {settings.data}; --data names another folder'}")
+    for server in servers:
+        for workspace, failed in server.failed_views.items():
+            for view, problem in failed.items():
+                console.print(
+                    f"\nfailed at {server.url}: view {view} of workspace {workspace}: {problem}", markup=False
+                )
     plan = kafka.plan
     if plan is not None:
         advice = "" if kafka.processors else "; nothing is computed until `headrace up` or `headrace processor` runs"

@@ -111,6 +111,7 @@ def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
     "retired_grace_days",
     "ack_deadline_seconds",
     "watchdog_seconds",
+    "code_retry_seconds",
     "clock_hold_hours",
     "log_level",
 )

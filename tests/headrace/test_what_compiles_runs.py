@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from processors.isolation import transform_of
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep
 from processors.offline_log import OfflineLog, read_rows
@@ -24,6 +23,7 @@ from serving.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
 from serving.tecton.requests import parse_get_features, parse_params
 from tests.infra.memory_disk import MemoryDisk
+from tests.processors.flow import transform
 from tests.serving.memory_partition import MemoryPartition
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -77,7 +77,7 @@ def runs(plan: Plan, value: Any) -> bytes:
     source = plan.sources["events"]
     record = {"user": "u", "number": 1, "at": NOW, "value": value}
     framed = avro.frame(1, avro.parse(source.schema), record)
-    outcome = transform_of(plan, "events")([SourceRecord(0, 0, MICROS // 1_000, framed, None)], {})
+    outcome = transform(plan)([SourceRecord(0, 0, MICROS // 1_000, framed, None)], {})
     assert outcome.rejects == []
     messages = [Message(offset, decode_update(data)) for offset, (_, data) in enumerate(outcome.updates)]
     disk, partition = MemoryDisk(), MemoryPartition()

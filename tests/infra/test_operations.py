@@ -26,6 +26,16 @@ def test_not_ready_says_why_and_when_to_ask_again() -> None:
     assert answer.headers["retry-after"] == "1"
 
 
+def test_what_is_wrong_and_keeps_nothing_from_being_ready_is_told_beside() -> None:
+    notes = {"failed_views": {"prod": {"a@V1": "No module named 'torch'"}}, "more": {}}
+    reasons: dict[str, str] = {}
+    probe = TestClient(Starlette(routes=operations_routes(lambda: reasons, lambda: notes)))
+    answer = probe.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "failed_views": notes["failed_views"]})
+    reasons["start"] = "is under way"
+    assert probe.get("/readyz").json()["failed_views"] == notes["failed_views"]
+
+
 def test_readiness_is_asked_anew_each_time() -> None:
     reasons = {"start": "is under way"}
     probe = client(reasons)

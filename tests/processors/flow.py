@@ -7,7 +7,7 @@ import msgspec
 from schemas import avro
 from schemas.compile import compile_sources, compile_views
 from schemas.plan import Plan, SourcePlan
-from schemas.repository import load_repository
+from schemas.repository import load_repository, load_views
 from schemas.transform import SourceRecord, SourceTransform
 from schemas.updates import Reply
 
@@ -49,10 +49,10 @@ def plan(number: int = 5, partitions: int = 2) -> Plan:
 
 
 def transform(of: Plan) -> SourceTransform:
-    """Returns the transform of the plan's source."""
-    views = load_repository(of.files, "flow").views
-    functions = {f"{name}@{version}": view.function for (name, version), view in views.items()}
-    return SourceTransform(of, of.sources[SOURCE], functions)
+    """Returns the transform of the plan's source, whose views all load."""
+    loaded = load_views(of.files, "flow", {})
+    assert loaded.failures == {}
+    return SourceTransform(of, of.sources[SOURCE], loaded.functions())
 
 
 def body(source: SourcePlan, user: str, amount: float, at: int = AT) -> bytes:

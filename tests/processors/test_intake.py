@@ -25,6 +25,7 @@ class Remembering:
         self.open = True
         self.committable: int | None = None
         self.next_offset = 0
+        self.waits_for: str | None = None
         self.seen: list[int] = []
         self._log = log
         self._partition = partition
@@ -138,6 +139,24 @@ def test_batches_come_in_order_and_the_next_goes_on_where_the_group_stands(world
     assert world.log.count("committed None") == 3  # partition 1 has none the second time either
     assert world.log.count("committed 25") == 1
     assert [entry for entry in world.log if entry.startswith("close")] == ["close 0 fenced", "close 1 fenced"] * 2
+
+
+def test_a_partition_whose_owner_waits_is_not_read_meanwhile_and_has_no_lag_and_the_others_are(world: World) -> None:
+    async def run() -> None:
+        async with intake(world) as made:
+            world.produce(0, 3)
+            await until(lambda: world.seen() == {0: [0, 1, 2], 1: []})
+            world.owners[0].waits_for = "something"
+            await until(lambda: (world.topic, 0) in made._paused)  # noqa: SLF001 - nothing tells of it
+            world.produce(0, 25)
+            world.produce(1, 25)
+            await until(lambda: world.seen() == {0: [0, 1, 2], 1: list(range(25))})
+            assert made.progress()[world.topic, 0] == (3, 0)
+            world.owners[0].waits_for = None
+            await until(lambda: world.seen() == {0: list(range(28)), 1: list(range(25))})
+
+    asyncio.run(run())
+    assert world.failures == []
 
 
 def test_transactions_leave_no_lag_and_what_is_not_committed_is_never_seen(world: World, unique: str) -> None:

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from processors.isolation import transform_isolated, transform_of
+from infra import parent_death
+from processors import code_process
+from processors.code_child import Code
+from processors.isolation import transform_isolated
 from schemas.plan import Plan
 from schemas.rows import FUNCTION_FAILED
-from schemas.transform import Problem, Transformation
+from schemas.transform import VIEW_FAILED, Problem, Transformation
 from schemas.updates import Reply, Transformed, decode_update
-from tests.processors.flow import OWN_ID, SOURCE, body, plan, record
+from tests.processors.flow import OWN_ID, body, plan, record, transform
 from tests.waiting import wait_until
 
 TEXT = """
@@ -47,18 +51,25 @@ def planned() -> Plan:
     )  # fmt: skip
 
 
-def run(what: str, time_limit: float = 30.0) -> Transformation:
-    transform = transform_of(planned(), SOURCE)
-    value = body(transform.source, what, 1.0)
+def code(text: str = TEXT) -> list[Code]:
+    return [Code("plan-9", {"features.py": text}, {}, ["newest@V1"])]
+
+
+def run(what: str, time_limit: float = 30.0, text: str = TEXT) -> Transformation:
+    subject = transform(planned())
+    value = body(subject.source, what, 1.0)
     waiting = record(4, value, Reply(3, b"request", 0, "here"))
-    return asyncio.run(transform_isolated(transform, waiting, {OWN_ID + 1: None}, time_limit))
+    call = transform_isolated(
+        subject, code(text), waiting, {OWN_ID + 1: None}, time_limit=time_limit, pauses=(0.01, 0.01)
+    )
+    return asyncio.run(call)
 
 
 def test_a_record_that_kills_nobody_becomes_what_it_becomes_here() -> None:
-    transform = transform_of(planned(), SOURCE)
-    value = body(transform.source, "print", 1.0)
+    subject = transform(planned())
+    value = body(subject.source, "print", 1.0)
     alone = record(4, value, Reply(3, b"request", 0, "here"))
-    here, there = transform([alone], {}), run("print")
+    here, there = subject([alone], {}), run("print")
     assert (there.updates, there.rejects, there.acks, there.rows) == (here.updates, [], here.acks, 1)
     assert decode_update(there.updates[0][1]).rows[0].offset == 4
 
@@ -106,19 +117,60 @@ def test_too_much_memory_is_a_failure_of_the_function() -> None:
     assert outcome.acks[3][0].failures[0][2].startswith("MemoryError")  # type: ignore[union-attr] # Transformed it is
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")
+def test_what_the_plans_code_has_taken_condemns_no_record() -> None:
+    more = """
+import mmap
+reserved = mmap.mmap(-1, 8 << 30, prot=mmap.PROT_READ)  # as libraries do that reserve memory for each core
+"""
+    assert run("print", text=TEXT + more).rows == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("raise RuntimeError('no licence')" + TEXT, "RuntimeError: no licence"),
+        ("import os; os._exit(3)" + TEXT, "ended with exit status 3"),
+        (TEXT.replace("def newest", "def other"), "views newest@V1 do not load there"),
+    ],
+)
+def test_a_child_that_comes_not_as_far_as_the_function_condemns_no_record(text: str, problem: str) -> None:
+    outcome = run("print", text=text)
+    told = problem_of(outcome)
+    assert (told.code, outcome.updates) == (VIEW_FAILED, [])
+    assert told.message.startswith("the process to run this record alone could not be prepared: ")
+    assert problem in told.message
+
+
+def test_a_child_that_cannot_be_started_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def command(argv: list[str]) -> list[str]:
+        tried.append(argv)
+        return ["/nowhere/at/all"] if len(tried) < 3 else parent_death.tied_to_parent(argv)
+
+    monkeypatch.setattr(code_process, "tied_to_parent", command)
+    assert run("print").rows == 1
+    assert len(tried) == 3
+
+
+def test_the_time_of_a_record_begins_when_its_code_is_loaded() -> None:
+    assert run("print", time_limit=2.0, text="import time; time.sleep(2.5)" + TEXT).rows == 1
+
+
 def test_an_unknown_schema_is_the_same_reject_as_here() -> None:
-    transform = transform_of(planned(), SOURCE)
+    subject = transform(planned())
     value = b"\x00" + (OWN_ID + 1).to_bytes(4, "big") + b"x"
-    outcome = asyncio.run(transform_isolated(transform, record(1, value), {OWN_ID + 1: None}, 30.0))
+    outcome = asyncio.run(transform_isolated(subject, code(), record(1, value), {OWN_ID + 1: None}, time_limit=30.0))
     assert problem_of(outcome).code == "UNKNOWN_SCHEMA"
 
 
 def test_the_child_ends_with_a_call_that_is_cancelled() -> None:
-    transform = transform_of(planned(), SOURCE)
-    value = body(transform.source, "loop", 1.0)
+    subject = transform(planned())
+    value = body(subject.source, "loop", 1.0)
 
     async def cancelled() -> None:
-        call = asyncio.create_task(transform_isolated(transform, record(1, value), {}, 30.0))
+        call = asyncio.create_task(transform_isolated(subject, code(), record(1, value), {}, time_limit=30.0))
         await asyncio.to_thread(wait_until, lambda: bool(children()))
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -132,6 +184,6 @@ def children() -> list[psutil.Process]:
     found = []
     for child in psutil.Process(os.getpid()).children():
         with contextlib.suppress(psutil.Error):
-            if "processors.isolation" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+            if "processors.code_child" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
     return found

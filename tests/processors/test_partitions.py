@@ -18,6 +18,7 @@ class Counting:
     def __init__(self, start: int | None = None) -> None:
         self.open = True
         self.next_offset = 0
+        self.waits_for: str | None = None
         self.committable: int | None = None
         self.closed_while_open: bool | None = None
         self._start = start

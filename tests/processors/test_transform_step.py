@@ -5,7 +5,7 @@ import pytest
 from infra.segments import read_objects
 from processors.messages import OutMessage
 from processors.source_log import SourceLog
-from processors.transform_step import TransformStep
+from processors.transform_step import TransformStep, start_offset
 from schemas import avro
 from schemas.errors import StorageError
 from schemas.plan import Plan
@@ -118,13 +118,13 @@ def test_a_newer_plan_is_used_from_the_next_batch_on() -> None:
 
 def test_reading_goes_on_at_the_lower_of_group_and_source_log() -> None:
     disk = MemoryDisk()
-    assert step().start_offset(7) == 7
-    assert step().start_offset(None) is None
-    assert step(disk).start_offset(7) is None
+    assert start_offset(None, 7) == 7
+    assert start_offset(None, None) is None
+    assert start_offset(source_log(disk), 7) is None
     step(disk).run(events(PLAN, 1.0, 2.0), {})
-    assert step(disk).start_offset(7) == 2
-    assert step(disk).start_offset(1) == 1
-    assert step(disk).start_offset(None) is None
+    assert start_offset(source_log(disk), 7) == 2
+    assert start_offset(source_log(disk), 1) == 1
+    assert start_offset(source_log(disk), None) is None
 
 
 def test_the_sources_own_schema_need_not_be_looked_up() -> None:

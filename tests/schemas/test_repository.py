@@ -6,7 +6,7 @@ import pytest
 
 from schemas.definitions import StreamFeatureView
 from schemas.errors import DefinitionError
-from schemas.repository import digest, load_repository, module_texts
+from schemas.repository import digest, load_repository, load_views, module_texts
 from tests.schemas.repositories import HEAD, view
 
 SOURCES = HEAD
@@ -103,6 +103,63 @@ def test_a_cycle_of_modules_that_need_nothing_of_each_other_yet_loads() -> None:
 def test_an_object_imported_twice_is_one_object() -> None:
     files = {"a.py": HEAD + view(), "b.py": "from a import *\nagain = totals\n"}
     assert len(load_repository(files, "repo").views) == 1
+
+
+def test_a_module_that_does_not_load_takes_with_it_what_imports_it_and_no_other() -> None:
+    files = {
+        "a_views.py": HEAD + "import helper\n" + view("of_a"),
+        "b_views.py": HEAD + view("of_b"),
+        "helper.py": "import missing",
+        "missing.py": "import nowhere_at_all",
+    }
+    loaded = load_views(files, "repo", {})
+    assert list(loaded.views) == [("of_b", "V1")]
+    assert list(loaded.failures) == ["missing", "helper", "a_views"]
+    assert all("No module named 'nowhere_at_all'" in problem for problem in loaded.failures.values())
+
+
+@pytest.mark.parametrize(
+    ("files", "failed"),
+    [
+        ({"a.py": "import b\n1 / 0", "b.py": "import a\n" + HEAD + view()}, {"a", "b"}),
+        ({"p/__init__.py": "import p.b\n1 / 0", "p/b.py": HEAD + view()}, {"p", "p.b"}),
+        ({"p/__init__.py": "from . import b\n1 / 0", "p/b.py": "from . import c", "p/c.py": HEAD + view()}, None),
+    ],
+    ids=["a cycle", "a package", "a package with two modules"],
+)
+def test_what_was_loaded_rests_on_nothing_that_failed_later(files: dict[str, str], failed: set[str] | None) -> None:
+    loaded = load_views(files, "repo", {})
+    assert loaded.views == {}
+    assert loaded.failures.keys() == (failed or {"p", "p.b", "p.c"})
+
+
+def test_a_module_that_lives_without_one_that_failed_loads() -> None:
+    text = "try:\n    import helper\nexcept Exception:\n    helper = None\n"
+    loaded = load_views({"helper.py": "1 / 0", "views.py": text + HEAD + view()}, "repo", {})
+    assert (list(loaded.views), list(loaded.failures)) == ([("totals", "V1")], ["helper"])
+    with pytest.raises(DefinitionError, match="ZeroDivisionError"):
+        load_repository({"views.py": text, "helper.py": "1 / 0"}, "repo")
+
+
+def test_condemned_modules_do_not_run() -> None:
+    files = {"a.py": HEAD + view("of_a"), "b.py": "raise SystemExit", "c.py": "import b\n" + HEAD + view("of_c")}
+    events: list[tuple[str, str]] = []
+    loaded = load_views(files, "repo", {"b": "it hangs"}, lambda *event: events.append(event))
+    assert list(loaded.views) == [("of_a", "V1")]
+    assert loaded.failures == {"b": "it hangs", "c": "it hangs"}
+    assert events == [("begins", "a"), ("ends", "a"), ("begins", "c"), ("ends", "c")]
+
+
+def test_a_module_that_raises_what_is_no_ordinary_exception_fails_alone() -> None:
+    files = {"a.py": "raise KeyboardInterrupt", "b.py": HEAD + view(), "c.py": "import sys; sys.exit(0)"}
+    loaded = load_views(files, "repo", {})
+    assert (list(loaded.views), loaded.failures["a"]) == ([("totals", "V1")], "KeyboardInterrupt")
+    assert loaded.failures.keys() == {"a", "c"}
+
+
+def test_a_view_that_two_modules_define_here_is_neither() -> None:
+    loaded = load_views({"a.py": HEAD + view() + view("other"), "b.py": HEAD + view()}, "repo", {})
+    assert list(loaded.views) == [("other", "V1")]
 
 
 def test_digest_depends_on_paths_and_texts() -> None:

@@ -20,7 +20,7 @@ from processors.offline_log import OfflineLog
 from processors.rebuild import rebuild
 from processors.retention import clocks, sweep
 from processors.source_log import SourceLog
-from processors.transform_step import TransformStep
+from processors.transform_step import TransformStep, start_offset
 from schemas import avro
 from schemas.errors import StorageError
 from schemas.keys import CLOCK
@@ -72,7 +72,7 @@ class Transformer:
         log.open()
         self._plan = cluster.plan
         self._step = TransformStep(transform(self._plan), log)
-        self._offset = self._step.start_offset(cluster.broker.committed.get((SOURCE_TOPIC, partition))) or 0
+        self._offset = start_offset(log, cluster.broker.committed.get((SOURCE_TOPIC, partition))) or 0
 
     def work(self, batch: int) -> bool:
         """Processes the next records; returns whether there were any."""

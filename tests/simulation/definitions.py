@@ -9,7 +9,7 @@ from schemas import avro
 from schemas.changes import carry_ids, retire
 from schemas.compile import compile_sources, compile_views
 from schemas.plan import Plan
-from schemas.repository import digest, load_repository
+from schemas.repository import digest, load_repository, load_views
 from schemas.transform import SourceTransform, ViewFunction
 from tests.oracle import View
 from tests.oracle_text import views_of_module
@@ -95,8 +95,7 @@ def plan_after(current: Plan, kept: frozenset[str]) -> Plan:
 
 @cache
 def _functions() -> dict[str, ViewFunction]:
-    views = load_repository({"events.py": REPOSITORY}, "sim").views
-    return {f"{name}@{version}": view.function for (name, version), view in views.items()}
+    return load_views({"events.py": REPOSITORY}, "sim", {}).functions()
 
 
 def transform(current: Plan) -> SourceTransform:
