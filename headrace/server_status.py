@@ -3,7 +3,8 @@
 Invariant: one that is away or not ready is a result, not an error.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 ANSWER_SECONDS: Final = 3.0
 
 REQUESTS: Final = "headrace_http_requests_total"
+CLOCK_STEP: Final = "headrace_clock_step_held_seconds"
 SECONDS: Final = ("headrace_ack_seconds", "headrace_read_seconds")
 """Histograms of what the server is there for, one for each kind of server."""
 
@@ -29,6 +31,7 @@ class ServerStatus:
         requests: how many it has answered since it started.
         mean_ms: mean time of its calls since it started; None before the first.
         failed_views: why views do not load there, by workspace and view key; of processors.
+        clock_ahead_seconds: by how much its host's clock is ahead of what retention believes; 0 unless a step is held.
     """
 
     name: str
@@ -37,6 +40,7 @@ class ServerStatus:
     requests: int = 0
     mean_ms: float | None = None
     failed_views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    clock_ahead_seconds: float = 0.0
 
 
 def server_status(name: str, url: str) -> ServerStatus:
@@ -48,11 +52,19 @@ def server_status(name: str, url: str) -> ServerStatus:
         problem = "" if ready.is_success else _reasons(ready)
     except (httpx.HTTPError, ValueError) as error:
         return ServerStatus(name, url, f"does not answer: {str(error) or type(error).__name__}")
-    totals = _totals(metrics)
+    totals, greatest = _samples(metrics, sum), _samples(metrics, max)
     calls = sum(totals.get(f"{metric}_count", 0) for metric in SECONDS)
     seconds = sum(totals.get(f"{metric}_sum", 0) for metric in SECONDS)
     mean_ms = seconds / calls * 1000 if calls else None
-    return ServerStatus(name, url, problem, int(totals.get(REQUESTS, 0)), mean_ms, _failed_views(ready))
+    return ServerStatus(
+        name,
+        url,
+        problem,
+        int(totals.get(REQUESTS, 0)),
+        mean_ms,
+        _failed_views(ready),
+        greatest.get(CLOCK_STEP, 0.0),
+    )
 
 
 def _failed_views(answer: httpx.Response) -> dict[str, dict[str, str]]:
@@ -70,10 +82,10 @@ def _reasons(answer: httpx.Response) -> str:
         return f"/readyz answered {answer.status_code}: {answer.text}"
 
 
-def _totals(metrics: str) -> dict[str, float]:
-    """Returns the sum of each sample over its labels."""
-    totals: dict[str, float] = {}
+def _samples(metrics: str, of_all: Callable[[Iterable[float]], float]) -> dict[str, float]:
+    """Returns one value of each sample: what ``of_all`` makes of those under all its labels."""
+    values: dict[str, list[float]] = defaultdict(list)
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
-            totals[sample.name] = totals.get(sample.name, 0) + sample.value
-    return totals
+            values[sample.name].append(sample.value)
+    return {name: of_all(each) for name, each in values.items()}

@@ -108,6 +108,12 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
                 console.print(
                     f"\nfailed at {server.url}: view {view} of workspace {workspace}: {problem}", markup=False
                 )
+        if server.clock_ahead_seconds:
+            console.print(
+                f"\nclock: the host of {server.url} is {server.clock_ahead_seconds / 3600:.1f} h ahead of what "
+                "retention believes: its clock stepped, or no processor ran for so long; nothing becomes old by it "
+                "before the host has run on for the hours of clock_hold_hours. If the clock is wrong, set it right"
+            )
     plan = kafka.plan
     if plan is not None:
         advice = "" if kafka.processors else "; nothing is computed until `headrace up` or `headrace processor` runs"

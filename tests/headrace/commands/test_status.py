@@ -1,10 +1,18 @@
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 
 from examples.flights.system import System
 from infra.exit_codes import ExitCode
+from infra.metrics import CLOCK_STEP_HELD_SECONDS
+from infra.ports import LOOPBACK
+from infra.processor_urls import announced
 from tests.headrace.commands.conftest import Headrace
 from tests.headrace.test_applying import text, view, write
 from tests.waiting import wait_until
@@ -54,6 +62,38 @@ def test_removed_views_that_are_still_computed_are_named(headrace: Headrace, uni
     assert "removed views that are still computed: old@V1\n" in headrace("status", "--workspace", unique).stdout
     assert json.loads(headrace("status", "--workspace", unique, "--json").stdout)["retired"] == ["old@V1"]
     assert json.loads(headrace("status", "--json").stdout)["retired"] == []
+
+
+def test_a_step_of_a_clock_that_a_processor_holds_back_is_told(headrace: Headrace, system: System) -> None:
+    assert "clock:" not in headrace("status").stdout
+    with a_processor_here() as url, announced(system.data, url):
+        CLOCK_STEP_HELD_SECONDS.labels("prod", "1").set(3 * 3600)
+        CLOCK_STEP_HELD_SECONDS.labels("prod", "0").set(2 * 3600)
+        shown = headrace("status")
+        document = json.loads(headrace("status", "--json").stdout)
+    assert f"clock: the host of {url} is 3.0 h ahead of what retention believes" in shown.stdout
+    assert {each["url"]: each["clock_ahead_seconds"] for each in document["servers"]}[url] == 3 * 3600
+    CLOCK_STEP_HELD_SECONDS.clear()
+
+
+@contextmanager
+def a_processor_here() -> Iterator[str]:
+    """Answers as a processor does, with the metrics of this process."""
+
+    class Operations(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(generate_latest() if self.path == "/metrics" else b'{"status": "ready"}')
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Operations) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_workspace_without_definitions_is_told(headrace: Headrace) -> None:
