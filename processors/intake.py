@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -41,7 +42,6 @@ PERMIT_SECONDS: Final = 1.0  # for a permit before reading pauses, which has wha
 TICK_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 0.5
-PATIENCE_SECONDS: Final = 60.0  # with a Kafka that does not answer while partitions are taken over
 STOP_SECONDS: Final = 5.0
 QUEUED_KIB: Final = 16 * 1024
 
@@ -241,8 +241,7 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._waiting = "taking partitions over" if partitions else None
-        found = self._ask(lambda: consumer.committed(partitions, timeout=ASK_SECONDS))
-        self._takeover.add({(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found})
+        self._takeover.add((at.topic, at.partition) for at in partitions)
         consumer.incremental_assign([])  # what has no owner is not read: without a call the client would assign all
         self._take_over()
         self._waiting = None
@@ -258,28 +257,26 @@ class Intake:
             self._consumer.resume(starts)  # one that was paused when it was taken away may still be
         _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
 
-    def _take(self, where: Where, committed: int | None) -> int | None:
-        self.beat()
-        return self._partitions.take(where, committed, lambda: self._bounds(_at(where)))
-
-    def _bounds(self, at: TopicPartition) -> tuple[int, int]:
-        return self._ask(lambda: self._consumer.get_watermark_offsets(at, timeout=ASK_SECONDS))
+    def _take(self, where: Where) -> int | None:
+        at = _at(where)
+        (found,) = self._ask(lambda: self._consumer.committed([at], timeout=ASK_SECONDS))
+        committed = found.offset if found.offset >= 0 else None
+        bounds = partial(self._ask, lambda: self._consumer.get_watermark_offsets(at, timeout=ASK_SECONDS))
+        return self._partitions.take(where, committed, bounds)
 
     def _ask(self, question: Callable[[], T]) -> T:
-        """Returns Kafka's answer, asking again for a while if there is none.
+        """Returns Kafka's answer.
 
         Raises:
             UnavailableError: there is none, or the process is about to stop.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            self.beat()
-            try:
-                return question()
-            except KafkaException as error:
-                if time.monotonic() > deadline or self._quit.wait(POLL_SECONDS):
-                    problem = f"Kafka did not answer while partitions were taken over: {error.args[0].str()}"
-                    raise UnavailableError(f"{problem}; starting over") from error
+        self.beat()
+        if self._quit.is_set():
+            raise UnavailableError("the process is about to stop")
+        try:
+            return question()
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka does not answer: {error.args[0].str()}") from error
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(asynchronous=True)

@@ -12,7 +12,7 @@ from infra.kafka_clients import TopicSpec, admin, ensure_topics, producer
 from infra.ports import LOOPBACK, free_port
 from processors.batches import Batch
 from processors.intake import PERMITS, Intake, IntakeSettings
-from schemas.errors import LockedError, StorageError
+from schemas.errors import LockedError, StorageError, UnavailableError
 from tests.waiting import wait_until
 
 SECONDS = 30.0
@@ -54,10 +54,14 @@ class World:
     refuses: frozenset[int] = frozenset()
     damaged: frozenset[int] = frozenset()
     kept: frozenset[int] = frozenset()  # by another process
+    unanswered: list[int] = field(default_factory=list)  # of Kafka's, when these are opened
 
     def make_owner(self, _topic: str, partition: int) -> Remembering | None:
         if partition in self.refuses:
             return None
+        if partition in self.unanswered:
+            self.unanswered.remove(partition)
+            raise UnavailableError("Kafka does not answer")
         if partition in self.kept:
             raise LockedError("another process keeps this one")
         if partition in self.damaged:
@@ -286,6 +290,20 @@ def test_a_partition_that_another_process_keeps_is_waited_for_while_others_are_r
 
     asyncio.run(run())
     assert world.failures == []
+
+
+def test_an_outage_while_partitions_are_taken_over_ends_by_itself(world: World) -> None:
+    world.unanswered = [0, 0, 1]
+    world.produce(0, 2)
+    world.produce(1, 3)
+
+    async def run() -> None:
+        async with intake(world) as made:
+            await until(lambda: world.seen() == {0: [0, 1], 1: [0, 1, 2]})
+            assert made.problem is None
+
+    asyncio.run(run())
+    assert (world.failures, world.unanswered) == ([], [])
 
 
 def test_a_partition_that_is_waited_for_moves_to_a_process_that_can_have_it(world: World) -> None:
