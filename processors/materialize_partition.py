@@ -235,7 +235,7 @@ class MaterializePartition:
     def _check_in_place(self) -> None:
         """Looks at the partition's files before a batch, so that a process that was frozen looks before it writes."""
         now = time.monotonic()
-        if now >= self._next_check:
+        if self.open and now >= self._next_check:  # what was let go is the next owner's
             self._next_check = now + CHECK_SECONDS
             self._database.check_in_place()
 

@@ -197,3 +197,11 @@ def test_what_another_view_left_under_the_id_of_a_new_one_goes_at_once_and_is_to
     labels = {"workspace": WORKSPACE, "view": view.key}
     assert REGISTRY.get_sample_value("headrace_state_dropped_total", labels) == 1
     assert "state of another view dropped" in capsys.readouterr().out
+
+
+def test_a_batch_on_its_way_to_a_partition_that_was_let_go_is_given_back_unprocessed(tmp_path: Path) -> None:
+    given_back: list[bool] = []
+    with Host(tmp_path).partition() as owner:
+        owner.open = False  # as whoever lets it go does, before it is closed
+    asyncio.run(owner.process(Batch(owner, [], lambda: given_back.append(True))))
+    assert given_back == [True]
