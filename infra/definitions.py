@@ -3,7 +3,6 @@
 Invariant: all processes that have read the topic to the same offset hold the same plans.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -16,7 +15,6 @@ from schemas.errors import CodecError, UnavailableError
 from schemas.plan import Definitions, Plan, ViewPlan, encode, plan_key, view_key
 from schemas.topics import DEFINITIONS_TOPIC
 
-DOUBT_SECONDS: Final = 1.0
 MAX_PLAN_BYTES: Final = 4 * 1024 * 1024
 
 _log = get_logger(__name__)
@@ -34,7 +32,6 @@ class DefinitionsFollower:
         self._views: dict[str, dict[int, ViewPlan]] = {}
         self._follower = TopicFollower(bootstrap, DEFINITIONS_TOPIC, self._on_record)
         self._subscribers: list[Callable[[], None]] = []
-        self._doubted: dict[str, float] = {}  # until when, by the monotonic clock, by workspace that processors read
         self._problems: dict[bytes, str] = {}  # by key of the message that cannot be used
 
     @property
@@ -81,9 +78,7 @@ class DefinitionsFollower:
     def read_to(self, workspace: str, number: int, timeout: float) -> None:
         """Read until a workspace's plan is as new as ``number``, or there turns out to be no such plan.
 
-        A plan's number is the offset of its message, and who names it has seen it there: the topic's end tells. Once a
-        number of a workspace turned out to be made up, others are believed again ``DOUBT_SECONDS`` later only: a
-        producer of such numbers would have Kafka asked for each batch.
+        A plan's number is the offset of its message, and who names it has seen it there: the topic's end tells.
 
         Args:
             workspace: its name.
@@ -93,14 +88,11 @@ class DefinitionsFollower:
         Raises:
             UnavailableError: the topic cannot be read now, or the plan may be one that this process cannot use.
         """
-        if self._has(workspace, number) or time.monotonic() < self._doubted.get(workspace, 0.0):
-            return
-        self.read_to_end(timeout)
         if self._has(workspace, number):
             return
-        if problem := self.unreadable(workspace):
+        self.read_to_end(timeout)
+        if not self._has(workspace, number) and (problem := self.unreadable(workspace)):
             raise UnavailableError(f"plan {number} of workspace {workspace!r} is not known here: {problem}")
-        self._doubted[workspace] = time.monotonic() + DOUBT_SECONDS
 
     def read_to_end(self, timeout: float) -> None:
         """Do as `wait_caught_up`.

@@ -97,13 +97,19 @@ class LocalDisk:
             if path in self._whole:
                 os.ftruncate(handle, self._whole[path])
                 del self._whole[path]
-            whole = os.fstat(handle).st_size
+            status = os.fstat(handle)
         except OSError as error:
             raise self._failure(path, error) from error
+        if status.st_nlink == 0:  # what is written there is gone with the handle, whoever is told that it is kept
+            os.close(self._handles.pop(path))
+            raise StorageError(
+                f"{self.root / path} was removed while in use; what was written to it since is gone with it: the next "
+                "start goes on with what Kafka still holds"
+            )
         try:
             _write_all(handle, data)
         except OSError as error:
-            self._cut(path, handle, whole)
+            self._cut(path, handle, status.st_size)
             raise self._failure(path, error) from error
 
     def sync(self, path: str) -> None:

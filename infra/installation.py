@@ -62,6 +62,11 @@ def _make(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.link(own, path)  # unlike a rename, it never replaces
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except FileExistsError:
         pass
     finally:

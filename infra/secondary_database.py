@@ -132,8 +132,11 @@ class SecondaryDatabase:
 
     def _read_published(self) -> tuple[int, int]:
         """Returns epoch and version as published last; zeros if nothing ever was."""
-        if self._published is None or not self._published.in_place():
-            self._follow_version_file()
+        try:
+            if self._published is None or not self._published.in_place():
+                self._follow_version_file()
+        except OSError as error:  # out of file handles, or of permissions that come back: this read fails, no more
+            raise UnavailableError(f"{self._version_file_path} cannot be read: {error.strerror}; try again") from error
         return (0, 0) if self._published is None else self._published.read()
 
     def _follow_version_file(self) -> None:

@@ -67,6 +67,9 @@ def add_agent(
 
     async def run(stream: Any) -> None:
         async for batch in stream:
+            if not batch.owner.open:
+                batch.done()  # its partition was let go while it waited: the next owner reads it again
+                continue
             try:
                 await cast("Processing", batch.owner).process(batch)
             except asyncio.CancelledError:

@@ -247,7 +247,9 @@ class Intake:
         self._waiting = None
 
     def _take_over(self) -> None:
+        before, self._waiting = self._waiting, "taking partitions over"  # which may last: state may have to be rebuilt
         starts = [TopicPartition(*where, start) for where, start in self._takeover.run().items()]
+        self._waiting = before
         if not starts:
             return
         self._consumer.incremental_assign(starts)

@@ -38,7 +38,7 @@ from processors.messages import ended_messages
 from processors.offline_log import OfflineLog
 from processors.outbox import Outbox
 from processors.rebuild import rebuild
-from processors.retention import clocks, sweep
+from processors.retention import clocks, keys_to_sweep, sweep
 from processors.retirements import Retirements
 from schemas.errors import CodecError, NewerFormatError, StorageError
 from schemas.keys import CLOCK
@@ -49,7 +49,6 @@ from schemas.windows import SECOND
 
 PLAN_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 0.5  # at most between two looks at whether the partition's files are still there
-SWEEP_KEYS: Final = 2_000  # looked at per tick: bounded work, about 2 ms
 
 _log = get_logger(__name__)
 
@@ -99,6 +98,7 @@ class MaterializePartition:
         self._partition = partition
         self._plan: Plan | None = None
         self._cursor: bytes | None = None
+        self._grown = 0  # keys written since the sweep went on last
         self._holding = False
         self._next_check = 0.0
         self._database = PrimaryDatabase.open(
@@ -181,6 +181,7 @@ class MaterializePartition:
             await self._parts.outbox.send(failed.acks, done)
             raise
         self.next_offset = self.committable = next_offset
+        self._grown += made.keys
         for message, problem in made.refused:
             self._pass_over(message.offset, problem)
         for (view, outcome), count in made.rows.items():
@@ -256,7 +257,8 @@ class MaterializePartition:
         if self._plan is not None:
             views = {view.id: view for view in self._plan.folded_views().values()}
             clock_of = clocks(views, self._database, now)
-            deletes, self._cursor = sweep(views, clock_of, self._database, self._cursor, SWEEP_KEYS)
+            limit, self._grown = keys_to_sweep(self._grown), 0
+            deletes, self._cursor = sweep(views, clock_of, self._database, self._cursor, limit)
             writes += [(key, None) for key in deletes]
         if writes:
             self._database.write(writes)

@@ -6,9 +6,11 @@ takes the same message twice. A message that is no row of its view is in neither
 
 import struct
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
 
 from processors.materialize import Message, ViewState, materialize
 from processors.messages import OutMessage, ack_messages
@@ -30,6 +32,38 @@ RowCounts = dict[tuple[str, str], int]
 _WRONG: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error, UnavailableError)
 
 
+class _Nothing:
+    """State that holds nothing."""
+
+    def get(self, key: bytes) -> bytes | None:
+        del key
+        return None
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        return [None] * len(keys)
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        del start, end
+        return iter(())
+
+    def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        del start, end
+        return None
+
+
+_NOTHING: Final = _Nothing()
+
+
+def _unexplained(error: Exception) -> Exception:
+    """Returns what to raise for an error of the fold that no message explains: stored bytes are bad, or the code is."""
+    if isinstance(error, msgspec.DecodeError):
+        return StorageError(
+            f"state holds a value that cannot be read ({error}): stop this process, delete the partition's folder and "
+            "start again; it is rebuilt from the log"
+        )
+    return error
+
+
 class StoreFailedError(StorageError):
     """Log or state cannot be written: ``acks`` are to be sent, then the process must stop; no offset has advanced."""
 
@@ -44,6 +78,8 @@ class Materialized:
 
     acks: list[OutMessage]
     rows: RowCounts
+    keys: int = 0
+    """How many keys of state were written."""
     refused: Sequence[tuple[Message, str]] = ()
     """Messages that are no rows of their views, and why: no processor writes such, so nobody waits for them."""
     reread: Mapping[str, int] = field(default_factory=dict)
@@ -140,14 +176,14 @@ class MaterializeStep:
         """
         try:
             return self._run(messages, next_offset)
-        except _WRONG:
+        except _WRONG as error:
             # Raised before anything was written. It costs nothing to look for who did it only now.
-            problems = {message.offset: self._problem(message) for message in messages}
-            right = [message for message in messages if problems[message.offset] is None]
-            if len(right) == len(messages):
-                raise
-        refused = [(message, problem) for message in messages if (problem := problems[message.offset])]
-        return replace(self._run(right, next_offset), refused=refused)
+            problems = [(message, problem) for message in messages if (problem := self._problem(message))]
+            if not problems:
+                raise _unexplained(error) from error
+        refused = {message.offset for message, _ in problems}
+        right = [message for message in messages if message.offset not in refused]
+        return replace(self._run(right, next_offset), refused=problems)
 
     def _run(self, messages: Sequence[Message], next_offset: int) -> Materialized:
         # What is written comes first: a message that state or log cannot take shows before either has anything of it.
@@ -166,7 +202,7 @@ class MaterializeStep:
         except StorageError as error:
             raise self._failed(messages, ONLINE, error) from error
         # 3. Answers.
-        return Materialized(self._acks(messages, "", ""), fold.rows, reread=fold.reread)
+        return Materialized(self._acks(messages, "", ""), fold.rows, len(fold.writes), reread=fold.reread)
 
     def apply(self, messages: Sequence[Message], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.
@@ -205,10 +241,18 @@ class MaterializeStep:
             self._state.write(list(fold.writes.items()))
 
     def _problem(self, message: Message) -> str | None:
-        """Returns why log or state cannot take a message, or None if they can."""
+        """Returns why a message is no update of its view, or None if it is one; stores are not asked.
+
+        What is wrong with a message shows without them: what shows only with them is theirs, and must not be charged to
+        a row that somebody waits for.
+        """
+        update = message.update
+        if update.view not in self._views:
+            return f"nobody ever applied a view {update.view}"
+        current = self._current.get(update.view)
         try:
             self._log.check(self._views, message)
-            self._fold([message], message.offset + 1)
+            materialize({} if current is None else {update.view: current}, _NOTHING, [message], message.offset + 1)
         except _WRONG as error:
             return f"{type(error).__name__}: {error}"
         return None

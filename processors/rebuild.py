@@ -27,9 +27,7 @@ def rebuild(
     batch_rows: int = BATCH_ROWS,
     beat: Callable[[], None] = lambda: None,
 ) -> int:
-    """Applies all that the log of a partition holds to its state.
-
-    State that has some of it already (a rebuild that a crash cut short) gets the rest.
+    """Applies all that the log of a partition holds to its state; state that has some of it already gets the rest.
 
     Args:
         step: of the partition, with its log open and a plan in use.

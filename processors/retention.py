@@ -25,6 +25,8 @@ from schemas.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, 
 from schemas.plan import ViewPlan
 from schemas.windows import DAY
 
+FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
+MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all
 MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
 _ROWS = row_prefix(0, b"")[:1]
@@ -63,6 +65,15 @@ def clocks(views: Iterable[int], state: SweptState, now: int) -> dict[int, int]:
     ids = list(views)
     watermarks = zip(ids, state.get_many([watermark_key(view) for view in ids]), strict=True)
     return {view: min(now, _decode(watermark)) for view, watermark in watermarks if watermark is not None}
+
+
+def keys_to_sweep(written: int) -> int:
+    """Returns how many keys the next step of a sweep is to look at, given how many were written since the last one.
+
+    Twice as many as were written, so that state has at most about twice the keys that are needed, however fast it
+    grows; at least as many as cost nothing; at most as many as an event loop may wait for.
+    """
+    return max(FEWEST_KEYS, min(2 * written, MOST_KEYS))
 
 
 def sweep(

@@ -196,7 +196,10 @@ def _check_format(data: bytes) -> None:
 
 
 def _other_format(found: int) -> NewerFormatError:
-    return NewerFormatError(f"update has format {found}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+    remedy = "upgrade Headrace"
+    if found < MESSAGE_FORMAT:
+        remedy = "let the version that wrote it process what is left, then start this one"
+    return NewerFormatError(f"update has format {found}, expected {MESSAGE_FORMAT}; {remedy}")
 
 
 def encode_acks(acks: list[Ack]) -> bytes:

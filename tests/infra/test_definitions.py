@@ -5,7 +5,6 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from infra import definitions as definitions_module
 from infra.definitions import DefinitionsFollower, publish_plan, publish_view
 from infra.kafka_clients import ensure_topics, produce_checked, producer
 from infra.ports import LOOPBACK, free_port
@@ -118,31 +117,6 @@ def test_a_plan_that_was_never_published_is_known_to_be_none(
     assert plan.number == number
     definitions.read_to(f"{unique}-nobody", 3, SECONDS)
     assert definitions.plan(f"{unique}-nobody") is None
-
-
-def test_made_up_plan_numbers_are_not_asked_for_again_and_again(
-    client: Producer, definitions: DefinitionsFollower, unique: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish_plan(client, plan_of(unique))
-    monkeypatch.setattr(definitions_module, "DOUBT_SECONDS", 0.05)
-    asked: list[float] = []
-    ask = definitions.read_to_end
-
-    def counted(timeout: float) -> None:
-        asked.append(timeout)
-        ask(timeout)
-
-    monkeypatch.setattr(definitions, "read_to_end", counted)
-    for number in range(1_000_000, 1_000_100):
-        definitions.read_to(unique, number, SECONDS)
-    assert 1 <= len(asked) < 100
-    before = len(asked)
-
-    def asks_again() -> bool:
-        definitions.read_to(unique, 2_000_000, SECONDS)
-        return len(asked) > before
-
-    wait_until(asks_again)  # a number that may be real is believed after a while
 
 
 def test_without_kafka_reading_ends_with_what_is_wrong() -> None:

@@ -155,3 +155,14 @@ def test_short_writes_and_reads_are_continued(tmp_path: Path, monkeypatch: pytes
     disk.append("file", b"0123456789")
     assert disk.read("file") == b"0123456789"
     assert disk.read("file", 1, 7) == b"1234567"
+
+
+def test_an_append_to_a_file_that_was_removed_fails_and_the_next_one_begins_it_anew(tmp_path: Path) -> None:
+    disk = LocalDisk(tmp_path)
+    disk.append("folder/file", b"a")
+    (tmp_path / "folder" / "file").unlink()
+    with pytest.raises(StorageError, match="was removed while in use"):
+        disk.append("folder/file", b"b")
+    disk.append("folder/file", b"c")
+    assert disk.read("folder/file") == b"c"
+    disk.close()

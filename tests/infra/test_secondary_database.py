@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -6,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import secondary_database
 from infra.databases import PrimaryDatabase, SecondaryDatabase
 from infra.secondary_folders import SecondaryFolder
 from schemas.errors import StorageError, UnavailableError
@@ -245,3 +248,20 @@ def test_close_without_ever_opening(place: Place) -> None:
     secondary = place.secondary()
     secondary.close()
     secondary.close()
+
+
+def test_a_version_file_that_cannot_be_read_for_now_fails_the_read_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.primary() as primary, place.secondary() as secondary:
+        primary.write([(b"key", b"value")])
+
+        def none_left(_path: Path) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(secondary_database, "VersionFileReader", none_left)
+            with pytest.raises(UnavailableError, match="Too many open files; try again"):
+                secondary.refresh()
+        secondary.refresh()
+        assert secondary.get(b"key") == b"value"

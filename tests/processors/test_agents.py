@@ -9,6 +9,7 @@ class Recording:
     """An owner that notes its batches, and fails at one of them."""
 
     def __init__(self, fails_at: int | None = None) -> None:
+        self.open = True
         self.seen: list[int] = []
         self._fails_at = fails_at
 
@@ -56,3 +57,10 @@ def test_an_exception_ends_the_process_and_no_batch_after_it_is_begun() -> None:
     failures, done = asyncio.run(run(owner, 10))
     assert [type(failure) for failure in failures] == [SystemExit]
     assert (owner.seen, done) == ([0, 1], 2)
+
+
+def test_a_batch_whose_partition_was_let_go_is_given_back_unseen() -> None:
+    owner = Recording(fails_at=0)
+    owner.open = False
+    assert asyncio.run(run(owner, 3)) == ([], 3)
+    assert owner.seen == []

@@ -136,6 +136,20 @@ def test_a_message_that_is_no_row_of_its_view_is_in_neither_store_and_stops_no_o
     assert next_offset_of(stores.state) == 3
 
 
+def test_damage_in_state_is_never_charged_to_a_row(stores: Stores) -> None:
+    step = stores.step()
+    step.run([message(0, TOTALS)], 1)
+    before = dict(stores.state.entries)
+    for key, value in before.items():
+        if key.startswith(b"T"):
+            stores.state.entries[key] = value[:-3]
+    with pytest.raises(StorageError, match=r"cannot be read .* rebuilt from the log"):
+        step.run([message(1, TOTALS, replies=[4])], 2)
+    assert stores.logged() == [0]
+    stores.state.entries.update(before)
+    assert step.run([message(1, TOTALS)], 2).rows == {("totals@V1", "written"): 1}
+
+
 def test_an_error_that_no_message_explains_is_raised(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     step = stores.step()
     monkeypatch.setattr(stores.state, "write", lambda _operations: int("no number"))

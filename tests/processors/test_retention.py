@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from processors.held_clock import MAX_STEP
 from processors.materialize import Message, ViewState, materialize
-from processors.retention import clocks, sweep
+from processors.retention import FEWEST_KEYS, clocks, keys_to_sweep, sweep
 from schemas.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.plan import ViewPlan, view_digest
 from schemas.windows import DAY
@@ -253,3 +253,15 @@ def test_a_limit_too_small_to_get_on_is_refused() -> None:
 def test_keys_of_other_spaces_are_nobodys_to_delete() -> None:
     state = MemoryState({b"Mnext_offset": b"\x01", b"Mzone": b"", b"Sother": b"", b"Dversion": b""})
     assert swept([], state, BASE, 10) == 0
+
+
+@pytest.mark.parametrize("rate", [500, 5_000, 20_000])
+def test_a_sweep_keeps_up_with_whatever_is_written(rate: int) -> None:
+    """A model: a key is needed for 10 steps; a sweep goes round over all keys, and the dead among those it saw go."""
+    needed, steps, total, dead = 10 * rate, 400, 0, 0.0
+    for _ in range(steps):
+        total += rate
+        seen = min(1.0, keys_to_sweep(rate) / total)
+        dead = max(0.0, total - needed)
+        total -= int(dead * seen)
+    assert total < 3 * needed + 3 * FEWEST_KEYS
