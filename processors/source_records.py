@@ -14,7 +14,7 @@ from infra.logs import get_logger
 from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
 from schemas.transform import SourceRecord
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_of_header
+from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_of_header
 
 UNSTAMPED: Final = 0
 """Lower than every append time: such a record is never late, moves no watermark, and any stamped one replaces it."""
@@ -38,7 +38,7 @@ def source_records(messages: Sequence[Message], installation: str) -> tuple[list
         for name, value in cast("list[tuple[str, bytes | None]]", message.headers() or ()):
             try:
                 if name == REPLY_HEADER:
-                    reply = _genuine(Reply.of_header(value or b""), installation)
+                    reply = _genuine(value or b"", message, installation)
                 elif name == PLAN_HEADER:
                     newest = max(newest, plan_of_header(value or b""))
             except CodecError as error:
@@ -51,12 +51,14 @@ def source_records(messages: Sequence[Message], installation: str) -> tuple[list
     return records, newest
 
 
-def _genuine(reply: Reply, installation: str) -> Reply | None:
-    """Returns a reply that the installation's ingest API may have written; None if it is another installation's.
+def _genuine(header: bytes, message: Message, installation: str) -> Reply | None:
+    """Returns a reply that the installation's ingest API may have written for this message; None if it is not for it.
 
     Raises:
         CodecError: it names a partition that nobody reads, or a request longer than any.
     """
+    reply, place = Reply.of_header(header)
     if reply.partition >= ACKS_PARTITIONS or len(reply.request) > MAX_REQUEST_BYTES:
         raise CodecError(f"header {REPLY_HEADER} is not of the ingest API: reply partition {reply.partition}")
-    return reply if reply.installation == installation else None
+    is_here = place == place_of(message.topic() or "", message.partition() or 0)
+    return reply if is_here and reply.installation == installation else None

@@ -8,6 +8,7 @@ the format version.
 
 import struct
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -21,7 +22,7 @@ PLAN_HEADER = "headrace-plan"
 
 Value = Any  # what one column of a row holds: null, bool, int, float, str, or lists and dicts of these
 
-_REPLY = struct.Struct(">IHB")  # reply partition, record index, length of the installation; it and the request follow
+_REPLY = struct.Struct(">IIHB")  # place, reply partition, record index, length of the installation; it, then request
 _U64 = struct.Struct(">Q")
 _VERSION = struct.Struct(">QIQI")
 VERSION_BYTES = _VERSION.size
@@ -38,21 +39,22 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
     index: int
     installation: str
 
-    def header(self) -> bytes:
-        """Returns the value of the record's header."""
+    def header(self, place: int) -> bytes:
+        """Returns the value of the record's header; ``place`` is where the record is sent to (``place_of``)."""
         installation = self.installation.encode()
-        return _REPLY.pack(self.partition, self.index, len(installation)) + installation + self.request
+        head = _REPLY.pack(place, self.partition, self.index, len(installation))
+        return head + installation + self.request
 
     @classmethod
-    def of_header(cls, data: bytes) -> "Reply":
-        """Returns the reply in a header.
+    def of_header(cls, data: bytes) -> tuple["Reply", int]:
+        """Returns the reply in a header, and the place of the record that it was written for.
 
         Raises:
             CodecError: the header is too short, or names no installation.
         """
         if len(data) <= _REPLY.size:
             raise CodecError(f"header {REPLY_HEADER} has {len(data)} bytes, expected more than {_REPLY.size}")
-        partition, index, length = _REPLY.unpack_from(data)
+        place, partition, index, length = _REPLY.unpack_from(data)
         request_at = _REPLY.size + length
         if len(data) <= request_at:
             raise CodecError(f"header {REPLY_HEADER} has {len(data)} bytes, expected more than {request_at}")
@@ -60,7 +62,16 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
             installation = data[_REPLY.size : request_at].decode()
         except UnicodeDecodeError as error:
             raise CodecError(f"header {REPLY_HEADER} names an installation that is no text") from error
-        return cls(partition, data[request_at:], index, installation)
+        return cls(partition, data[request_at:], index, installation), place
+
+
+def place_of(topic: str, partition: int) -> int:
+    """Returns a number that tells source partitions apart.
+
+    A header that was copied to a record elsewhere must not answer for the record that it was written for. One that was
+    copied within its partition cannot: it comes after that record there, and so do its answers.
+    """
+    return crc32(f"{topic}[{partition}]".encode())
 
 
 def plan_header(number: int) -> bytes:
@@ -150,9 +161,11 @@ Ack = Transformed | Written
 
 
 class _Head(msgspec.Struct, array_like=True):
-    """What every message of every format begins with."""
+    """What updates of every format begin with."""
 
     format: int
+    plan: int
+    view: int
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -172,7 +185,7 @@ def decode_update(data: bytes) -> Update:
     """Returns the update in a message.
 
     Raises:
-        NewerFormatError: the message is of another format.
+        NewerFormatError: the message is of a later format.
         CodecError: the message is no update.
     """
     try:
@@ -186,20 +199,19 @@ def decode_update(data: bytes) -> Update:
 
 
 def _check_format(data: bytes) -> None:
-    """Refuses what begins as an update of another format does: it is somebody's rows, not garbage."""
+    """Refuses what begins as an update of a later format does: it is somebody's rows, not garbage."""
     try:
         found = _HEAD.decode(data).format
     except _UNDECODABLE:
         return
-    if found != MESSAGE_FORMAT:
+    if found > MESSAGE_FORMAT:
         raise _other_format(found)
 
 
-def _other_format(found: int) -> NewerFormatError:
-    remedy = "upgrade Headrace"
-    if found < MESSAGE_FORMAT:
-        remedy = "let the version that wrote it process what is left, then start this one"
-    return NewerFormatError(f"update has format {found}, expected {MESSAGE_FORMAT}; {remedy}")
+def _other_format(found: int) -> CodecError:
+    if found > MESSAGE_FORMAT:
+        return NewerFormatError(f"update has format {found}, expected {MESSAGE_FORMAT}; upgrade Headrace")
+    return CodecError(f"update has format {found}, expected {MESSAGE_FORMAT}")
 
 
 def encode_acks(acks: list[Ack]) -> bytes:

@@ -12,7 +12,7 @@ from infra.kafka_clients import ensure_topics, producer, reader, warm
 from infra.topic_specs import control_topics, workspace_topics
 from schemas.plan import Plan
 from schemas.topics import acks_topic, source_topic
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, encode_acks, plan_of_header
+from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, encode_acks, place_of, plan_of_header
 from tests.ingest_api.harness import Behaviour
 
 STOP_SECONDS: Final = 10.0
@@ -87,7 +87,8 @@ class PlayedProcessors:
         reply_header, plan_header = headers[REPLY_HEADER], headers[PLAN_HEADER]
         assert isinstance(reply_header, bytes)
         assert isinstance(plan_header, bytes)
-        reply = Reply.of_header(reply_header)
+        reply, place = Reply.of_header(reply_header)
+        assert place == place_of(message.topic() or "", message.partition() or 0)
         seen = Seen(
             message.topic() or "",
             message.partition() or 0,

@@ -14,9 +14,9 @@ from infra.settings import as_environment
 from processors import app
 from processors.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW
 from processors.view_functions import ViewFunctions
-from schemas.topics import acks_topic
+from schemas.topics import acks_topic, source_topic
 from schemas.transform import VIEW_FAILED
-from schemas.updates import REPLY_HEADER, Reply, Transformed, decode_acks
+from schemas.updates import REPLY_HEADER, Reply, Transformed, decode_acks, place_of
 from tests.processors.site import (
     HEAD,
     SOURCE,
@@ -65,7 +65,9 @@ def test_views_that_do_not_load_here_fail_alone_and_are_taken_up_when_they_do(
             reply = Reply(0, b"request", 0, site.installation)
             other.produce(event("ann", 5))
             site.produce(event("ann", 3), source="clicks")
-            site.produce(event("ann", 1), headers={REPLY_HEADER: reply.header()})
+            site.produce(
+                event("ann", 1), headers={REPLY_HEADER: reply.header(place_of(source_topic(site.workspace, SOURCE), 0))}
+            )
             in_other = Site(site.bootstrap, other.workspace, site.folder, plans=other.plans)
             in_other.waits_for({"ann": (1, 5)}, view="elsewhere@V1")
             site.waits_for({"ann": (1, 1)})

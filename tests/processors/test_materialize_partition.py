@@ -19,9 +19,18 @@ from infra.local_kafka import LocalKafka
 from infra.paths import offline_log_folder, state_path
 from infra.ports import LOOPBACK
 from processors.materialize_step import OFFLINE
-from schemas.topics import acks_topic, updates_topic
-from schemas.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks
-from tests.processors.site import ProcessorThread, Site, event, everything, processor, processor_process, spending
+from schemas.topics import acks_topic, source_topic, updates_topic
+from schemas.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks, place_of
+from tests.processors.site import (
+    SOURCE,
+    ProcessorThread,
+    Site,
+    event,
+    everything,
+    processor,
+    processor_process,
+    spending,
+)
 from tests.waiting import wait_until
 
 Part = Callable[[Site], Path]
@@ -222,7 +231,8 @@ def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing(alone: Counted) 
         running.wait_ready()
         # No file may grow any more: what a full disk is to a process.
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (1, 1))
-        site.produce(event("first", 2), headers={REPLY_HEADER: Reply(3, request, 0, site.installation).header()})
+        here = place_of(source_topic(site.workspace, SOURCE), 0)
+        site.produce(event("first", 2), headers={REPLY_HEADER: Reply(3, request, 0, site.installation).header(here)})
         assert running.wait(60) == ExitCode.STORAGE, running.log
         assert "check free space" in running.log
     acks = everything(site.bootstrap, acks_topic(site.workspace), 3)

@@ -5,12 +5,13 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
 
 from processors.source_records import source_records
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
+from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_header
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
 REPLY = Reply(3, b"request", 5, "here")
+HERE = place_of("prod.source.events", 2)
 
 
 @dataclass
@@ -54,11 +55,16 @@ def test_a_time_that_kafka_did_not_give_decides_nothing(kind: int, append_time: 
 
 
 def test_who_waits_is_known_from_the_header() -> None:
-    assert replies((REPLY_HEADER, REPLY.header())) == [REPLY]
+    assert replies((REPLY_HEADER, REPLY.header(HERE))) == [REPLY]
 
 
 def test_nobody_waits_here_for_the_state_of_another_installation() -> None:
-    assert replies((REPLY_HEADER, REPLY.header()), installation="elsewhere") == [None]
+    assert replies((REPLY_HEADER, REPLY.header(HERE)), installation="elsewhere") == [None]
+
+
+@pytest.mark.parametrize("place", [place_of("prod.source.events", 1), place_of("prod.source.others", 2)])
+def test_a_header_that_was_copied_to_another_partition_or_topic_answers_nobody(place: int) -> None:
+    assert replies((REPLY_HEADER, REPLY.header(place))) == [None]
 
 
 def test_the_newest_plan_counts_whoever_sent_it() -> None:

@@ -68,10 +68,10 @@ def test_answers_come_back(acks: list[Any]) -> None:
     assert decode_acks(encode_acks(acks)) == acks
 
 
-@given(REPLIES, U64)
+@given(REPLIES, U32, U64)
 @examples(50)
-def test_headers_come_back(reply: Reply, plan: int) -> None:
-    assert Reply.of_header(reply.header()) == reply
+def test_headers_come_back(reply: Reply, place: int, plan: int) -> None:
+    assert Reply.of_header(reply.header(place)) == (reply, place)
     assert plan_of_header(plan_header(plan)) == plan
 
 
@@ -110,18 +110,25 @@ def test_an_unknown_format_says_to_upgrade() -> None:
 
 def test_a_format_of_another_shape_is_not_taken_for_garbage() -> None:
     with pytest.raises(NewerFormatError, match="update has format 3"):
-        decode_update(msgspec.msgpack.encode((3, "of", "another", "shape")))
+        decode_update(msgspec.msgpack.encode((3, 1, 1, "of", "another", "shape")))
+
+
+@pytest.mark.parametrize("garbage", [[7], [3, "a"], [1, 4, 0, 0, [], []]])
+def test_what_no_later_version_wrote_is_garbage_and_stops_nobody(garbage: list[object]) -> None:
+    with pytest.raises(CodecError) as refused:
+        decode_update(msgspec.msgpack.encode(garbage))
+    assert not isinstance(refused.value, NewerFormatError)
 
 
 def test_headers_of_a_wrong_length_are_refused() -> None:
-    with pytest.raises(CodecError, match="header headrace-reply has 7 bytes, expected more than 7"):
-        Reply.of_header(bytes(7))
     with pytest.raises(CodecError, match="header headrace-reply has 11 bytes, expected more than 11"):
-        Reply.of_header(Reply(1, b"", 0, "here").header())
+        Reply.of_header(bytes(11))
+    with pytest.raises(CodecError, match="header headrace-reply has 15 bytes, expected more than 15"):
+        Reply.of_header(Reply(1, b"", 0, "here").header(0))
     with pytest.raises(CodecError, match="header headrace-plan has 7 bytes, expected 8"):
         plan_of_header(bytes(7))
 
 
 def test_an_installation_that_is_no_text_is_refused() -> None:
     with pytest.raises(CodecError, match="names an installation that is no text"):
-        Reply.of_header(bytes(6) + b"\x01\xffrequest")
+        Reply.of_header(bytes(10) + b"\x01\xffrequest")

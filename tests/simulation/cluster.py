@@ -184,7 +184,7 @@ class Cluster:
         views = [view.id for view in self.random.choice(self.plans[-2:]).views.values()]  # it may not know the newest
         self.book.open(request, [views] * len(records))
         for index, record in enumerate(records):
-            headers = [(REPLY_HEADER, Reply(0, request, index, INSTALLATION).header())]
+            headers = [(REPLY_HEADER, Reply(0, request, index, INSTALLATION).header(0))]
             self._append(record, partition, headers, request, index)
         return request
 
@@ -300,7 +300,7 @@ class Cluster:
 
 
 def _reply(headers: tuple[tuple[str, bytes], ...]) -> Reply | None:
-    return next((Reply.of_header(value) for name, value in headers if name == REPLY_HEADER), None)
+    return next((Reply.of_header(value)[0] for name, value in headers if name == REPLY_HEADER), None)
 
 
 LOG_FOLDERS = [offline_log_folder(WORKSPACE, partition) for partition in range(PARTITIONS)]
