@@ -38,7 +38,7 @@ from processors.messages import ended_messages
 from processors.offline_log import OfflineLog
 from processors.outbox import Outbox
 from processors.rebuild import rebuild
-from processors.retention import clocks, keys_to_sweep, sweep
+from processors.retention import FEWEST_KEYS, clocks, next_limit, sweep
 from processors.retirements import Retirements
 from schemas.errors import CodecError, NewerFormatError, StorageError
 from schemas.keys import CLOCK
@@ -98,7 +98,7 @@ class MaterializePartition:
         self._partition = partition
         self._plan: Plan | None = None
         self._cursor: bytes | None = None
-        self._grown = 0  # keys written since the sweep went on last
+        self._limit = FEWEST_KEYS
         self._holding = False
         self._next_check = 0.0
         self._database = PrimaryDatabase.open(
@@ -181,7 +181,6 @@ class MaterializePartition:
             await self._parts.outbox.send(failed.acks, done)
             raise
         self.next_offset = self.committable = next_offset
-        self._grown += made.keys
         for message, problem in made.refused:
             self._pass_over(message.offset, problem)
         for (view, outcome), count in made.rows.items():
@@ -257,8 +256,8 @@ class MaterializePartition:
         if self._plan is not None:
             views = {view.id: view for view in self._plan.folded_views().values()}
             clock_of = clocks(views, self._database, now)
-            limit, self._grown = keys_to_sweep(self._grown), 0
-            deletes, self._cursor = sweep(views, clock_of, self._database, self._cursor, limit)
+            deletes, self._cursor = sweep(views, clock_of, self._database, self._cursor, self._limit)
+            self._limit = next_limit(self._limit, len(deletes))
             writes += [(key, None) for key in deletes]
         if writes:
             self._database.write(writes)

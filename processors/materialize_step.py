@@ -78,8 +78,6 @@ class Materialized:
 
     acks: list[OutMessage]
     rows: RowCounts
-    keys: int = 0
-    """How many keys of state were written."""
     refused: Sequence[tuple[Message, str]] = ()
     """Messages that are no rows of their views, and why: no processor writes such, so nobody waits for them."""
     reread: Mapping[str, int] = field(default_factory=dict)
@@ -202,7 +200,7 @@ class MaterializeStep:
         except StorageError as error:
             raise self._failed(messages, ONLINE, error) from error
         # 3. Answers.
-        return Materialized(self._acks(messages, "", ""), fold.rows, len(fold.writes), reread=fold.reread)
+        return Materialized(self._acks(messages, "", ""), fold.rows, reread=fold.reread)
 
     def apply(self, messages: Sequence[Message], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.

@@ -27,6 +27,7 @@ from schemas.windows import DAY
 
 FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
 MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all
+MUCH: Final = 8  # one dead key in so many is much: state then has an eighth more keys than are needed
 MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
 _ROWS = row_prefix(0, b"")[:1]
@@ -67,13 +68,15 @@ def clocks(views: Iterable[int], state: SweptState, now: int) -> dict[int, int]:
     return {view: min(now, _decode(watermark)) for view, watermark in watermarks if watermark is not None}
 
 
-def keys_to_sweep(written: int) -> int:
-    """Returns how many keys the next step of a sweep is to look at, given how many were written since the last one.
+def next_limit(limit: int, deleted: int) -> int:
+    """Returns how many keys the next step of a sweep is to look at, given the limit of the last one and what it found.
 
-    Twice as many as were written, so that state has at most about twice the keys that are needed, however fast it
-    grows; at least as many as cost nothing; at most as many as an event loop may wait for.
+    A sweep that finds much goes on faster, so it keeps up however fast keys grow old; one that finds little slows down,
+    as looking costs as much as writing did.
     """
-    return max(FEWEST_KEYS, min(2 * written, MOST_KEYS))
+    if deleted * MUCH >= limit:
+        return min(2 * limit, MOST_KEYS)
+    return max(limit // 2, FEWEST_KEYS)
 
 
 def sweep(

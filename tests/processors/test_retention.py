@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from processors.held_clock import MAX_STEP
 from processors.materialize import Message, ViewState, materialize
-from processors.retention import FEWEST_KEYS, clocks, keys_to_sweep, sweep
+from processors.retention import FEWEST_KEYS, MOST_KEYS, clocks, next_limit, sweep
 from schemas.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.plan import ViewPlan, view_digest
 from schemas.windows import DAY
@@ -256,12 +256,21 @@ def test_keys_of_other_spaces_are_nobodys_to_delete() -> None:
 
 
 @pytest.mark.parametrize("rate", [500, 5_000, 20_000])
-def test_a_sweep_keeps_up_with_whatever_is_written(rate: int) -> None:
-    """A model: a key is needed for 10 steps; a sweep goes round over all keys, and the dead among those it saw go."""
-    needed, steps, total, dead = 10 * rate, 400, 0, 0.0
-    for _ in range(steps):
+def test_a_sweep_keeps_up_with_whatever_grows_old(rate: int) -> None:
+    """A model: each key is needed for 10 steps; a sweep goes round over all keys, and the dead of those it saw go."""
+    limit, total = FEWEST_KEYS, 0
+    for _ in range(1_000):
         total += rate
-        seen = min(1.0, keys_to_sweep(rate) / total)
-        dead = max(0.0, total - needed)
-        total -= int(dead * seen)
-    assert total < 3 * needed + 3 * FEWEST_KEYS
+        dead = max(0, total - 10 * rate)
+        deleted = min(dead, dead * limit // total)
+        total -= deleted
+        limit = next_limit(limit, deleted)
+    assert total < 10 * rate + 3 * FEWEST_KEYS + 10 * rate
+
+
+def test_a_sweep_that_finds_nothing_slows_down_to_its_slowest() -> None:
+    limit = MOST_KEYS
+    for _ in range(10):
+        limit = next_limit(limit, 0)
+    assert limit == FEWEST_KEYS
+    assert next_limit(limit, limit) == 2 * limit
