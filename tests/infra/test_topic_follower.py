@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
 from infra.kafka_clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.local_kafka import LocalKafka
@@ -123,6 +124,22 @@ def test_an_outage_ends_by_itself(tmp_path: Path, unique: str, follow: Follow) -
         produce_checked(client, unique, b"k", b"after", timeout_seconds=30)
         follower.wait_caught_up(30)
         assert [value for _, _, value in seen] == [b"before", b"after"]
+
+
+def test_an_end_told_too_low_after_a_restart_is_no_loss(
+    bootstrap: str, unique: str, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topics(bootstrap, [TopicSpec(unique, 1)])
+    seen: list[Record] = []
+    follower = follow(bootstrap, unique, collector(seen))
+    client = producer(bootstrap)
+    follower.wait_read(produce_checked(client, unique, b"k", b"before"), 30)
+    with monkeypatch.context() as told:
+        told.setattr("infra.topic_follower.end_offset", lambda *_: 0)
+        follower._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001 - as librdkafka calls it
+        wait_until(lambda: follower.failure is None)
+    follower.wait_read(produce_checked(client, unique, b"k", b"after"), 30)
+    assert [value for _, _, value in seen] == [b"before", b"after"]
 
 
 def test_a_topic_made_anew_ends_the_follower(bootstrap: str, unique: str, follow: Follow) -> None:
