@@ -21,12 +21,12 @@ from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.disk import LocalDisk
 from processors.materialize import Message, ViewState, materialize
 from processors.offline_log import OfflineLog
-from schemas.compile import compile_services, compile_sources, compile_views
-from schemas.keys import encode_join_keys
-from schemas.plan import Plan, ViewPlan
-from schemas.repository import digest, load_repository
-from schemas.transform import SourceRecord, SourceTransform
-from schemas.updates import decode_update
+from schemas.definitions.compile import compile_services, compile_sources, compile_views
+from schemas.definitions.plan import Plan, ViewPlan
+from schemas.definitions.repository import digest, load_repository
+from schemas.messages.updates import decode_update
+from schemas.records.transform import SourceRecord, SourceTransform
+from schemas.state.keys import encode_join_keys
 from schemas.windows import DAY
 from serving.view_reads import view_reader
 

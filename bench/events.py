@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from schemas.avro import frame, parse
-from schemas.plan import Plan
-from schemas.rows import instant
+from schemas.avro.schema import frame, parse
+from schemas.definitions.plan import Plan
+from schemas.records.rows import instant
 from schemas.windows import DAY, SECOND
 
 EVENT_BYTES: Final = 200  # of a message's value: prefix of 5 bytes and Avro body

@@ -25,7 +25,7 @@ import psutil
 from infra.definitions import DefinitionsFollower
 from infra.parent_death import tied_to_parent
 from infra.settings import Settings, as_environment
-from schemas.plan import Plan
+from schemas.definitions.plan import Plan
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 REPOSITORIES: Final = Path(__file__).resolve().parent / "repositories"

@@ -16,8 +16,8 @@ from bench.figures import AtMost, Extent, Figure, Results
 from bench.harness import ROOT, BenchmarkError, Memory, System, current_plan, memory_of, metric, running_system
 from bench.load import closed_loop, features_request, run_loop
 from examples.flights.data import Flight, load_flights
-from schemas.avro import frame, parse
-from schemas.plan import Plan
+from schemas.avro.schema import frame, parse
+from schemas.definitions.plan import Plan
 from schemas.topics import source_topic
 
 REPOSITORY = ROOT / "examples" / "flights" / "repository"

@@ -33,7 +33,7 @@ from headrace.applying import apply_repository
 from infra.local_kafka import LocalKafka
 from infra.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment
-from schemas.plan import Plan
+from schemas.definitions.plan import Plan
 from schemas.topics import source_topic
 
 EVENTS = {Extent.STANDARD: 300_000, Extent.FULL: 1_000_000}

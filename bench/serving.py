@@ -34,7 +34,7 @@ from bench.load import closed_loop, connections, cycle, features_request, open_l
 from bench.profiling import profile_table, profiled
 from infra.ports import LOOPBACK, free_port
 from infra.settings import as_environment
-from schemas.plan import Plan
+from schemas.definitions.plan import Plan
 from schemas.topics import source_topic
 from schemas.windows import DAY
 

@@ -12,8 +12,8 @@ from infra.disk import LocalDisk
 from infra.paths import state_path, version_path
 from processors.materialize import decode
 from processors.offline_log import read_updates
-from schemas.keys import row_prefix, tile_prefix, tile_suffix
-from schemas.plan import Plan, ViewPlan
+from schemas.definitions.plan import Plan, ViewPlan
+from schemas.state.keys import row_prefix, tile_prefix, tile_suffix
 
 RESOLUTION_AND_START = 16  # bytes at the end of a tile's key
 

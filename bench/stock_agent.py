@@ -12,7 +12,7 @@ from pathlib import Path
 import faust
 
 from bench.events import SOURCE
-from schemas import avro
+from schemas.avro import schema as avro
 from schemas.topics import source_topic
 
 PARTITIONS = int(os.environ["BENCH_PARTITIONS"])

@@ -7,7 +7,7 @@ from headrace.own_packages import refuse_shadows
 
 refuse_shadows()  # before the first import of a package that may be somebody else's
 
-from schemas.definitions import (  # noqa: E402 - as above
+from schemas.definitions.objects import (  # noqa: E402 - as above
     Aggregate,
     Entity,
     FeatureService,

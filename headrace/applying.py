@@ -9,7 +9,7 @@ In this order:
 4. Make the topics, also where nothing changed: that is how a lost one comes back.
 5. Publish new views; the offset of each message is the view's id.
 6. Publish the plan, unless another apply was quicker: running processes take it up. Views that it removes are retired
-   (``schemas.plan``), unless they are to end at once.
+   (``schemas.definitions.plan``), unless they are to end at once.
 
 Invariant: until step 6 nothing that runs has changed; a crash before it leaves schemas, topics and view messages that
 the next apply finds or that nobody refers to.
@@ -28,11 +28,11 @@ from infra.kafka_clients import ensure_topics, partition_counts, producer, warm
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
 from infra.topic_specs import control_topics, workspace_topics
-from schemas.changes import DAY_SECONDS, Change, carry_ids, changes, retire
-from schemas.compile import compile_services, compile_sources, compile_views
+from schemas.definitions.changes import DAY_SECONDS, Change, carry_ids, changes, retire
+from schemas.definitions.compile import compile_services, compile_sources, compile_views
+from schemas.definitions.plan import Plan, SourcePlan, encode
+from schemas.definitions.repository import Repository, digest, load_repository
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
-from schemas.plan import Plan, SourcePlan, encode
-from schemas.repository import Repository, digest, load_repository
 from schemas.topics import DEFINITIONS_TOPIC, source_topic, value_subject
 
 READ_SECONDS: Final = 20.0

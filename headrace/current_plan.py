@@ -3,8 +3,8 @@
 from typing import Final
 
 from infra.definitions import DefinitionsFollower
+from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
-from schemas.plan import Plan
 
 READ_SECONDS: Final = 20.0
 

@@ -12,8 +12,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient
 
 from infra.kafka_clients import admin, end_offset
+from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
-from schemas.plan import Plan
 from schemas.topics import materialize_group, source_topic, transform_group, updates_topic
 
 ANSWER_SECONDS: Final = 10.0

@@ -3,7 +3,7 @@
 Invariant: every open of a database, by whichever process, uses ``database_options`` (raw mode): rocksdict 0.3.29 writes
 the options of the last open into the folder, and one that differs makes the database unreadable for the others.
 
-Keys of the database itself, format version ``schemas.keys.FORMAT_VERSION``; numbers are u64, big-endian::
+Keys of the database itself, format version ``schemas.state.keys.FORMAT_VERSION``; numbers are u64, big-endian::
 
     D format               the format version of the whole database
     D epoch                drawn anew at each opening for writing (``new_epoch``)
@@ -28,7 +28,7 @@ from typing import Self
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, WriteBufferManager
 
-from schemas.state_reader import RESERVED_PREFIX
+from schemas.state.reader import RESERVED_PREFIX
 
 FORMAT_KEY = RESERVED_PREFIX + b"format"
 EPOCH_KEY = RESERVED_PREFIX + b"epoch"

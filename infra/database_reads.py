@@ -57,7 +57,7 @@ def storage_error(path: Path, text: str) -> StorageError:
 
 
 class DatabaseReads:
-    """``schemas.state_reader.Reader`` over an open database.
+    """``schemas.state.reader.Reader`` over an open database.
 
     Args:
         db: opened in raw mode.

@@ -11,8 +11,8 @@ from confluent_kafka import Producer
 from infra.kafka_clients import produce_checked
 from infra.logs import get_logger
 from infra.topic_follower import TopicFollower
+from schemas.definitions.plan import Definitions, Plan, ViewPlan, encode, plan_key, view_key
 from schemas.errors import CodecError, UnavailableError
-from schemas.plan import Definitions, Plan, ViewPlan, encode, plan_key, view_key
 from schemas.topics import DEFINITIONS_TOPIC
 
 MAX_PLAN_BYTES: Final = 4 * 1024 * 1024

@@ -3,7 +3,7 @@
 Invariant: a path is a function of what it holds (workspace, source, partition), never of the process that uses it, so
 that another process finds it again.
 
-Names of workspaces and sources have no ``/`` (``infra.settings.NAME``, ``schemas.definitions.NAME``).
+Names of workspaces and sources have no ``/`` (``infra.settings.NAME``, ``schemas.definitions.objects.NAME``).
 """
 
 from pathlib import Path

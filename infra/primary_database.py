@@ -43,7 +43,7 @@ from infra.file_identity import Identity, identity_at
 from infra.file_lock import FileLock
 from infra.version_file import VersionFileWriter
 from schemas.errors import LockedError, StorageError
-from schemas.keys import FORMAT_VERSION
+from schemas.state.keys import FORMAT_VERSION
 
 _FLUSH_SIGN = "rocksdb.current-super-version-number"  # grows with every flush and compaction; 0.3 µs to read
 _MEMTABLE_BYTES = "rocksdb.cur-size-active-mem-table"  # 0.3 µs to read

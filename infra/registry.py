@@ -18,7 +18,7 @@ from infra.logs import get_logger
 from infra.topic_follower import TopicFollower
 from infra.topic_specs import control_topics
 from schemas.errors import CodecError, UnavailableError
-from schemas.registry import Registration, Registry, SubjectVersion
+from schemas.registry.fold import Registration, Registry, SubjectVersion
 from schemas.topics import SCHEMAS_TOPIC
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ control topics, which is an id, is on disk before anyone is told of it, so none 
 from typing import Final
 
 from infra.kafka_clients import TopicSpec
+from schemas.definitions.plan import Plan
 from schemas.limits import MAX_SOURCE_RECORD_BYTES
-from schemas.plan import Plan
 from schemas.topics import (
     DEFINITIONS_TOPIC,
     SCHEMAS_TOPIC,

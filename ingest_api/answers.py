@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ingest_api.publisher import Delivery
 from ingest_api.waiting import AckBook, Answer, RecordOutcome
-from schemas.updates import Ack
+from schemas.messages.updates import Ack
 
 Outcomes = tuple[RecordOutcome, ...]
 

@@ -18,9 +18,9 @@ from typing import Final, Protocol
 from ingest_api.answers import Answers
 from ingest_api.sources import Source, Sources
 from ingest_api.waiting import Failure, RecordOutcome
+from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import UnavailableError
-from schemas.plan import Plan, ViewPlan
-from schemas.updates import Reply
+from schemas.messages.updates import Reply
 
 NONCE_BYTES: Final = 8
 COUNTER_BYTES: Final = 8

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from infra.kafka_clients import producer, warm
 from schemas.errors import OverloadedError, UnavailableError
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of
 
 MAX_QUEUED: Final = 20_000
 """Records that may wait for Kafka at a time; less than the producer's own bound: a request is refused as a whole."""

@@ -19,7 +19,7 @@ from access.roles import Action
 from infra.registry import SchemaRegistry
 from ingest_api.subject_rights import SubjectRights, is_source_subject
 from schemas.errors import ForbiddenError, RequestError
-from schemas.registry import AVRO, MAX_SCHEMA_DEPTH, SubjectVersion
+from schemas.registry.fold import AVRO, MAX_SCHEMA_DEPTH, SubjectVersion
 
 MAX_SUBJECT_CHARACTERS: Final = 512
 MAX_NUMBER: Final = 2**31 - 1

@@ -21,8 +21,8 @@ from infra.kafka_clients import reader
 from infra.logs import get_logger
 from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
+from schemas.messages.updates import Ack, decode_acks
 from schemas.topics import DEFINITIONS_TOPIC, acks_topic
-from schemas.updates import Ack, decode_acks
 
 BATCH: Final = 1_000
 POLL_SECONDS: Final = 0.1

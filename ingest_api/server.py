@@ -37,8 +37,8 @@ from ingest_api.service import IngestService
 from ingest_api.subject_rights import SubjectRights
 from ingest_api.waiting import MAX_REQUESTS
 from schemas.errors import UnavailableError
+from schemas.messages.updates import Ack
 from schemas.topics import source_topic
-from schemas.updates import Ack
 
 READ_SECONDS: Final = 2.0
 """How long one attempt to reach Kafka takes; it is repeated, and bounds how long a stop waits."""

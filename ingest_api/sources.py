@@ -5,13 +5,13 @@ Invariant: what `Source.encode` returns decodes under the schema that the source
 
 from typing import Final
 
-from schemas.avro import frame, parse
+from schemas.avro.schema import frame, parse
+from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
 from schemas.errors import RecordError
 from schemas.limits import MAX_SOURCE_RECORD_BYTES
-from schemas.plan import Plan, SourcePlan, ViewPlan
-from schemas.records import RECORD_TOO_LARGE, compile_validator
+from schemas.messages.updates import plan_header
+from schemas.records.validate import RECORD_TOO_LARGE, compile_validator
 from schemas.topics import source_topic
-from schemas.updates import plan_header
 
 
 class Source:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from schemas.errors import OverloadedError
-from schemas.updates import Ack, Transformed, Written
+from schemas.messages.updates import Ack, Transformed, Written
 
 MAX_REQUESTS: Final = 1_000
 """Requests that may wait at a time."""

@@ -34,8 +34,8 @@ from processors.outbox import Outbox
 from processors.transform_partition import TransformPartition, TransformParts
 from processors.view_functions import ViewFunctions
 from processors.watchdog import SILENCE_SECONDS, Progress, Watchdog
+from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError, UnavailableError
-from schemas.plan import Plan
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
 from schemas.windows import HOUR
 

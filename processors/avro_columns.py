@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 
+from schemas.messages.updates import Value
 from schemas.types import Array, DataType, Field, Map, Scalar, Struct
-from schemas.updates import Value
 
 Encode = Callable[[Sequence[Value]], list[bytes]]
 """Encodes the values of one column, each by itself."""

@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from infra.memory_limit import host_memory, limit_data, limit_growth
-from schemas import avro
-from schemas.plan import decode_plan
-from schemas.repository import load_views
-from schemas.transform import Problem, SourceRecord, SourceTransform, ViewFunction
-from schemas.updates import Ack, Reply
+from schemas.avro import schema as avro
+from schemas.definitions.plan import decode_plan
+from schemas.definitions.repository import load_views
+from schemas.messages.updates import Ack, Reply
+from schemas.records.transform import Problem, SourceRecord, SourceTransform, ViewFunction
 
 RECORD_MEMORY_BYTES: Final = 2 * 1024**3  # that a record may take, beside what the loaded code has taken
 LOADING_MEMORY_BYTES: Final = 2 * 1024**3  # that code may take while it loads, or half of the host's, if that is more

@@ -15,7 +15,7 @@ import msgspec
 
 from infra.parent_death import PYTHON, tied_to_parent
 from processors.code_child import LENGTH_BYTES, Answer, Ready, Result, Step, Task
-from schemas.repository import BEGINS
+from schemas.definitions.repository import BEGINS
 
 MODULE_SECONDS: Final = 30.0  # that a module may take to load, and the child to start
 MAX_ANSWER_BYTES: Final = 256 * 1024**2

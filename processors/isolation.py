@@ -11,9 +11,9 @@ from typing import Final
 from infra.logs import get_logger
 from processors.code_child import Code, Run, Task
 from processors.code_process import MODULE_SECONDS, ChildFailedError, NotPreparedError, code_process
-from schemas.plan import encode
-from schemas.rows import FUNCTION_FAILED
-from schemas.transform import VIEW_FAILED, Reject, SourceRecord, SourceTransform, Transformation
+from schemas.definitions.plan import encode
+from schemas.records.rows import FUNCTION_FAILED
+from schemas.records.transform import VIEW_FAILED, Reject, SourceRecord, SourceTransform, Transformation
 
 PAUSES_SECONDS: Final = (0.5, 2.0, 5.0)  # before a child is tried again that could not be prepared
 

@@ -3,7 +3,7 @@
 Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
 (view, join keys, event time) counts once; of its rows the one with the highest version wins (design §1, idea 2).
 
-Layout of values, format version 2 (keys: ``schemas.keys``):
+Layout of values, format version 2 (keys: ``schemas.state.keys``):
 
 | space | value                                                                                                     |
 |-------|-----------------------------------------------------------------------------------------------------------|
@@ -12,7 +12,7 @@ Layout of values, format version 2 (keys: ``schemas.keys``):
 | tile  | MessagePack array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``         |
 | meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs;                     |
 |       | ``retired/{view id}``: see ``processors.retirements``;                                                     |
-|       | ``view/{view id}``: digest (32 bytes, ``schemas.plan.view_digest``); ``clock``: ``processors.held_clock``  |
+|       | ``view/{view id}``: digest (32 bytes, ``schemas.definitions.plan.view_digest``); ``clock``: ``processors.held_clock``  |
 """
 
 from collections import defaultdict
@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
-from schemas.plan import ViewPlan, partial_kinds, stored_columns
-from schemas.state_reader import Reader
-from schemas.updates import VERSION_BYTES, Row, Update, Value, version_bytes
+from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
+from schemas.messages.updates import VERSION_BYTES, Row, Update, Value, version_bytes
+from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
+from schemas.state.reader import Reader
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode

@@ -40,11 +40,11 @@ from processors.outbox import Outbox
 from processors.rebuild import rebuild
 from processors.retention import FEWEST_KEYS, clocks, next_limit, sweep
 from processors.retirements import Retirements
+from schemas.definitions.plan import Plan, RetiredView
 from schemas.errors import CodecError, NewerFormatError, StorageError
-from schemas.keys import CLOCK
-from schemas.plan import Plan, RetiredView
+from schemas.messages.updates import decode_update
+from schemas.state.keys import CLOCK
 from schemas.topics import updates_topic
-from schemas.updates import decode_update
 from schemas.windows import SECOND
 
 PLAN_SECONDS: Final = 5.0

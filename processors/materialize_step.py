@@ -17,9 +17,9 @@ from processors.messages import OutMessage, ack_messages
 from processors.offline_log import OfflineLog
 from processors.state_store import State, next_offset_of
 from processors.view_digests import take_up
+from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError, UnavailableError
-from schemas.plan import Plan, ViewPlan
-from schemas.updates import Ack, Written
+from schemas.messages.updates import Ack, Written
 
 OFFLINE = "offline"
 ONLINE = "online"

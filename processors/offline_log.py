@@ -26,11 +26,11 @@ from infra.paths import offline_log_folder
 from infra.segments import ROLL_BYTES, SegmentLog, decode_objects, read_blocks, read_objects
 from processors.avro_columns import Encode, encode_long, encode_longs, encode_records, field_encoder
 from processors.materialize import Message
+from schemas.definitions.plan import ViewPlan
 from schemas.errors import StorageError, UnavailableError
-from schemas.keys import encode_join_keys
-from schemas.plan import ViewPlan
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, Value
+from schemas.state.keys import encode_join_keys
 from schemas.types import Field, parse_wire_type
-from schemas.updates import MESSAGE_FORMAT, Row, Update, Value
 
 _JOIN_KEYS: Final = "headrace.join_keys"
 _ROW_FIELDS: Final = (

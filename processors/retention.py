@@ -21,8 +21,8 @@ from typing import Final, Protocol
 import msgspec
 
 from processors.held_clock import MAX_STEP
-from schemas.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
-from schemas.plan import ViewPlan
+from schemas.definitions.plan import ViewPlan
+from schemas.state.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.windows import DAY
 
 FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
@@ -35,7 +35,7 @@ _TILES = tile_prefix(0, b"")[:1]
 _SPACES = (_ROWS, _TILES, DIGESTS, WATERMARKS)
 _FIRST = min(_SPACES)
 _END = bytes([max(_SPACES)[0] + 1])
-_VIEW = slice(1, 9)  # of row and tile keys (``schemas.keys``)
+_VIEW = slice(1, 9)  # of row and tile keys (``schemas.state.keys``)
 _KEY = slice(0, -8)
 _RESOLUTION = slice(-16, -8)
 _LEEWAY = MAX_STEP  # by which the host's clock may have been ahead and come back
@@ -47,7 +47,7 @@ class SweptState(Protocol):
     """What a sweep asks of state: keys, as values are many times their size, and watermarks."""
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """See ``schemas.state_reader.Reader``."""
+        """See ``schemas.state.reader.Reader``."""
         ...
 
     def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:

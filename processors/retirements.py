@@ -13,8 +13,8 @@ from typing import Final
 
 from processors.materialize import decode, encode
 from processors.state_store import State
-from schemas.keys import meta_key
-from schemas.plan import RetiredView
+from schemas.definitions.plan import RetiredView
+from schemas.state.keys import meta_key
 
 WRITE_SECONDS: Final = 30.0
 LONGEST_TICK_SECONDS: Final = 10.0  # ticks come every second: what is longer was a pause of the process

@@ -23,8 +23,8 @@ from infra.disk import Disk
 from infra.paths import source_log_folder
 from infra.segments import ROLL_BYTES, SegmentLog
 from processors.avro_columns import encode_long
-from schemas.avro import PREFIX_BYTES, ParsedSchema, schema_id_of
-from schemas.transform import SourceRecord
+from schemas.avro.schema import PREFIX_BYTES, ParsedSchema, schema_id_of
+from schemas.records.transform import SourceRecord
 
 _PRIMITIVES: Final = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 _NAMED: Final = {"record", "error", "enum", "fixed"}

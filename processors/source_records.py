@@ -13,8 +13,8 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from infra.logs import get_logger
 from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
-from schemas.transform import SourceRecord
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_of_header
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_of_header
+from schemas.records.transform import SourceRecord
 
 UNSTAMPED: Final = 0
 """Lower than every append time: such a record is never late, moves no watermark, and any stamped one replaces it."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from processors.materialize import decode
-from schemas.keys import NEXT_OFFSET
-from schemas.state_reader import Reader
+from schemas.state.keys import NEXT_OFFSET
+from schemas.state.reader import Reader
 
 
 class State(Reader, Protocol):

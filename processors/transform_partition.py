@@ -34,10 +34,10 @@ from processors.source_records import source_records
 from processors.transform_step import TransformStep, Writers, start_offset
 from processors.view_functions import PlanFunctions, ViewFunctions
 from processors.writer_schemas import WriterSchemas, ids_of
+from schemas.definitions.plan import Plan, SourcePlan
 from schemas.errors import LockedError, StorageError
-from schemas.plan import Plan, SourcePlan
+from schemas.records.transform import SourceRecord, SourceTransform, Transformation
 from schemas.topics import source_topic
-from schemas.transform import SourceRecord, SourceTransform, Transformation
 
 PLAN_SECONDS: Final = 5.0
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from processors.messages import OutMessage, ack_messages, dead_letter, update_messages
 from processors.source_log import SourceLog
-from schemas import avro
-from schemas.transform import SourceRecord, SourceTransform, Transformation
+from schemas.avro import schema as avro
+from schemas.records.transform import SourceRecord, SourceTransform, Transformation
 
 Writers = Mapping[int, avro.ParsedSchema | None]
 

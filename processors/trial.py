@@ -12,7 +12,7 @@ from typing import Final
 from infra.logs import get_logger
 from processors.code_child import Code, Task
 from processors.code_process import NotPreparedError, code_process
-from schemas.repository import module_texts
+from schemas.definitions.repository import module_texts
 
 PAUSES_SECONDS: Final = (0.5, 2.0, 5.0)  # before a child is tried again that ran no module
 

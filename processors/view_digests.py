@@ -2,7 +2,7 @@
 
 A view's id is an offset of Kafka's, and Kafka may give an offset out twice: after a power failure it may have lost the
 end of the topic. Rows that were stored under such an id are another view's, so state names the digest of the view
-beside each id (``schemas.plan.view_digest``), and whoever reads it compares.
+beside each id (``schemas.definitions.plan.view_digest``), and whoever reads it compares.
 
 Invariant: from ``take_up`` on, state holds nothing under the ids of the given views but what was stored for them.
 """
@@ -10,8 +10,8 @@ Invariant: from ``take_up`` on, state holds nothing under the ids of the given v
 from collections.abc import Iterable
 
 from processors.state_store import State
-from schemas.keys import digest_key, view_ranges, watermark_key
-from schemas.plan import ViewPlan, view_digest
+from schemas.definitions.plan import ViewPlan, view_digest
+from schemas.state.keys import digest_key, view_ranges, watermark_key
 
 
 def take_up(views: Iterable[ViewPlan], state: State) -> list[ViewPlan]:

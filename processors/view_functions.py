@@ -20,9 +20,9 @@ from infra.metrics import FAILED_VIEWS
 from processors.code_child import Code
 from processors.code_process import MODULE_SECONDS
 from processors.trial import Trial, try_code
-from schemas.plan import Plan
-from schemas.repository import LoadedViews, load_views, module_texts
-from schemas.transform import ViewFunction
+from schemas.definitions.plan import Plan
+from schemas.definitions.repository import LoadedViews, load_views, module_texts
+from schemas.records.transform import ViewFunction
 
 TRIALS: Final = 8  # at a time: each is a process of its own
 HERE_FACTOR: Final = 2  # how much longer code may take to load here, beside everything else, than in a child

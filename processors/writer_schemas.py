@@ -7,7 +7,7 @@ with made-up ids fill no memory.
 from collections.abc import Iterable
 
 from infra.registry import SchemaRegistry
-from schemas import avro
+from schemas.avro import schema as avro
 from schemas.errors import CodecError
 
 READ_SECONDS = 5.0

@@ -26,7 +26,7 @@ MAX_SOURCE_RECORD_BYTES: Final = 1024 * 1024
 """With its prefix of 5 bytes; its topic takes a little more, for headers and compression that does not help."""
 
 MAX_JOIN_KEY_BYTES: Final = 1024
-"""Encoded as in ``schemas.keys``. Each key is hashed, compared and held in memory many times."""
+"""Encoded as in ``schemas.state.keys``. Each key is hashed, compared and held in memory many times."""
 
 MAX_ROW_BYTES: Final = 1024 * 1024
 """Key, event time and values in MessagePack; as large as the largest source record, so a function may pass one on."""

@@ -1,6 +1,6 @@
 """The data types of fields and features: one class of values, its Avro form and its name on the wire.
 
-Invariant: a value that passed ``schemas.records`` for a type is of the Python type named here, and every codec
+Invariant: a value that passed ``schemas.records.validate`` for a type is of the Python type named here, and every codec
 (state, log, wire) accepts exactly that.
 
 | type      | Python value                 | Avro                              | wire name (Tecton) |

@@ -6,7 +6,7 @@ Invariant: a metered read returns exactly what the plain one would.
 from collections.abc import Iterator
 from time import perf_counter
 
-from schemas.state_reader import Reader
+from schemas.state.reader import Reader
 from serving.read_plan import OpenPartition, Partition, ViewFacts
 
 

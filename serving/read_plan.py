@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
+from schemas.definitions.plan import FeaturePlan, Plan, ServicePlan, ViewPlan, join_keys_of, view_digest
 from schemas.errors import RequestError
-from schemas.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
 from schemas.limits import MAX_JOIN_KEY_BYTES
-from schemas.plan import FeaturePlan, Plan, ServicePlan, ViewPlan, join_keys_of, view_digest
-from schemas.state_reader import Reader
+from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
+from schemas.state.reader import Reader
 from schemas.types import Field
 from serving.view_reads import ViewReader, ViewValues, view_reader
 
@@ -33,7 +33,7 @@ class ViewFacts(NamedTuple):
     """What the state of a partition says of the view of an id.
 
     Attributes:
-        digest: of the view that it holds under this id (``schemas.plan.view_digest``); None before it was taken up.
+        digest: of the view that it holds under this id (``schemas.definitions.plan.view_digest``); None before it was taken up.
         watermark: greatest event time seen, in µs since the epoch; None before its first event.
     """
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from infra.logs import get_logger
+from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError, NotFoundError, UnavailableError
-from schemas.plan import Plan
 from serving.read_plan import ReadPlan, compile_read_plan
 
 Service = TypeVar("Service")

@@ -13,7 +13,7 @@ from infra.databases import DatabaseResources, SecondaryDatabase
 from infra.logs import get_logger
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.errors import StorageError, UnavailableError
-from schemas.keys import digest_key, watermark_key
+from schemas.state.keys import digest_key, watermark_key
 from serving.read_plan import ViewFacts
 
 _decode: Final = msgspec.msgpack.Decoder(int).decode

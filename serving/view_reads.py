@@ -1,7 +1,7 @@
 """Feature values of one key of one view, from online state, without I/O of its own.
 
 Invariant: a value is the aggregate of exactly the winning rows whose event time lies in the feature's window at the
-leading edge; tiles only save work. Layout of keys: ``schemas.keys``; of values: ``processors.materialize``.
+leading edge; tiles only save work. Layout of keys: ``schemas.state.keys``; of values: ``processors.materialize``.
 
 Keys stay bytes as long as they can: they sort as their times do, so pieces of a span are found by comparing keys, which
 saves the decoding of a time per tile (a third of a read).
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from schemas.aggregation.functions import FUNCTIONS, AggregateFunction, is_out_of_range
-from schemas.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
-from schemas.plan import ViewPlan, partial_kinds, stored_columns
-from schemas.state_reader import Reader
-from schemas.updates import VERSION_BYTES
+from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
+from schemas.messages.updates import VERSION_BYTES
+from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
+from schemas.state.reader import Reader
 from schemas.windows import Piece, continuous_bounds, cover, floor, tiled_bounds
 
 EARLIEST = -(2**63)

@@ -12,12 +12,12 @@ import msgspec
 from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 
-from schemas.compile import compile_sources, compile_views
+from schemas.definitions.compile import compile_sources, compile_views
+from schemas.definitions.plan import ViewPlan
+from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
-from schemas.keys import encode_join_keys, partition_of
-from schemas.plan import ViewPlan
-from schemas.repository import load_repository
-from schemas.updates import MESSAGE_FORMAT, Row, Update
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
+from schemas.state.keys import encode_join_keys, partition_of
 from tests import oracle
 from tests.oracle_text import view_of_text
 

@@ -9,7 +9,7 @@ Write = tuple[bytes, bytes | None]
 
 
 class MemoryState:
-    """A ``schemas.state_reader.Reader`` that can be written.
+    """A ``schemas.state.reader.Reader`` that can be written.
 
     Args:
         entries: what it holds at first.

@@ -34,8 +34,8 @@ from headrace.current_plan import current_plan
 from headrace.lags import lags
 from infra.installation import installation_of
 from infra.settings import Settings
+from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError
-from schemas.plan import Plan
 
 TAKE_UP_SECONDS: Final = 30.0
 SETTLE_SECONDS: Final = 120.0

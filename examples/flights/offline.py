@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infra.disk import LocalDisk
 from processors.offline_log import read_updates
-from schemas.plan import Plan
+from schemas.definitions.plan import Plan
 
 VERSION: Final = ("_append_time", "_source_partition", "_offset", "_index")
 """Of the rows with one key and event time, the one that is greatest in these columns counts."""

@@ -13,7 +13,7 @@ from headrace.removals import RemovalsCommand, removals_option
 from infra.exit_codes import ExitCode
 from infra.logs import configure_logs
 from infra.settings import Settings, settings_options
-from schemas.changes import Change
+from schemas.definitions.changes import Change
 from schemas.topics import source_topic
 
 MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}

@@ -19,8 +19,8 @@ from infra.installation import known_installation
 from infra.logs import configure_logs
 from infra.processor_urls import processor_urls
 from infra.settings import Settings, settings_options
+from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
-from schemas.plan import Plan
 from schemas.topics import materialize_group, transform_group
 
 PIPE_WIDTH = 160

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from ingest_api.snowflake.errors import JSON, view_code
 from ingest_api.waiting import Failure
-from schemas.plan import ViewPlan
+from schemas.definitions.plan import ViewPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from schemas.errors import RequestError
-from schemas.keys import JoinKey
+from schemas.state.keys import JoinKey
 from schemas.types import INT64_MAX, INT64_MIN, Field
 
 Decode = Callable[[Any], JoinKey]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.plan import FeaturePlan
+from schemas.definitions.plan import FeaturePlan
 from serving.metering import Meter
 from serving.read_plan import Answer, ReadPlan
 from serving.tecton.requests import NOTHING, GetFeatures, Wanted

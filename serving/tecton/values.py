@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, Final
 
-from schemas.rows import instant
+from schemas.records.rows import instant
 from schemas.types import Array, DataType, Map, Scalar, Struct
 
 Encode = Callable[[Any], Any]

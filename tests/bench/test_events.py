@@ -11,7 +11,7 @@ from bench.events import (
     month_of_records,
     records,
 )
-from schemas.avro import parse, unframe
+from schemas.avro.schema import parse, unframe
 
 COUNT = 500
 

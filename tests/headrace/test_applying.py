@@ -21,9 +21,9 @@ from infra.kafka_clients import TopicSpec, admin, ensure_topics, produce_checked
 from infra.ports import LOOPBACK, free_port
 from infra.registry import SchemaRegistry
 from infra.settings import Settings
-from schemas.changes import Change
+from schemas.definitions.changes import Change
+from schemas.definitions.plan import Plan, encode, encode_ended, ended_key
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
-from schemas.plan import Plan, encode, encode_ended, ended_key
 from schemas.topics import DEFINITIONS_TOPIC, source_topic, updates_topic, value_subject
 
 HEAD = """

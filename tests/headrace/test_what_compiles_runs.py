@@ -11,14 +11,14 @@ import pytest
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep
 from processors.offline_log import OfflineLog, read_rows
-from schemas import avro
 from schemas.aggregation.functions import FUNCTIONS
-from schemas.compile import compile_services, compile_sources, compile_views
+from schemas.avro import schema as avro
+from schemas.definitions.compile import compile_services, compile_sources, compile_views
+from schemas.definitions.plan import Plan
+from schemas.definitions.repository import digest, load_repository
 from schemas.errors import DefinitionError
-from schemas.plan import Plan
-from schemas.repository import digest, load_repository
-from schemas.transform import SourceRecord
-from schemas.updates import decode_update
+from schemas.messages.updates import decode_update
+from schemas.records.transform import SourceRecord
 from serving.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
 from serving.tecton.requests import parse_get_features, parse_params

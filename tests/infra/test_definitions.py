@@ -9,8 +9,8 @@ from infra.definitions import DefinitionsFollower, publish_plan, publish_view
 from infra.kafka_clients import ensure_topics, produce_checked, producer
 from infra.ports import LOOPBACK, free_port
 from infra.topic_specs import control_topics
+from schemas.definitions.plan import Plan, ViewPlan, encode, plan_key, view_key
 from schemas.errors import UnavailableError
-from schemas.plan import Plan, ViewPlan, encode, plan_key, view_key
 from schemas.topics import DEFINITIONS_TOPIC
 from tests.waiting import wait_until
 

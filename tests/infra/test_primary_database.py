@@ -13,7 +13,7 @@ from infra.database_reads import SCAN_CHUNK, storage_error
 from infra.databases import DatabaseResources, PrimaryDatabase
 from infra.version_file import VersionFileReader
 from schemas.errors import StorageError
-from schemas.keys import FORMAT_VERSION
+from schemas.state.keys import FORMAT_VERSION
 from tests.infra.conftest import Place, WriterProcess
 
 Start = Callable[..., WriterProcess]

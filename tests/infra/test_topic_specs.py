@@ -1,8 +1,8 @@
 from infra.kafka_clients import admin, ensure_topics
 from infra.topic_specs import ACKS_PARTITIONS, control_topics, workspace_topics
+from schemas.definitions.plan import Plan, SourcePlan
 from schemas.limits import MAX_ROWS_BYTES, MAX_SOURCE_RECORD_BYTES
-from schemas.plan import Plan, SourcePlan
-from schemas.transform import MAX_UPDATE_BYTES
+from schemas.records.transform import MAX_UPDATE_BYTES
 
 PLAN = Plan("dev", 3, {"clicks": SourcePlan("clicks", (), "at", True, "{}", 1, 5)}, {}, {}, {}, "")
 

@@ -22,10 +22,10 @@ from ingest_api.ingestion import Ingestion
 from ingest_api.publisher import Delivery
 from ingest_api.server import IngestApi
 from ingest_api.service import IngestService
-from schemas import avro
-from schemas.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
+from schemas.avro import schema as avro
+from schemas.definitions.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
+from schemas.messages.updates import Ack, Reply, Transformed, Written, plan_header
 from schemas.types import Field, Float64, Int64, String, Timestamp
-from schemas.updates import Ack, Reply, Transformed, Written, plan_header
 from tests.waiting import wait_until
 
 WORKSPACE = "prod"

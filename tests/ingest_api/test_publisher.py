@@ -10,7 +10,7 @@ from infra.ports import free_port
 from ingest_api import publisher as module
 from ingest_api.publisher import Delivery, Publisher
 from schemas.errors import HeadraceError, OverloadedError, UnavailableError
-from schemas.updates import Reply, plan_header
+from schemas.messages.updates import Reply, plan_header
 from tests.waiting import wait_until
 
 PLAN = plan_header(1)

@@ -7,8 +7,8 @@ import pytest
 from infra.kafka_clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.ports import free_port
 from ingest_api.reply_reader import ReplyReader
+from schemas.messages.updates import Ack, Transformed, encode_acks
 from schemas.topics import acks_topic
-from schemas.updates import Ack, Transformed, encode_acks
 from tests.waiting import wait_until
 
 

@@ -16,8 +16,8 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  #
 from access.store import AccessStore
 from infra.kafka_clients import admin, producer, reader
 from infra.local_kafka import LocalKafka
-from schemas import avro
-from schemas.plan import Plan
+from schemas.avro import schema as avro
+from schemas.definitions.plan import Plan
 from schemas.topics import acks_topic, source_topic
 from tests.ingest_api.harness import (
     TRANSACTIONS,

@@ -4,7 +4,7 @@ import pytest
 from ingest_api.sources import Source
 from schemas.errors import RecordError
 from schemas.limits import MAX_SOURCE_RECORD_BYTES
-from tests.schemas.repositories import plan_of, view
+from tests.support.repositories import plan_of, view
 
 MEMBERS = ", ".join(f'Field("m{number}", Int64, required=False)' for number in range(50))
 TEXT = f"""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ingest_api.waiting import UNAVAILABLE, AckBook, Answer, Failure
 from schemas.errors import OverloadedError
-from schemas.updates import Ack, Transformed, Written
+from schemas.messages.updates import Ack, Transformed, Written
 
 REQUEST = b"r1"
 DEADLINE = 10.0

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from schemas.keys import encode_join_keys
-from schemas.plan import Column, ViewPlan
+from schemas.definitions.plan import Column, ViewPlan
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
+from schemas.state.keys import encode_join_keys
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, Scalar, String, Struct, Timestamp
-from schemas.updates import MESSAGE_FORMAT, Row, Update
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(max_size=6) | st.just("-type")

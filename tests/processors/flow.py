@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from schemas import avro
-from schemas.compile import compile_sources, compile_views
-from schemas.plan import Plan, SourcePlan
-from schemas.repository import load_repository, load_views
-from schemas.transform import SourceRecord, SourceTransform
-from schemas.updates import Reply
+from schemas.avro import schema as avro
+from schemas.definitions.compile import compile_sources, compile_views
+from schemas.definitions.plan import Plan, SourcePlan
+from schemas.definitions.repository import load_repository, load_views
+from schemas.messages.updates import Reply
+from schemas.records.transform import SourceRecord, SourceTransform
 
 WORKSPACE = "prod"
 SOURCE = "events"

@@ -28,9 +28,9 @@ from infra.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment
 from processors.app import run_processor
 from processors.offline_log import read_rows
-from schemas import avro
-from schemas.keys import encode_join_keys, partition_of
-from schemas.plan import Plan, plan_key
+from schemas.avro import schema as avro
+from schemas.definitions.plan import Plan, plan_key
+from schemas.state.keys import encode_join_keys, partition_of
 from schemas.topics import DEFINITIONS_TOPIC, dead_letter_topic, source_topic
 from serving.state import OnlineState
 from serving.view_reads import view_reader

@@ -14,9 +14,9 @@ from infra.settings import as_environment
 from processors import app
 from processors.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW
 from processors.view_functions import ViewFunctions
+from schemas.messages.updates import REPLY_HEADER, Reply, Transformed, decode_acks, place_of
+from schemas.records.transform import VIEW_FAILED
 from schemas.topics import acks_topic, source_topic
-from schemas.transform import VIEW_FAILED
-from schemas.updates import REPLY_HEADER, Reply, Transformed, decode_acks, place_of
 from tests.processors.site import (
     HEAD,
     SOURCE,

@@ -20,9 +20,9 @@ from processors.materialize import Message, ViewState, materialize
 from processors.materialize_partition import MaterializePartition, MaterializeParts
 from processors.messages import OutMessage
 from processors.view_digests import take_up
-from schemas.keys import encode_join_keys, row_prefix, time_of
-from schemas.plan import Plan, ViewPlan
-from schemas.updates import MESSAGE_FORMAT, Row, Update
+from schemas.definitions.plan import Plan, ViewPlan
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
+from schemas.state.keys import encode_join_keys, row_prefix, time_of
 from schemas.windows import DAY, SECOND
 from tests.processors.flow import AT, INSTALLATION, WORKSPACE, plan
 

@@ -7,8 +7,8 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  #
 from infra.exit_codes import ExitCode
 from infra.kafka_clients import admin, produce_checked, producer
 from infra.paths import in_flight_path, state_path
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, encode_update
 from schemas.topics import source_topic, updates_topic
-from schemas.updates import MESSAGE_FORMAT, Row, Update, encode_update
 from tests.processors.site import SOURCE, VIEW, Site, event, processor, processor_process, spending
 
 

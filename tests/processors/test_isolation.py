@@ -13,10 +13,10 @@ from infra import parent_death
 from processors import code_process
 from processors.code_child import Code
 from processors.isolation import transform_isolated
-from schemas.plan import Plan
-from schemas.rows import FUNCTION_FAILED
-from schemas.transform import VIEW_FAILED, Problem, Transformation
-from schemas.updates import Reply, Transformed, decode_update
+from schemas.definitions.plan import Plan
+from schemas.messages.updates import Reply, Transformed, decode_update
+from schemas.records.rows import FUNCTION_FAILED
+from schemas.records.transform import VIEW_FAILED, Problem, Transformation
 from tests.processors.flow import OWN_ID, body, plan, record, transform
 from tests.waiting import wait_until
 

@@ -19,8 +19,8 @@ from infra.local_kafka import LocalKafka
 from infra.paths import offline_log_folder, state_path
 from infra.ports import LOOPBACK
 from processors.materialize_step import OFFLINE
+from schemas.messages.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks, place_of
 from schemas.topics import acks_topic, source_topic, updates_topic
-from schemas.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks, place_of
 from tests.processors.site import (
     SOURCE,
     ProcessorThread,

@@ -11,10 +11,10 @@ from processors.materialize_step import MaterializeStep, StoreFailedError
 from processors.messages import OutMessage
 from processors.offline_log import OfflineLog, read_updates
 from processors.state_store import next_offset_of
+from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
-from schemas.keys import NEXT_OFFSET, digest_key
-from schemas.plan import Plan, ViewPlan
-from schemas.updates import Reply, Update, Waiting, Written, decode_acks
+from schemas.messages.updates import Reply, Update, Waiting, Written, decode_acks
+from schemas.state.keys import NEXT_OFFSET, digest_key
 from tests.histories import History, examples, histories, updates_of
 from tests.infra.memory_disk import MemoryDisk
 from tests.memory_state import MemoryState, Write

@@ -9,10 +9,10 @@ from processors.messages import (
     ended_messages,
     update_messages,
 )
-from schemas.plan import Definitions, RetiredView, encode, plan_key
-from schemas.transform import MAX_PROBLEM_CHARACTERS, Problem, Reject, SourceRecord
-from schemas.updates import Ack, Transformed, Written, decode_acks
-from tests.schemas.repositories import plan_of, view
+from schemas.definitions.plan import Definitions, RetiredView, encode, plan_key
+from schemas.messages.updates import Ack, Transformed, Written, decode_acks
+from schemas.records.transform import MAX_PROBLEM_CHARACTERS, Problem, Reject, SourceRecord
+from tests.support.repositories import plan_of, view
 
 RECORD = SourceRecord(3, 42, 1_763_000_000_123, b"\x00raw", None)
 

@@ -12,9 +12,9 @@ from processors.materialize_step import MaterializeStep
 from processors.offline_log import OfflineLog, read_updates
 from processors.rebuild import rebuild
 from processors.state_store import State
+from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
-from schemas.keys import encode_join_keys, row_prefix
-from schemas.plan import Plan, ViewPlan
+from schemas.state.keys import encode_join_keys, row_prefix
 from tests.histories import History, examples, histories, updates_of
 from tests.infra.memory_disk import MemoryDisk
 from tests.memory_state import MemoryState, Write

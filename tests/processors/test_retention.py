@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from processors.held_clock import MAX_STEP
 from processors.materialize import Message, ViewState, materialize
 from processors.retention import FEWEST_KEYS, MOST_KEYS, clocks, next_limit, sweep
-from schemas.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
-from schemas.plan import ViewPlan, view_digest
+from schemas.definitions.plan import ViewPlan, view_digest
+from schemas.state.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.windows import DAY
 from serving.view_reads import view_reader
 from tests import oracle

@@ -7,9 +7,9 @@ from processors.retirements import (
     Retirements,
     retired_key,
 )
-from schemas.plan import RetiredView
+from schemas.definitions.plan import RetiredView
 from tests.memory_state import MemoryState
-from tests.schemas.repositories import plan_of, view
+from tests.support.repositories import plan_of, view
 
 PLAN = plan_of(view())
 VIEW = PLAN.views["totals@V1"]

@@ -7,9 +7,9 @@ import pytest
 
 from infra.segments import read_blocks, read_objects
 from processors.source_log import SourceLog
-from schemas import avro
+from schemas.avro import schema as avro
 from schemas.errors import StorageError
-from schemas.transform import SourceRecord
+from schemas.records.transform import SourceRecord
 from tests.infra.memory_disk import MemoryDisk
 
 FOLDER = "log/prod/source=events/partition=2"

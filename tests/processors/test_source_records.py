@@ -5,7 +5,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
 
 from processors.source_records import source_records
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_header
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_header
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

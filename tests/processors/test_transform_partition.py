@@ -18,9 +18,9 @@ from processors.messages import (
     DEAD_LETTER_SOURCE,
     DEAD_LETTER_VIEW,
 )
-from schemas import avro
+from schemas.avro import schema as avro
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
 from schemas.topics import source_topic, value_subject
-from schemas.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
 from tests.processors.site import (
     HEAD,
     SOURCE,

@@ -6,10 +6,10 @@ from infra.segments import read_objects
 from processors.messages import OutMessage
 from processors.source_log import SourceLog
 from processors.transform_step import TransformStep, start_offset
-from schemas import avro
+from schemas.avro import schema as avro
+from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
-from schemas.plan import Plan
-from schemas.updates import Transformed, decode_acks, decode_update
+from schemas.messages.updates import Transformed, decode_acks, decode_update
 from tests.infra.memory_disk import MemoryDisk
 from tests.processors.flow import OWN_ID, SOURCE, WORKSPACE, body, events, plan, record, transform
 

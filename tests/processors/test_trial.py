@@ -8,7 +8,7 @@ import pytest
 from infra import parent_death
 from processors import code_process
 from processors.trial import Trial, try_code
-from tests.schemas.repositories import HEAD, view
+from tests.support.repositories import HEAD, view
 
 GOOD = HEAD + view("good")
 

@@ -2,8 +2,8 @@ import msgspec
 
 from processors.materialize import Message, ViewState, materialize
 from processors.view_digests import take_up
-from schemas.keys import digest_key, meta_key, row_prefix, tile_prefix, watermark_key
-from schemas.plan import ViewPlan, view_digest
+from schemas.definitions.plan import ViewPlan, view_digest
+from schemas.state.keys import digest_key, meta_key, row_prefix, tile_prefix, watermark_key
 from tests import oracle
 from tests.histories import BASE, Arrival, compiled, update_of
 from tests.memory_state import MemoryState

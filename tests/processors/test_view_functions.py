@@ -11,9 +11,9 @@ from infra.metrics import FAILED_VIEWS
 from processors import view_functions
 from processors.trial import Trial, try_code
 from processors.view_functions import PlanFunctions, ViewFunctions
-from schemas.changes import retire
-from schemas.plan import Plan
-from tests.schemas.repositories import HEAD, plan_of, view
+from schemas.definitions.changes import retire
+from schemas.definitions.plan import Plan
+from tests.support.repositories import HEAD, plan_of, view
 
 SECONDS = 60.0
 

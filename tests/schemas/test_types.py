@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.avro import fields_of_avro_record
+from schemas.avro.schema import fields_of_avro_record
 from schemas.types import (
     SCALARS,
     Array,

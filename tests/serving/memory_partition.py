@@ -5,8 +5,8 @@ from typing import Any
 
 from processors.materialize import Message, ViewState, decode, materialize
 from processors.view_digests import take_up
-from schemas.keys import digest_key, encode_join_keys, partition_of, watermark_key
-from schemas.plan import ViewPlan
+from schemas.definitions.plan import ViewPlan
+from schemas.state.keys import digest_key, encode_join_keys, partition_of, watermark_key
 from serving.read_plan import ViewFacts
 from tests.memory_state import MemoryState
 from tests.serving.world import PARTITIONS, update_of

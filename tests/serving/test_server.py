@@ -19,8 +19,8 @@ from infra.kafka_clients import ensure_topics, producer
 from infra.ports import free_port
 from infra.settings import Settings
 from infra.topic_specs import control_topics
+from schemas.definitions.plan import Plan
 from schemas.errors import SettingsError
-from schemas.plan import Plan
 from serving.server import Serving
 from tests.serving.world import Writer, get_features, plan_of, service_text, view_text
 

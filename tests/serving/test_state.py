@@ -5,7 +5,7 @@ import pytest
 from infra.databases import DatabaseResources
 from infra.paths import secondaries_path, state_path
 from schemas.errors import UnavailableError
-from schemas.keys import encode_join_keys, partition_of, watermark_key
+from schemas.state.keys import encode_join_keys, partition_of, watermark_key
 from serving.state import OnlineState
 from tests.serving.world import NOON, PARTITIONS, SECOND, Writer, plan_of, service_text, view_text
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.materialize import Message, ViewState, materialize
-from schemas.plan import ViewPlan
+from schemas.definitions.plan import ViewPlan
 from schemas.windows import MAX_TILES_READ
 from serving.view_reads import ViewValues, view_reader
 from tests import oracle

@@ -16,11 +16,11 @@ from infra.http_server import HttpServer
 from infra.paths import state_path, version_path
 from processors.materialize import Message, ViewState, materialize
 from processors.view_digests import take_up
-from schemas.compile import compile_services, compile_sources, compile_views
-from schemas.keys import encode_join_keys, partition_of
-from schemas.plan import Plan, ViewPlan
-from schemas.repository import load_repository
-from schemas.updates import MESSAGE_FORMAT, Row, Update, decode_update, encode_update
+from schemas.definitions.compile import compile_services, compile_sources, compile_views
+from schemas.definitions.plan import Plan, ViewPlan
+from schemas.definitions.repository import load_repository
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, decode_update, encode_update
+from schemas.state.keys import encode_join_keys, partition_of
 from serving.app import serving_app
 from serving.read_plan import ReadPlan, compile_read_plan
 from serving.services import Services

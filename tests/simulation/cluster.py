@@ -21,14 +21,14 @@ from processors.rebuild import rebuild
 from processors.retention import clocks, sweep
 from processors.source_log import SourceLog
 from processors.transform_step import TransformStep, start_offset
-from schemas import avro
+from schemas.avro import schema as avro
+from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
-from schemas.keys import CLOCK
-from schemas.plan import Plan
-from schemas.rows import instant
+from schemas.messages.updates import REPLY_HEADER, Reply, decode_acks, decode_update
+from schemas.records.rows import instant
+from schemas.records.transform import SourceRecord
+from schemas.state.keys import CLOCK
 from schemas.topics import acks_topic, source_topic
-from schemas.transform import SourceRecord
-from schemas.updates import REPLY_HEADER, Reply, decode_acks, decode_update
 from schemas.windows import DAY
 from tests.simulation.definitions import (
     PARTITIONS,

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import avro
-from schemas.changes import carry_ids, retire
-from schemas.compile import compile_sources, compile_views
-from schemas.plan import Plan
-from schemas.repository import digest, load_repository, load_views
-from schemas.transform import SourceTransform, ViewFunction
+from schemas.avro import schema as avro
+from schemas.definitions.changes import carry_ids, retire
+from schemas.definitions.compile import compile_sources, compile_views
+from schemas.definitions.plan import Plan
+from schemas.definitions.repository import digest, load_repository, load_views
+from schemas.records.transform import SourceTransform, ViewFunction
 from tests.oracle import View
 from tests.oracle_text import views_of_module
 

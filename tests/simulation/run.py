@@ -11,10 +11,10 @@ from ingest_api.waiting import RecordOutcome
 from processors.materialize import decode
 from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
 from processors.offline_log import read_updates
-from schemas.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
-from schemas.rows import FUNCTION_FAILED, instant
+from schemas.messages.updates import VERSION_BYTES, version_bytes
+from schemas.records.rows import FUNCTION_FAILED, instant
+from schemas.state.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
 from schemas.topics import dead_letter_topic
-from schemas.updates import VERSION_BYTES, version_bytes
 from schemas.windows import DAY, HOUR
 from serving.view_reads import view_reader
 from tests.oracle import Event, answer, same

@@ -19,10 +19,10 @@ from infra.disk import LocalDisk
 from infra.paths import state_path
 from processors.materialize import decode
 from processors.offline_log import read_rows
-from schemas.keys import encode_join_keys, row_prefix, time_of
-from schemas.plan import Plan
+from schemas.definitions.plan import Plan
+from schemas.messages.updates import VERSION_BYTES, version_bytes
+from schemas.state.keys import encode_join_keys, row_prefix, time_of
 from schemas.topics import source_topic
-from schemas.updates import VERSION_BYTES, version_bytes
 from tests import oracle
 from tests.system.running import Running, running
 from tests.system.traffic import TOO_LATE, USERS, Stored, Traffic, in_kafka, micros, post, produce

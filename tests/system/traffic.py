@@ -15,8 +15,8 @@ from typing import NamedTuple
 import httpx
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, Message, Producer, TopicPartition
 
-from schemas import avro
-from schemas.plan import SourcePlan
+from schemas.avro import schema as avro
+from schemas.definitions.plan import SourcePlan
 
 USERS = tuple(f"user{number}" for number in range(40))
 LATE = timedelta(days=2)

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 from headrace.applying import read_repository
 from headrace.cli import main
 from infra.exit_codes import ExitCode
-from schemas.compile import compile_services, compile_sources, compile_views
-from schemas.repository import load_repository
+from schemas.definitions.compile import compile_services, compile_sources, compile_views
+from schemas.definitions.repository import load_repository
 
 
 def init(folder: Path) -> Result:

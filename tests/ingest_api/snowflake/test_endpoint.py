@@ -9,7 +9,7 @@ import pytest
 from infra.request_body import SlowBodyError
 from ingest_api.snowflake.requests import MAX_BODY_BYTES
 from schemas.errors import OverloadedError
-from schemas.updates import Ack, Reply, Transformed, Written
+from schemas.messages.updates import Ack, Reply, Transformed, Written
 from tests.ingest_api.harness import (
     FRAUD_VIEW,
     USER_VIEW,

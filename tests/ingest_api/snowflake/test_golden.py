@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.updates import Ack, Reply, Transformed, Written
+from schemas.messages.updates import Ack, Reply, Transformed, Written
 from tests.ingest_api.harness import Loopback, api_without_kafka, documented_plan
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden").glob("*.json"))

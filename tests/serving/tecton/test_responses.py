@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from schemas.plan import FeaturePlan
-from schemas.rows import micros
+from schemas.definitions.plan import FeaturePlan
+from schemas.records.rows import micros
 from serving.metering import Meter
 from serving.read_plan import Answer, LeadingEdge, ReadPlan
 from serving.tecton.join_keys import JoinKeys

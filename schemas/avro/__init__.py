@@ -1,0 +1,1 @@
+"""Records and schemas in Avro."""

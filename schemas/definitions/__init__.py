@@ -1,0 +1,1 @@
+"""What a user writes, until it is a numbered plan."""

@@ -1,0 +1,353 @@
+"""What a feature repository is made of: sources, entities, views, aggregates, services.
+
+Invariant: these are values. They check what can be checked from one object alone and remember where they were
+written; everything that takes two objects to judge is checked by ``schemas.definitions.compile``.
+
+Names and limits follow `reference/snowflake-feature-store.md` §3 and `reference/tecton-http-api.md` §3.3, §5.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from schemas.avro.schema import fields_of_avro_record
+from schemas.errors import CodecError, DefinitionError
+from schemas.types import Array, Field, Int64, Map, Scalar, String, Struct
+
+__all__ = [
+    "Aggregate",
+    "Entity",
+    "FeatureService",
+    "Origin",
+    "StreamFeatureView",
+    "StreamSource",
+    "stream_feature_view",
+]
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
+MEMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Avro has it
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+MAX_SOURCE_NAME = 32
+MAX_ENTITY_NAME = 32
+MAX_VIEW_NAME_AND_VERSION = 45
+MAX_COLUMN_NAME = 62
+MAX_SERVICE_NAME = 255
+JOIN_KEY_TYPES = (String, Int64)
+
+Row = Mapping[str, Any]
+RowFunction = Callable[[dict[str, Any]], Row | Sequence[Row] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a definition was written, for error messages."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def _caller() -> Origin:
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to know the line of the definition
+    own = frame.f_code.co_filename
+    while frame.f_back is not None and frame.f_code.co_filename in (own, "<string>"):
+        frame = frame.f_back
+    return Origin(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _refuse(origin: Origin, what: str, problem: str) -> DefinitionError:
+    return DefinitionError(f"{origin}: {what}: {problem}")
+
+
+def _check_name(origin: Origin, kind: str, name: object, longest: int) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        expected = "letters, digits and single underscores, starting with a letter"
+        raise _refuse(origin, f"{kind} {name!r}", f"the name must be {expected}; rename it")
+    if len(name) > longest:
+        raise _refuse(origin, f"{kind} {name!r}", f"the name has {len(name)} characters, at most {longest}; shorten it")
+
+
+def _check_fields(origin: Origin, what: str, fields: Sequence[Field]) -> tuple[Field, ...]:
+    seen: set[str] = set()
+    for item in fields:
+        if not isinstance(item, Field):
+            raise _refuse(origin, what, f"expected Field(name, type), got {item!r}")
+        _check_name(origin, f"{what}: field", item.name, MAX_COLUMN_NAME)
+        if item.name in seen:
+            raise _refuse(origin, what, f"field {item.name!r} is given twice; remove one")
+        seen.add(item.name)
+        _check_type(origin, f"{what}: field {item.name!r}", item.dtype)
+    return tuple(fields)
+
+
+def _check_type(origin: Origin, what: str, dtype: object) -> None:
+    match dtype:
+        case Scalar():
+            pass
+        case Array(inner) | Map(inner):
+            _check_type(origin, what, inner)
+        case Struct(members):
+            given: tuple[object, ...] = members
+            names = [member.name for member in given if isinstance(member, Field)]
+            for member in given:
+                if not isinstance(member, Field):
+                    raise _refuse(origin, what, f"a Struct is a tuple of Field(name, type), got {member!r} in it")
+                if not MEMBER_NAME.fullmatch(str(member.name)):
+                    expected = "letters, digits and underscores, not starting with a digit"
+                    raise _refuse(origin, what, f"the name of member {member.name!r} must be {expected}; rename it")
+                if names.count(member.name) > 1:
+                    raise _refuse(origin, what, f"member {member.name!r} is given twice; remove one")
+                _check_type(origin, f"{what}: member {member.name!r}", member.dtype)
+        case _:
+            expected = "Int64, Float64, String, Bool, Timestamp, Array(...), Map(...) or Struct(...)"
+            raise _refuse(origin, what, f"expected a type, {expected}, got {dtype!r}")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class StreamSource:
+    """A named stream of events, with one Avro schema, in one Kafka topic.
+
+    Args:
+        name: at most 32 characters.
+        schema: fields, or the path of an ``.avsc`` file, an Avro record schema, relative to the repository.
+        timestamp_field: the field that holds the event time; must be a required Timestamp.
+        log_offline: whether the source's records are kept in the offline log, for later backfills.
+
+    Raises:
+        DefinitionError: a name, the schema or the timestamp field is not usable.
+    """
+
+    name: str
+    schema: tuple[Field, ...]
+    timestamp_field: str
+    log_offline: bool
+    schema_file: str | None
+    origin: Origin = field(compare=False)
+
+    def __init__(
+        self, *, name: str, schema: Sequence[Field] | str, timestamp_field: str, log_offline: bool = False
+    ) -> None:
+        origin = _caller()
+        _check_name(origin, "StreamSource", name, MAX_SOURCE_NAME)
+        what = f"StreamSource {name!r}"
+        schema_file = schema if isinstance(schema, str) else None
+        fields = () if isinstance(schema, str) else _check_fields(origin, what, schema)
+        if not isinstance(schema, str) and not fields:
+            raise _refuse(origin, what, "the schema has no fields; give schema=[Field(...), ...]")
+        for key, value in {
+            "name": name,
+            "schema": fields,
+            "timestamp_field": timestamp_field,
+            "log_offline": log_offline,
+            "schema_file": schema_file,
+            "origin": origin,
+        }.items():
+            object.__setattr__(self, key, value)
+
+    def resolved(self, read_file: Callable[[str], str]) -> "tuple[Field, ...]":
+        """Returns the fields, reading the ``.avsc`` file where the schema was given by name.
+
+        Args:
+            read_file: returns the text of a file of the repository, or raises ``KeyError``.
+        """
+        if self.schema_file is None:
+            return self.schema
+        what = f"StreamSource {self.name!r}"
+        try:
+            text = read_file(self.schema_file)
+        except KeyError:
+            problem = f"schema file {self.schema_file!r} is not in the repository; add it or correct the name"
+            raise _refuse(self.origin, what, problem) from None
+        try:
+            fields = fields_of_avro_record(json.loads(text))
+        except (CodecError, ValueError, RecursionError) as error:
+            raise _refuse(self.origin, what, f"schema file {self.schema_file!r}: {error}") from error
+        return _check_fields(self.origin, what, fields)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Entity:
+    """What features are about; its join keys identify one of them. Join keys are String or Int64.
+
+    Raises:
+        DefinitionError: no join keys, or one of another type.
+    """
+
+    name: str
+    join_keys: tuple[Field, ...]
+    origin: Origin = field(compare=False)
+
+    def __init__(self, *, name: str, join_keys: Sequence[Field]) -> None:
+        origin = _caller()
+        _check_name(origin, "Entity", name, MAX_ENTITY_NAME)
+        what = f"Entity {name!r}"
+        fields = _check_fields(origin, what, join_keys)
+        if not fields:
+            raise _refuse(origin, what, "needs at least one join key; give join_keys=[Field(...)]")
+        for key in fields:
+            if key.dtype not in JOIN_KEY_TYPES:
+                raise _refuse(origin, what, f"join key {key.name!r} is {key.dtype.name}; expected string or int64")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "join_keys", fields)
+        object.__setattr__(self, "origin", origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregation of one column over one time window.
+
+    Args:
+        function: ``count``, ``sum``, ``mean``, ``min``, ``max`` or ``last``.
+        column: a column that the view's function returns.
+        window: how far back the window reaches.
+        n: for ``last``: how many values, oldest first; omitted: the newest value alone.
+        offset: how far the window's end lies before now, as a non-negative duration.
+        name: the feature's name; default ``{column}_{function}_{window}_{interval}``.
+    """
+
+    function: str
+    column: str
+    window: timedelta
+    n: int | None = None
+    offset: timedelta = timedelta(0)
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFeatureView:
+    """A function over one stream source and the features made from what it returns; see ``stream_feature_view``."""
+
+    name: str
+    version: str
+    source: StreamSource
+    entities: tuple[Entity, ...]
+    timestamp_field: str
+    features: tuple[Aggregate, ...]
+    aggregation_interval: timedelta | None
+    schema: tuple[Field, ...] | None
+    ttl: timedelta | None
+    grace: timedelta
+    online: bool
+    offline: bool
+    function: RowFunction = field(compare=False)
+    origin: Origin = field(compare=False)
+
+    def __call__(self, record: dict[str, Any]) -> Row | Sequence[Row] | None:
+        """Runs the view's own function on one record, as the transform does."""
+        return self.function(record)
+
+
+def stream_feature_view(
+    *,
+    source: StreamSource,
+    entities: Sequence[Entity],
+    timestamp_field: str,
+    version: str = "V1",
+    features: Sequence[Aggregate] = (),
+    aggregation_interval: timedelta | None = None,
+    schema: Sequence[Field] | None = None,
+    ttl: timedelta | None = None,
+    grace: timedelta = timedelta(days=7),
+    online: bool = True,
+    offline: bool = True,
+    mode: str = "python",
+    name: str | None = None,
+) -> Callable[[RowFunction], StreamFeatureView]:
+    """Makes a stream feature view of a function that turns one record into no, one or several rows.
+
+    The function gets the record as a dict (timestamps are aware datetimes in UTC) and returns a dict, a list of dicts,
+    or None to drop the event. It must depend on the record alone.
+
+    Args:
+        source: the stream that it reads.
+        entities: whose join keys identify a row.
+        timestamp_field: the column of the row that holds its event time.
+        version: a changed view needs a new version.
+        features: aggregates; none makes an attribute view, which serves the newest row per key.
+        aggregation_interval: the width of a tile; omitted: continuous windows.
+        schema: the columns that the function returns, where they are not fields of the source.
+        ttl: attribute views only: a row older than this is not served.
+        grace: how late an event may be and still count in online state.
+        online: whether rows are kept for serving.
+        offline: whether rows are shown to offline readers.
+        mode: ``python``: the function is called once per record.
+        name: default: the function's name.
+
+    Raises:
+        DefinitionError: what one view alone shows to be wrong.
+    """
+    origin = _caller()
+
+    def decorate(function: RowFunction) -> StreamFeatureView:
+        view_name = function.__name__ if name is None else name
+        _check_name(origin, "stream_feature_view", view_name, MAX_VIEW_NAME_AND_VERSION)
+        what = f"stream_feature_view {view_name!r}"
+        if mode != "python":
+            raise _refuse(origin, what, f"mode={mode!r} is unknown; expected 'python'")
+        if not VERSION.fullmatch(version):
+            raise _refuse(origin, what, f"version {version!r} must match {VERSION.pattern}")
+        if len(view_name) + len(version) > MAX_VIEW_NAME_AND_VERSION:
+            raise _refuse(origin, what, f"name and version together exceed {MAX_VIEW_NAME_AND_VERSION} characters")
+        if not isinstance(source, StreamSource):
+            raise _refuse(origin, what, f"source must be a StreamSource, got {type(source).__name__}")
+        if not entities or not all(isinstance(entity, Entity) for entity in entities):
+            raise _refuse(origin, what, "entities must be a list of at least one Entity")
+        if not all(isinstance(aggregate, Aggregate) for aggregate in features):
+            raise _refuse(origin, what, "features must be a list of Aggregate; omit it for an attribute view")
+        if ttl is not None and features:
+            raise _refuse(origin, what, "ttl is for attribute views; remove it or the features")
+        return StreamFeatureView(
+            name=view_name,
+            version=version,
+            source=source,
+            entities=tuple(entities),
+            timestamp_field=timestamp_field,
+            features=tuple(features),
+            aggregation_interval=aggregation_interval,
+            schema=None if schema is None else _check_fields(origin, what, schema),
+            ttl=ttl,
+            grace=grace,
+            online=online,
+            offline=offline,
+            function=function,
+            origin=origin,
+        )
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class FeatureService:
+    """A named list of views that a model reads in one call.
+
+    Raises:
+        DefinitionError: no views, or one twice.
+    """
+
+    name: str
+    features: tuple[StreamFeatureView, ...]
+    online_serving_enabled: bool
+    origin: Origin = field(compare=False)
+
+    def __init__(
+        self, *, name: str, features: Sequence[StreamFeatureView], online_serving_enabled: bool = True
+    ) -> None:
+        origin = _caller()
+        _check_name(origin, "FeatureService", name, MAX_SERVICE_NAME)
+        what = f"FeatureService {name!r}"
+        if not features or not all(isinstance(view, StreamFeatureView) for view in features):
+            raise _refuse(origin, what, "features must be a list of at least one feature view")
+        names = [view.name for view in features]
+        for view in names:
+            if names.count(view) > 1:
+                raise _refuse(origin, what, f"view {view!r} is listed twice; remove one")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "features", tuple(features))
+        object.__setattr__(self, "online_serving_enabled", online_serving_enabled)
+        object.__setattr__(self, "origin", origin)

@@ -1,0 +1,367 @@
+"""The compiled form of a feature repository: all that running processes need, as data.
+
+Invariant: a plan is complete. Whoever holds one needs no other file to transform, store or serve, and two processes
+with the same plan number run the same definitions.
+
+A plan is one JSON message in the compacted topic of definitions, keyed by workspace; its number is its offset. Each
+view has a message of its own, never compacted away, whose offset is the view's id: rows in flight and in old log
+segments keep their meaning after the view is gone.
+
+A view that was removed is retired first: processors go on folding it, nothing serves it, until its grace of running
+time has passed. The processor that sees this says so in a message of its own (``ended_key``), and the view is gone for
+everyone who has read it (decision 12).
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from schemas.aggregation.functions import FUNCTIONS
+from schemas.aggregation.partials import PartialKind
+from schemas.errors import CodecError, DefinitionError
+from schemas.types import DataType, Field, Timestamp, avro_record, parse_wire_type, wire_type
+
+PLAN_FORMAT = 2
+_READABLE_FORMATS = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True):
+    """A named, typed value; ``dtype`` in the form of ``schemas.types.wire_type``."""
+
+    name: str
+    dtype: dict[str, Any]
+    required: bool
+
+    @classmethod
+    def of(cls, field: Field) -> "Column":
+        """Returns the column of a field."""
+        return cls(field.name, wire_type(field.dtype), field.required)
+
+    def field(self) -> Field:
+        """Returns the field of the column."""
+        return Field(self.name, parse_wire_type(self.dtype), self.required)
+
+
+class SourcePlan(msgspec.Struct, frozen=True):
+    """A stream source.
+
+    ``schema`` is the Avro text registered for it under ``schema_id``.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    timestamp_field: str
+    log_offline: bool
+    schema: str
+    schema_id: int
+    partitions: int
+
+
+class PartialPlan(msgspec.Struct, frozen=True, array_like=True):
+    """One partial of a view's tiles: the aggregate that asked for it says how it is computed."""
+
+    key: str  # of the kind, unique per column
+    column: str
+    function: str
+    n: int | None
+
+
+class FeaturePlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One served feature; aggregates only have a function, a window and partials. Durations in µs."""
+
+    name: str
+    dtype: dict[str, Any]
+    column: str
+    function: str | None = None
+    n: int | None = None
+    window: int = 0
+    offset: int = 0
+    partials: tuple[int, ...] = ()  # indices into the view's partials
+
+    def data_type(self) -> DataType:
+        """Returns the feature's type."""
+        return parse_wire_type(self.dtype)
+
+
+class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stream feature view.
+
+    ``columns`` are what a row holds, in order: join keys, event time, then the rest. Durations in µs. ``horizon`` is
+    None for attribute views, which keep the newest row however old it is. ``interval`` is the width of a tiled view's
+    tiles, 0 for continuous and attribute views; ``resolutions`` is empty for attribute views.
+    """
+
+    id: int
+    name: str
+    version: str
+    source: str
+    join_keys: tuple[str, ...]
+    timestamp_field: str
+    columns: tuple[Column, ...]
+    features: tuple[FeaturePlan, ...]
+    partials: tuple[PartialPlan, ...]
+    resolutions: tuple[int, ...]
+    interval: int
+    horizon: int | None
+    grace: int
+    ttl: int | None
+    online: bool
+    offline: bool
+    code: str  # schemas.definitions.code.code_digest of its function
+
+    @property
+    def key(self) -> str:
+        """Returns how plans name the view: two versions of one view live side by side."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def is_aggregate(self) -> bool:
+        """Whether features are aggregates; else the view serves its newest row."""
+        return bool(self.partials)
+
+    def row_schema(self) -> dict[str, Any]:
+        """Returns the Avro record schema of the view's rows in the offline log."""
+        name = f"{self.name}__{self.version}".translate(_AVRO_NAME)
+        fields = tuple(
+            Field(column.name, Timestamp, required=True) if column.name == self.timestamp_field else column.field()
+            for column in self.columns
+        )
+        return avro_record(f"{name}__{self.id}", fields)
+
+
+_AVRO_NAME = str.maketrans({".": "_", "-": "_"})
+
+
+class ServicePlan(msgspec.Struct, frozen=True):
+    """A feature service: the keys (``name@version``) of its views."""
+
+    name: str
+    views: tuple[str, ...]
+    online_serving_enabled: bool = True
+
+
+class RetiredView(msgspec.Struct, frozen=True):
+    """A removed view that is still folded, so that the same definition can take it up again without a gap.
+
+    ``source`` is its source as it was last applied, ``texts`` the digest of the repository that its function runs from
+    (``Plan.repositories``), ``since`` the number of the last plan that served it, ``grace`` the seconds of running time
+    that it is kept for.
+    """
+
+    view: ViewPlan
+    source: SourcePlan
+    texts: str
+    since: int
+    grace: float
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All definitions of one workspace.
+
+    ``number`` is the offset of the message and so is -1 while it is written. ``files`` are the repository's texts by
+    relative path; ``digest`` is their SHA-256. ``views`` are what is served and listed; ``retired`` has other keys, and
+    ``repositories`` the texts, by digest, that its views run from.
+    """
+
+    workspace: str
+    partitions: int
+    sources: dict[str, SourcePlan]
+    views: dict[str, ViewPlan]
+    services: dict[str, ServicePlan]
+    files: dict[str, str]
+    digest: str
+    retired: dict[str, RetiredView] = {}
+    repositories: dict[str, dict[str, str]] = {}
+    format: int = PLAN_FORMAT
+    number: int = -1
+
+    def views_of(self, source: str) -> tuple[ViewPlan, ...]:
+        """Returns the served views that a source feeds, by key."""
+        return tuple(self.views[key] for key in sorted(self.views) if self.views[key].source == source)
+
+    def folded_views(self) -> dict[str, ViewPlan]:
+        """Returns what processors keep state of, by key: the served views and the retired ones."""
+        return {**self.views, **{key: retired.view for key, retired in self.retired.items()}}
+
+    def read_sources(self) -> dict[str, SourcePlan]:
+        """Returns what processors read, by name: the plan's sources and those that feed nothing but retired views."""
+        return {**{retired.source.name: retired.source for retired in self.retired.values()}, **self.sources}
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    since: int
+
+
+_JSON = msgspec.json.Encoder(order="deterministic")
+_ENDED = msgspec.json.Decoder(_Ended)
+_PLAN = msgspec.json.Decoder(Plan)
+_VIEW = msgspec.json.Decoder(ViewPlan)
+
+
+def plan_key(workspace: str) -> bytes:
+    """Returns the key of a workspace's plan in the topic of definitions."""
+    return f"plan/{workspace}".encode()
+
+
+def view_key(workspace: str, name: str, version: str, nonce: str) -> bytes:
+    """Returns the key of a view's own message; the nonce keeps it from ever being compacted away."""
+    return f"view/{workspace}/{name}/{version}/{nonce}".encode()
+
+
+def ended_key(workspace: str, view: int) -> bytes:
+    """Returns the key of the message that a retired view, named by its id, has ended."""
+    return f"ended/{workspace}/{view}".encode()
+
+
+def encode(document: Plan | ViewPlan) -> bytes:
+    """Returns the message of a plan or of a view."""
+    return _JSON.encode(document)
+
+
+def encode_ended(retired: RetiredView) -> bytes:
+    """Returns the message that a retired view has ended; it means this retirement of it and no later one."""
+    return _JSON.encode(_Ended(retired.since))
+
+
+def decode_plan(number: int, data: bytes) -> Plan:
+    """Returns the plan in a message.
+
+    Args:
+        number: the message's offset.
+        data: its value.
+
+    Raises:
+        CodecError: it is not a plan, or of a format that this version does not know.
+    """
+    try:
+        plan = _PLAN.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CodecError(f"plan {number} does not decode: {error}") from error
+    if plan.format not in _READABLE_FORMATS:
+        raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; upgrade Headrace")
+    return msgspec.structs.replace(plan, number=number)
+
+
+def decode_view(offset: int, data: bytes) -> ViewPlan:
+    """Returns the view in a message; its id is the message's offset.
+
+    Raises:
+        CodecError: it is not a view.
+    """
+    try:
+        return msgspec.structs.replace(_VIEW.decode(data), id=offset)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CodecError(f"view message {offset} does not decode: {error}") from error
+
+
+def without_retired(plan: Plan, ids: Iterable[int]) -> Plan:
+    """Returns a plan without the retired views of these ids, and without the texts that only they run from."""
+    gone = frozenset(ids)
+    retired = {key: each for key, each in plan.retired.items() if each.view.id not in gone}
+    return msgspec.structs.replace(plan, retired=retired, repositories=needed_texts(plan.repositories, retired))
+
+
+def needed_texts(
+    repositories: Mapping[str, dict[str, str]], retired: Mapping[str, RetiredView]
+) -> dict[str, dict[str, str]]:
+    """Returns the repositories, by digest, that retired views run from."""
+    return {digest: repositories[digest] for digest in sorted({each.texts for each in retired.values()})}
+
+
+class Definitions:
+    """What the topic of definitions says so far: the newest plan of each workspace, and every view there ever was.
+
+    A fold: ``apply`` is called for each message in order, from any one thread; the attributes may be read from any.
+    A plan whose retired views have ended is another object with the same number.
+    """
+
+    def __init__(self) -> None:
+        self.plans: dict[str, Plan] = {}
+        self.views: dict[int, ViewPlan] = {}
+        self.workspace_of: dict[int, str] = {}
+        self._ended: dict[int, int] = {}  # since which plan a view was retired that has ended, by id
+
+    def apply(self, offset: int, key: bytes, value: bytes | None) -> None:
+        """Takes one message of the topic.
+
+        Raises:
+            CodecError: the message is not one of Headrace's.
+        """
+        kind, _, rest = key.decode(errors="replace").partition("/")
+        if value is None:
+            self.plans.pop(rest, None)
+        elif kind == "plan":
+            self.plans[rest] = self._without_ended(decode_plan(offset, value))
+        elif kind == "view":
+            self.views[offset] = decode_view(offset, value)
+            self.workspace_of[offset] = rest.partition("/")[0]
+        elif kind == "ended":
+            self._end(offset, rest, value)
+        else:
+            raise CodecError(
+                f"message {offset} of the definitions has key {key!r}, expected plan/..., view/... or ended/..."
+            )
+
+    def _end(self, offset: int, rest: str, value: bytes) -> None:
+        workspace, _, view = rest.rpartition("/")
+        try:
+            self._ended[int(view)] = _ENDED.decode(value).since
+        except ValueError as error:  # of int and of msgspec alike
+            raise CodecError(f"message {offset} of the definitions does not tell which view ended: {error}") from error
+        if workspace in self.plans:
+            self.plans[workspace] = self._without_ended(self.plans[workspace])
+
+    def _without_ended(self, plan: Plan) -> Plan:
+        """Returns a plan without the retired views that have ended: an apply may not have known of the newest."""
+        ended = [each.view.id for each in plan.retired.values() if self._ended.get(each.view.id) == each.since]
+        return without_retired(plan, ended) if ended else plan
+
+
+def join_keys_of(views: Iterable[ViewPlan]) -> tuple[Field, ...]:
+    """Returns the join keys of views that are read together, each once, by name.
+
+    Raises:
+        DefinitionError: two of the views give one join key different types.
+    """
+    types: dict[str, tuple[DataType, str]] = {}
+    for view in views:
+        columns = {column.name: column.field() for column in view.columns}
+        for name in view.join_keys:
+            dtype = columns[name].dtype
+            known, first = types.setdefault(name, (dtype, view.key))
+            if known != dtype:
+                raise DefinitionError(
+                    f"join key {name!r} is {known.name} in view {first} and {dtype.name} in view {view.key}; make them "
+                    "one type, rename one of them, or give each view a service of its own"
+                )
+    return tuple(Field(name, types[name][0]) for name in sorted(types))
+
+
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+def view_digest(view: ViewPlan) -> bytes:
+    """Returns the SHA-256 of all of a view but its id: what an id stands for.
+
+    State of another digest is dropped. So a field that ``ViewPlan`` or ``FeaturePlan`` get later needs a default that
+    means what was before: it is left out of the digest, and state outlives the upgrade.
+    """
+    return sha256(_SORTED.encode(msgspec.structs.replace(view, id=-1))).digest()
+
+
+def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:
+    """Returns the implementation of each of a view's partials, in order."""
+    types = {column.name: parse_wire_type(column.dtype) for column in view.columns}
+    kinds: list[PartialKind] = []
+    for partial in view.partials:
+        wanted = dict(FUNCTIONS[partial.function].partials(types[partial.column], partial.n))
+        kinds.append(wanted[partial.key])
+    return tuple(kinds)
+
+
+def stored_columns(view: ViewPlan) -> tuple[str, ...]:
+    """Returns the columns that a row of online state holds: what is aggregated, or what is served."""
+    wanted = view.partials if view.is_aggregate else view.features
+    return tuple(dict.fromkeys(item.column for item in wanted))

@@ -1,0 +1,1 @@
+"""JSON to record, function result to row."""

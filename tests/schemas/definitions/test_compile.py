@@ -1,0 +1,311 @@
+import msgspec
+import pytest
+
+from schemas.definitions.compile import compile_sources, compile_views, duration_text
+from schemas.definitions.plan import ViewPlan
+from schemas.definitions.repository import load_repository
+from schemas.errors import DefinitionError
+from schemas.windows import DAY, HOUR, MINUTE, SECOND
+from tests.support.repositories import HEAD, plan_of, view, view_plan
+
+LINE = HEAD.count("\n") + 1
+
+
+def features(*aggregates: str, interval: str | None = None) -> str:
+    grain = "" if interval is None else f", aggregation_interval={interval}"
+    return f"{grain}, features=[{', '.join(aggregates)}]"
+
+
+def named(plan: ViewPlan) -> list[str]:
+    return [feature.name for feature in plan.features]
+
+
+def test_a_tiled_view_compiles() -> None:
+    plan = view_plan(view(options=features('Aggregate("mean", "x", 2 * hour, offset=hour)', interval="hour")))
+    (feature,) = plan.features
+    assert (feature.name, feature.window, feature.offset) == ("x_mean_2h_1h_offset_1h", 2 * HOUR, HOUR)
+    assert (plan.interval, plan.resolutions) == (HOUR, (HOUR,))
+    assert plan.horizon == 3 * HOUR + HOUR + 7 * DAY
+    assert [column.name for column in plan.columns] == ["user", "at", "x"]
+    assert [(partial.key, partial.column) for partial in plan.partials] == [("count", "x"), ("sum", "x")]
+
+
+def test_a_continuous_view_compiles() -> None:
+    plan = view_plan(view(options=features('Aggregate("count", "x", 10 * hour)') + ", grace=timedelta(0)"))
+    assert named(plan) == ["x_count_10h_continuous"]
+    assert (plan.interval, plan.resolutions[0]) == (0, HOUR)
+    assert plan.horizon == 10 * HOUR + plan.resolutions[-1]
+
+
+def test_an_attribute_view_serves_all_columns_but_keys_and_time() -> None:
+    plan = view_plan(view(options=", ttl=hour"))
+    assert named(plan) == ["tags", "x"]
+    assert (plan.horizon, plan.resolutions, plan.partials, plan.ttl) == (None, (), (), HOUR)
+
+
+def test_a_schema_names_the_columns() -> None:
+    plan = view_plan(view(options=', schema=[Field("z", Int64), Field("x", Int64, required=False)]'))
+    columns = [(column.name, column.dtype["type"], column.required) for column in plan.columns]
+    assert columns == [("user", "string", True), ("at", "timestamp", True), ("z", "int64", True), ("x", "int64", False)]
+
+
+def test_aggregates_of_one_column_share_partials() -> None:
+    aggregates = [f'Aggregate("{name}", "x", hour)' for name in ("count", "sum", "mean", "min", "last")]
+    plan = view_plan(view(options=features(*aggregates, 'Aggregate("last", "x", hour, n=1)')))
+    assert [partial.key for partial in plan.partials] == ["count", "sum", "min", "last_1"]
+    assert {f.function: f.partials for f in plan.features if f.n is None} == {
+        "count": (0,),
+        "sum": (0, 1),
+        "mean": (0, 1),
+        "min": (2,),
+        "last": (3,),
+    }
+
+
+def test_join_keys_of_several_entities_are_joined() -> None:
+    text = 'other = Entity(name="other", join_keys=[Field("user", String), Field("number", Int64)])\n'
+    options = ', schema=[Field("number", Int64), Field("x", Float64)]'
+    plan = view_plan(text + view(options=options).replace("[user]", "[user, other]"))
+    assert plan.join_keys == ("user", "number")
+
+
+def test_services_name_their_views_by_version() -> None:
+    text = view() + view("b", ', version="V2"') + 'service = FeatureService(name="s", features=[totals, b])\n'
+    assert plan_of(text).services["s"].views == ("b@V2", "totals@V1")
+
+
+def test_sources_compile_with_their_schema() -> None:
+    source = plan_of(view()).sources["events"]
+    assert (source.partitions, source.schema_id, source.timestamp_field) == (4, -1, "at")
+    assert source.schema.startswith('{"fields":[{"name":"user","type":"string"},{"default":null,"name":"x"')
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (0, "0s"),
+        (DAY, "1d"),
+        (90 * MINUTE, "1h30m"),
+        (DAY + SECOND, "1d1s"),
+        (7 * DAY, "7d"),
+        (10 * MINUTE, "10m"),
+        (500_000, "500000us"),
+        (SECOND + 1, "1s1us"),
+    ],
+)
+def test_durations_in_names(length: int, text: str) -> None:
+    assert duration_text(length) == text
+
+
+def test_features_of_different_windows_never_get_one_name() -> None:
+    plan = view_plan(view(options=features(*(f'Aggregate("sum", "x", timedelta(microseconds={n}))' for n in (1, 2)))))
+    assert named(plan) == ["x_sum_1us_continuous", "x_sum_2us_continuous"]
+
+
+NUMBERS = ", ".join(f'Field("k{number}", Int64)' for number in range(120))
+OTHER = 'Entity(name="e", join_keys=[Field("{}", {})])'
+
+UNKNOWN = (
+    "is neither a field of source 'events' nor in schema=[...]; "
+    "return it from the function and declare it with schema=[Field('{}', {}), ...]"
+)
+
+
+def aggregate(text: str, **options: str) -> str:
+    return view(options=features(f"Aggregate({text})", **options))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "def build():\n    return StreamSource(name='s', schema=source.schema, timestamp_field='at')\n"
+            + view().replace("source=source", "source=build()"),
+            "source 's' is not defined at the top of a module; move it there",
+        ),
+        (
+            view(options=', schema=[Field("user", String)]'),
+            "has nothing to serve: no features, and no columns but join",
+        ),
+        (
+            view(options=features('Aggregate("sum", "x", hour, name="a")', 'Aggregate("min", "x", hour, name="a")')),
+            "two features are called 'a'; give one of them name=...",
+        ),
+        (
+            view().replace("[user]", f"[{OTHER.format('id', 'Int64')}]"),
+            f"join key 'id' of entity 'e' {UNKNOWN.format('id', 'Int64')}",
+        ),
+        (
+            view(options=f", schema=[{NUMBERS}, Field('x', Float64)]").replace(
+                "[user]", f'[user, Entity(name="numbers", join_keys=[{NUMBERS}])]'
+            ),
+            "its 121 join keys take at least 1,083 bytes in each row, at most 1,024 are stored; use fewer",
+        ),
+        (
+            view().replace("[user]", f"[{OTHER.format('user', 'Int64')}]"),
+            "join key 'user' is string in the rows but int64 in entity 'e'; make them equal",
+        ),
+        (view().replace('"at"', '"when"'), "timestamp_field 'when' must be a Timestamp column, got no such column"),
+        (view().replace('"at"', '"x"'), "timestamp_field 'x' must be a Timestamp column, got float64"),
+        (
+            aggregate('"sum", "z", hour'),
+            f"column 'z' of 'sum' {UNKNOWN.format('z', 'Type')}",
+        ),
+        (
+            view(options=features('Aggregate("sum", "x", hour)') + ', schema=[Field("z", Int64)]'),
+            "column 'x' of 'sum' is not in schema=[...]; add it",
+        ),
+        (
+            aggregate('"median", "x", hour'),
+            "Aggregate('median', 'x'): unknown function; expected one of count, sum, mean, min, max, last",
+        ),
+        (aggregate('"sum", "user", hour'), "Aggregate('sum', 'user'): the column is string; expected int64 or float64"),
+        (aggregate('"last", "tags", hour'), "Aggregate('last', 'tags'): the column is array; expected a scalar"),
+        (aggregate('"sum", "x", hour, n=2'), "Aggregate('sum', 'x'): n=2 is not for 'sum'; remove it"),
+        (aggregate('"last", "x", hour, n=0'), "Aggregate('last', 'x'): n=0 must be 1..1000"),
+        (aggregate('"last", "x", hour, n=1001'), "Aggregate('last', 'x'): n=1001 must be 1..1000"),
+        (aggregate('"last", "x", hour, n="2"'), "Aggregate('last', 'x'): n='2' must be 1..1000"),
+        (aggregate('"last", "x", hour, n=True'), "Aggregate('last', 'x'): n=True must be 1..1000"),
+        (aggregate('"sum", "x", 3600'), "Aggregate('sum', 'x'): window must be a timedelta, got 3600"),
+        (
+            aggregate('"sum", "x", timedelta(0)'),
+            "Aggregate('sum', 'x'): window must be positive and at most 365 days, got 0:00:00",
+        ),
+        (
+            aggregate('"sum", "x", timedelta(366)'),
+            "Aggregate('sum', 'x'): window must be positive and at most 365 days, got 366 days, 0:00:00",
+        ),
+        (
+            aggregate('"sum", "x", hour, offset=-hour'),
+            "Aggregate('sum', 'x'): offset must be not negative and at most 36500 days, got -1 day, 23:00:00",
+        ),
+        (
+            aggregate('"sum", "x", hour, offset=timedelta.max'),
+            "Aggregate('sum', 'x'): offset must be not negative and at most 36500 days, got 999999999 days",
+        ),
+        (
+            aggregate('"sum", "x", 1.5 * hour', interval="hour"),
+            "Aggregate('sum', 'x'): window must be a multiple of the aggregation_interval",
+        ),
+        (
+            aggregate('"sum", "x", hour, offset=hour / 2', interval="hour"),
+            "Aggregate('sum', 'x'): offset must be a multiple of the aggregation_interval",
+        ),
+        (
+            aggregate('"sum", "x", hour, name="a b"'),
+            "Aggregate('sum', 'x'): name 'a b' must be letters, digits and single underscores",
+        ),
+        (view(options=", aggregation_interval=hour"), "aggregation_interval needs features; add some or remove it"),
+        (
+            aggregate('"sum", "x", timedelta(365)', interval="timedelta(seconds=1)"),
+            "a window of 31536000 s is too long for tiles of 1.0 s; lengthen the aggregation_interval or shorten the",
+        ),
+        (aggregate('"sum", "x", hour', interval="60"), "aggregation_interval must be a timedelta, got 60"),
+        (
+            aggregate('"sum", "x", hour', interval="-hour"),
+            "aggregation_interval must be positive and at most 36500 days, got -1 day, 23:00:00",
+        ),
+        (aggregate('"sum", "x", hour', interval="timedelta(0)"), "aggregation_interval must be positive and at most"),
+        (view(options=", ttl=timedelta(0)"), "ttl must be positive and at most 36500 days, got 0:00:00"),
+        (view(options=", grace=-hour"), "grace must be not negative and at most 36500 days, got -1 day, 23:00:00"),
+        (
+            view(options=", grace=timedelta.max"),
+            "grace must be not negative and at most 36500 days, got 999999999 days",
+        ),
+        (
+            view().replace("def ", "async def "),
+            "the function must be a plain def; a lambda or an async def cannot be a",
+        ),
+    ],
+)
+def test_a_view_that_cannot_run_names_file_line_object_and_remedy(text: str, problem: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        plan_of(text)
+    line = LINE + text[: text.index("@stream_feature_view")].count("\n")
+    assert caught.value.message.startswith(f"repo/views.py:{line}: stream_feature_view 'totals': {problem}")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "got"),
+    [("when", "no such field"), ("user", "string"), ("maybe", "an optional timestamp")],
+)
+def test_a_sources_timestamp_must_be_a_required_timestamp(stamp: str, got: str) -> None:
+    fields = 'Field("user", String), Field("maybe", Timestamp, required=False)'
+    text = f'from headrace import *\ns = StreamSource(name="s", schema=[{fields}], timestamp_field="{stamp}")\n'
+    with pytest.raises(DefinitionError) as caught:
+        plan_of({"views.py": text})
+    problem = f"timestamp_field {stamp!r} must be a required Timestamp of the schema, got {got}"
+    assert caught.value.message == f"repo/views.py:2: StreamSource 's': {problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "def build():\n    " + view().replace("\n", "\n    ") + "return totals\n"
+            "service = FeatureService(name='s', features=[build()])\n",
+            "view 'totals' is not defined at the top of a module; move it there",
+        ),
+        (
+            view(options=", online=False") + "service = FeatureService(name='s', features=[totals])\n",
+            "view 'totals' has online=False; set online=True or remove it",
+        ),
+    ],
+)
+def test_a_service_that_cannot_serve_names_file_line_object_and_remedy(text: str, problem: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        plan_of(text)
+    line = LINE + text[: text.index("service =")].count("\n")
+    assert caught.value.message == f"repo/views.py:{line}: FeatureService 's': {problem}"
+
+
+NUMBERED = """
+numbers = StreamSource(name="numbers", timestamp_field="at", schema=[
+    Field("user", Int64), Field("x", Float64), Field("at", Timestamp)])
+number = Entity(name="number", join_keys=[Field("user", Int64)])
+
+
+@stream_feature_view(source=numbers, entities=[number], timestamp_field="at")
+def numbered(record):
+    return record
+
+
+"""
+
+
+def test_a_service_whose_views_give_one_join_key_two_types_is_refused() -> None:
+    text = view() + NUMBERED
+    line = HEAD.count("\n") + text.count("\n") + 1
+    with pytest.raises(DefinitionError) as refused:
+        plan_of(text + 'both = FeatureService(name="both", features=[totals, numbered])\n')
+    assert refused.value.message == (
+        f"repo/views.py:{line}: FeatureService 'both': join key 'user' is int64 in view numbered@V1 and string in view "
+        "totals@V1; make them one type, rename one of them, or give each view a service of its own"
+    )
+
+
+GROWN = HEAD.replace('Field("at", Timestamp)])', 'Field("at", Timestamp), Field("more", Int64, required=False)])')
+NEWEST = view("newest", options="")
+
+
+def grown(text: str, applied: dict[str, ViewPlan]) -> dict[str, ViewPlan]:
+    """The views of a text whose source has a field more than when ``applied`` was."""
+    repository = load_repository({"views.py": GROWN + text}, "repo")
+    return compile_views(repository, compile_sources(repository, 4), applied=applied)
+
+
+def test_a_source_that_grows_changes_no_attribute_view_that_was_applied() -> None:
+    before = plan_of(NEWEST).views
+    after = grown(NEWEST, before)
+    assert {key: msgspec.structs.replace(plan, id=before[key].id) for key, plan in after.items()} == before
+    assert named(grown(NEWEST, {})["newest@V1"]) == ["more", "tags", "x"]
+
+
+def test_a_new_version_of_an_attribute_view_serves_what_the_source_has_by_then() -> None:
+    second = view("newest", options=', version="V2"')
+    assert named(grown(second, plan_of(NEWEST).views)["newest@V2"]) == ["more", "tags", "x"]
+
+
+def test_a_schema_decides_whatever_was_applied() -> None:
+    listed = view("newest", options=', schema=[Field("more", Int64, required=False)]')
+    assert named(grown(listed, plan_of(NEWEST).views)["newest@V1"]) == ["more"]

@@ -1,0 +1,134 @@
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import CodecError, NewerFormatError
+from schemas.messages.updates import (
+    MESSAGE_FORMAT,
+    VERSION_BYTES,
+    Reply,
+    Row,
+    Transformed,
+    Update,
+    Waiting,
+    Written,
+    decode_acks,
+    decode_update,
+    encode_acks,
+    encode_update,
+    plan_header,
+    plan_of_header,
+    version_bytes,
+)
+from tests.histories import FLOATS, INTEGERS, TEXTS, examples
+
+U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
+SCALAR = st.one_of(st.none(), st.booleans(), INTEGERS, FLOATS.filter(lambda value: value == value), TEXTS)  # noqa: PLR0124
+VALUES = st.recursive(SCALAR, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXTS, v, max_size=3), max_leaves=5)
+REPLIES = st.builds(
+    Reply, U32, st.binary(min_size=1, max_size=16), st.integers(0, 2**16 - 1), st.text(min_size=1, max_size=32)
+)
+ROWS = st.builds(Row, st.binary(max_size=9), INTEGERS, U64, U64, U32, st.lists(VALUES, max_size=4))
+UPDATES = st.builds(
+    Update,
+    st.just(MESSAGE_FORMAT),
+    U64,
+    U64,
+    U32,
+    st.lists(ROWS, max_size=3),
+    st.lists(st.builds(Waiting, REPLIES, U32), max_size=3),
+)
+ACKS = st.lists(
+    st.one_of(
+        st.builds(
+            Transformed,
+            st.binary(),
+            U32,
+            st.lists(st.tuples(U64, U32, U32), max_size=2),
+            st.lists(st.tuples(U64, TEXTS, TEXTS), max_size=2),
+        ),
+        st.builds(Written, st.binary(), U32, U64, U32, U32, st.sampled_from(("", "online", "offline")), TEXTS),
+    ),
+    max_size=4,
+)
+
+
+@given(UPDATES)
+@examples(100)
+def test_updates_come_back(update: Update) -> None:
+    assert decode_update(encode_update(update)) == update
+
+
+@given(ACKS)
+@examples(100)
+def test_answers_come_back(acks: list[Any]) -> None:
+    assert decode_acks(encode_acks(acks)) == acks
+
+
+@given(REPLIES, U32, U64)
+@examples(50)
+def test_headers_come_back(reply: Reply, place: int, plan: int) -> None:
+    assert Reply.of_header(reply.header(place)) == (reply, place)
+    assert plan_of_header(plan_header(plan)) == plan
+
+
+@given(st.tuples(U64, U32, U64, U32), st.tuples(U64, U32, U64, U32))
+@examples(100)
+def test_versions_sort_as_their_parts(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> None:
+    assert (version_bytes(*one) < version_bytes(*other)) == (one < other)
+    assert len(version_bytes(*one)) == VERSION_BYTES
+
+
+@given(
+    st.binary()
+    | ACKS.map(encode_acks).flatmap(lambda data: st.integers(0, 255).map(lambda byte: data[:-1] + bytes([byte])))
+)
+@examples(200)
+def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
+    for decode in (decode_update, decode_acks):
+        try:
+            decode(data)
+        except CodecError as error:
+            assert error.message  # noqa: PT017 - both ends are right
+
+
+def test_text_that_is_not_utf8_is_refused() -> None:
+    row = b"\x96\xc4\x00\x01\x01\x01\x01\x91\xa1\xff"
+    with pytest.raises(CodecError, match="not an update"):
+        decode_update(b"\x96\x02\x01\x01\x01\x91" + row + b"\x90")
+
+
+def test_an_unknown_format_says_to_upgrade() -> None:
+    with pytest.raises(NewerFormatError, match="update has format 3, expected 2; upgrade Headrace"):
+        decode_update(encode_update(Update(3, 1, 1, 0, [], [])))
+    with pytest.raises(CodecError, match="answers have format 4, expected 3; upgrade Headrace"):
+        decode_acks(msgspec.msgpack.encode((4, [])))
+
+
+def test_a_format_of_another_shape_is_not_taken_for_garbage() -> None:
+    with pytest.raises(NewerFormatError, match="update has format 3"):
+        decode_update(msgspec.msgpack.encode((3, 1, 1, "of", "another", "shape")))
+
+
+@pytest.mark.parametrize("garbage", [[7], [3, "a"], [1, 4, 0, 0, [], []]])
+def test_what_no_later_version_wrote_is_garbage_and_stops_nobody(garbage: list[object]) -> None:
+    with pytest.raises(CodecError) as refused:
+        decode_update(msgspec.msgpack.encode(garbage))
+    assert not isinstance(refused.value, NewerFormatError)
+
+
+def test_headers_of_a_wrong_length_are_refused() -> None:
+    with pytest.raises(CodecError, match="header headrace-reply has 11 bytes, expected more than 11"):
+        Reply.of_header(bytes(11))
+    with pytest.raises(CodecError, match="header headrace-reply has 15 bytes, expected more than 15"):
+        Reply.of_header(Reply(1, b"", 0, "here").header(0))
+    with pytest.raises(CodecError, match="header headrace-plan has 7 bytes, expected 8"):
+        plan_of_header(bytes(7))
+
+
+def test_an_installation_that_is_no_text_is_refused() -> None:
+    with pytest.raises(CodecError, match="names an installation that is no text"):
+        Reply.of_header(bytes(10) + b"\x01\xffrequest")

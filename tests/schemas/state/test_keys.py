@@ -1,0 +1,109 @@
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.limits import MAX_JOIN_KEY_BYTES
+from schemas.state.keys import (
+    JoinKey,
+    LongKeyError,
+    encode_join_keys,
+    meta_key,
+    murmur2,
+    partition_of,
+    row_prefix,
+    tile_prefix,
+    tile_suffix,
+    time_of,
+    time_suffix,
+)
+from tests.histories import examples
+
+PARTS = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.sampled_from("\x00\x01\xffab\U0001f600")),
+    st.text(),
+)
+INSTANTS = st.integers(-(2**63), 2**63 - 1)
+
+
+def rank(part: JoinKey) -> tuple[int, int, bytes]:
+    if part is None:
+        return (0, 0, b"")
+    return (1, part, b"") if isinstance(part, int) else (2, 0, part.encode())
+
+
+@given(st.integers(1, 3).flatmap(lambda count: st.lists(st.lists(PARTS, min_size=count, max_size=count), min_size=2)))
+@examples(200)
+def test_encoded_keys_are_prefix_free_and_sort_as_their_values(lists: list[list[JoinKey]]) -> None:
+    for one in lists:
+        for other in lists:
+            a, b = encode_join_keys(one), encode_join_keys(other)
+            assert b.startswith(a) == (one == other)
+            assert (a < b) == ([rank(part) for part in one] < [rank(part) for part in other])
+
+
+@given(INSTANTS, INSTANTS)
+@examples(100)
+def test_times_sort_as_numbers_and_come_back(one: int, other: int) -> None:
+    prefix = row_prefix(7, encode_join_keys(["k"]))
+    assert (prefix + time_suffix(one) < prefix + time_suffix(other)) == (one < other)
+    assert time_of(prefix + time_suffix(one)) == one
+    assert time_of(tile_prefix(7, b"") + tile_suffix(60_000_000, one)) == one
+    assert (tile_suffix(5, one) < tile_suffix(5, other)) == (one < other)
+    assert tile_suffix(5, one) < tile_suffix(6, other)
+
+
+def test_bytes_are_as_documented() -> None:
+    key = encode_join_keys([None, -1, "a\x00b"])
+    assert key == b"\x00" + b"\x01\x7f" + b"\xff" * 7 + b"\x02a\x00\xffb\x00\x00"
+    assert row_prefix(258, key) == b"R" + bytes(6) + b"\x01\x02" + key
+    assert tile_prefix(258, key) == b"T" + bytes(6) + b"\x01\x02" + key
+    assert time_suffix(0) == b"\x80" + bytes(7)
+    assert tile_suffix(1, -1) == bytes(7) + b"\x01\x7f" + b"\xff" * 7
+    assert meta_key("next_offset") == b"Mnext_offset"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        (b"abc", 479470107),
+    ],
+)
+def test_murmur2_is_kafkas(text: bytes, expected: int) -> None:
+    """The vectors of Kafka's own test, ``UtilsTest.testMurmur2``."""
+    assert murmur2(text) == expected % 2**32
+
+
+@given(st.binary(), st.integers(1, 1000))
+@examples(50)
+def test_partition_is_that_of_kafkas_default_partitioner(key: bytes, partitions: int) -> None:
+    signed = murmur2(key) - (2**32 if murmur2(key) >= 2**31 else 0)
+    assert partition_of(key, partitions) == (signed & 0x7FFFFFFF) % partitions
+
+
+def test_join_keys_have_a_limit_in_bytes_and_what_is_longer_is_told_with_its_longest_value() -> None:
+    assert len(encode_join_keys(["x" * (MAX_JOIN_KEY_BYTES - 12), 1])) == MAX_JOIN_KEY_BYTES
+    with pytest.raises(LongKeyError) as failure:
+        encode_join_keys([1, "x" * (MAX_JOIN_KEY_BYTES - 11), "short"])
+    assert (failure.value.position, failure.value.size) == (1, MAX_JOIN_KEY_BYTES + 9)
+    with pytest.raises(LongKeyError):
+        encode_join_keys(["\x00" * 600])  # each takes two bytes
+
+
+def test_long_keys_are_not_remembered_so_that_the_cache_has_a_bound_in_bytes() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            partition_of(number.to_bytes(MAX_JOIN_KEY_BYTES, "big"), 4)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000
