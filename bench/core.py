@@ -17,8 +17,8 @@ from bench import events
 from bench.figures import Extent, Figure, Results
 from bench.harness import REPOSITORIES, scratch
 from headrace.applying import read_repository
-from infra.databases import DatabaseResources, PrimaryDatabase
-from infra.disk import LocalDisk
+from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.segments.disk import LocalDisk
 from processors.materialize import Message, ViewState, materialize
 from processors.offline_log import OfflineLog
 from schemas.definitions.compile import compile_services, compile_sources, compile_views

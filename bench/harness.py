@@ -22,8 +22,8 @@ from typing import Final, Self
 
 import psutil
 
-from infra.definitions import DefinitionsFollower
-from infra.parent_death import tied_to_parent
+from infra.kafka.definitions import DefinitionsFollower
+from infra.process.parent_death import tied_to_parent
 from infra.settings import Settings, as_environment
 from schemas.definitions.plan import Plan
 

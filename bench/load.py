@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from bench.harness import BenchmarkError
-from infra.ports import LOOPBACK
+from infra.process.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine

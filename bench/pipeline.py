@@ -30,8 +30,8 @@ from bench.harness import (
 from bench.profiling import profile_table, profiled
 from bench.state_check import check_held, held
 from headrace.applying import apply_repository
-from infra.local_kafka import LocalKafka
-from infra.ports import LOOPBACK, free_port
+from infra.local_kafka.broker import LocalKafka
+from infra.process.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment
 from schemas.definitions.plan import Plan
 from schemas.topics import source_topic

@@ -32,7 +32,7 @@ from bench.harness import (
 )
 from bench.load import closed_loop, connections, cycle, features_request, open_loop, run_loop
 from bench.profiling import profile_table, profiled
-from infra.ports import LOOPBACK, free_port
+from infra.process.ports import LOOPBACK, free_port
 from infra.settings import as_environment
 from schemas.definitions.plan import Plan
 from schemas.topics import source_topic

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import BenchmarkError
-from infra.databases import DatabaseResources, SecondaryDatabase
-from infra.disk import LocalDisk
+from infra.database.databases import DatabaseResources, SecondaryDatabase
 from infra.paths import state_path, version_path
+from infra.segments.disk import LocalDisk
 from processors.materialize import decode
 from processors.offline_log import read_updates
 from schemas.definitions.plan import Plan, ViewPlan

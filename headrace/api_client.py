@@ -13,7 +13,7 @@ import click
 import httpx
 
 from access.admin_key import ADMIN_KEY_FILE
-from infra.http_server import reachable_host
+from infra.http.server import reachable_host
 from infra.settings import Settings
 from schemas.errors import RequestError, UnauthenticatedError, UnavailableError
 

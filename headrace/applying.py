@@ -23,11 +23,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from infra.definitions import MAX_PLAN_BYTES, DefinitionsFollower, publish_plan, publish_view
-from infra.kafka_clients import ensure_topics, partition_counts, producer, warm
-from infra.registry import SchemaRegistry
+from infra.kafka.clients import ensure_topics, partition_counts, producer, warm
+from infra.kafka.definitions import MAX_PLAN_BYTES, DefinitionsFollower, publish_plan, publish_view
+from infra.kafka.schema_registry import SchemaRegistry
+from infra.kafka.topics import control_topics, workspace_topics
 from infra.settings import Settings
-from infra.topic_specs import control_topics, workspace_topics
 from schemas.definitions.changes import DAY_SECONDS, Change, carry_ids, changes, retire
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, SourcePlan, encode

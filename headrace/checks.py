@@ -20,11 +20,11 @@ from confluent_kafka import KafkaException
 from access.database import DATABASE_FILE
 from access.store import AccessStore
 from headrace.own_packages import HOME, OWN, shadows
-from infra.http_server import bind, reachable_host
+from infra.http.server import bind, reachable_host
 from infra.installation import known_installation
-from infra.java import OLDEST_JAVA, find_java, java_version
-from infra.kafka_clients import admin
-from infra.kafka_jars import cache_folder, read_lock
+from infra.kafka.clients import admin
+from infra.local_kafka.jars import cache_folder, read_lock
+from infra.local_kafka.java import OLDEST_JAVA, find_java, java_version
 from infra.settings import Settings, flag_name
 from schemas.errors import NotInstalledError, SettingsError, StorageError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic

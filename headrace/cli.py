@@ -4,7 +4,7 @@ Each module of `headrace.commands` is one command, named as the module (``ingest
 as ``command``. Only the module of the command that runs is imported, so that a role does not pay for the others.
 
 Invariant: an error that Headrace raises on purpose ends as one line on stderr and the exit code of its kind
-(`infra.exit_codes`), never as a traceback.
+(`infra.process.exit_codes`), never as a traceback.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from headrace import commands
-from infra.exit_codes import exit_code_of
+from infra.process.exit_codes import exit_code_of
 from schemas.errors import HeadraceError
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from infra.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsFollower
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.kafka_clients import admin, end_offset
+from infra.kafka.clients import admin, end_offset
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 from schemas.topics import materialize_group, source_topic, transform_group, updates_topic

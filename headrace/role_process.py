@@ -15,8 +15,8 @@ from typing import Final, NoReturn
 import setproctitle
 import uvloop
 
-from infra.exit_codes import ExitCode, exit_code_of
 from infra.logs import configure_logs, get_logger
+from infra.process.exit_codes import ExitCode, exit_code_of
 from infra.settings import Settings
 from schemas.errors import HeadraceError
 

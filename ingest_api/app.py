@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from infra.operations import operations_routes
+from infra.http.operations import operations_routes
 from ingest_api.dialects import DIALECTS
 from ingest_api.registry_routes import is_registry_path, registry_refusal
 from ingest_api.request_context import RequestContext, request_id

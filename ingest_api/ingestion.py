@@ -30,7 +30,7 @@ INDICES_SHOWN: Final = 10
 
 
 class Plans(Protocol):
-    """Where the newest plans come from: `infra.definitions.DefinitionsFollower`."""
+    """Where the newest plans come from: `infra.kafka.definitions.DefinitionsFollower`."""
 
     @property
     def failure(self) -> str | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from infra.kafka_clients import producer, warm
+from infra.kafka.clients import producer, warm
 from schemas.errors import OverloadedError, UnavailableError
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of
 

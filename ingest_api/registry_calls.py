@@ -16,7 +16,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from access.roles import Action
-from infra.registry import SchemaRegistry
+from infra.kafka.schema_registry import SchemaRegistry
 from ingest_api.subject_rights import SubjectRights, is_source_subject
 from schemas.errors import ForbiddenError, RequestError
 from schemas.registry.fold import AVRO, MAX_SCHEMA_DEPTH, SubjectVersion

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from infra.http.operations import RETRY_AFTER_SECONDS
+from infra.http.request_body import Arrivals, SlowBodyError, read_body
+from infra.kafka.schema_registry import TIMEOUT_SECONDS, SchemaRegistry
 from infra.logs import get_logger
-from infra.operations import RETRY_AFTER_SECONDS
-from infra.registry import TIMEOUT_SECONDS, SchemaRegistry
-from infra.request_body import Arrivals, SlowBodyError, read_body
 from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
 from ingest_api.subject_rights import SubjectRights
 from schemas.errors import (

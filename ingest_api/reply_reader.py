@@ -17,9 +17,9 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from infra.kafka_clients import reader
+from infra.kafka.clients import reader
+from infra.kafka.topics import ACKS_PARTITIONS
 from infra.logs import get_logger
-from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
 from schemas.messages.updates import Ack, decode_acks
 from schemas.topics import DEFINITIONS_TOPIC, acks_topic

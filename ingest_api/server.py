@@ -18,15 +18,15 @@ from typing import Any, Final
 
 from access.authentication import Authenticator
 from access.store import AccessStore
-from infra.definitions import DefinitionsFollower
-from infra.exit_codes import ExitCode
-from infra.http_server import HttpServer
+from infra.http.server import HttpServer
 from infra.installation import installation_of
-from infra.kafka_clients import ensure_topics
+from infra.kafka.clients import ensure_topics
+from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.schema_registry import SchemaRegistry
+from infra.kafka.topics import control_topics
 from infra.logs import get_logger
-from infra.registry import SchemaRegistry
+from infra.process.exit_codes import ExitCode
 from infra.settings import Settings
-from infra.topic_specs import control_topics
 from ingest_api.answers import Answers
 from ingest_api.app import ingest_app, no_room
 from ingest_api.ingestion import Ingestion

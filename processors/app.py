@@ -12,19 +12,19 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 
-from infra.databases import DatabaseResources
-from infra.definitions import DefinitionsFollower
-from infra.disk import LocalDisk
-from infra.exit_codes import ExitCode, exit_code_of
-from infra.http_server import HttpServer
+from infra.database.databases import DatabaseResources
+from infra.http.operations import operations_routes
+from infra.http.server import HttpServer
 from infra.installation import installation_of
-from infra.kafka_clients import ensure_topics, producer, warm
+from infra.kafka.clients import ensure_topics, producer, warm
+from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.schema_registry import SchemaRegistry
+from infra.kafka.topics import control_topics
 from infra.logs import get_logger
-from infra.operations import operations_routes
+from infra.process.exit_codes import ExitCode, exit_code_of
 from infra.processor_urls import announced
-from infra.registry import SchemaRegistry
+from infra.segments.disk import LocalDisk
 from infra.settings import Settings
-from infra.topic_specs import control_topics
 from processors.agents import add_agent, make_app, stop_app
 from processors.batches import Batch
 from processors.held_clock import host_clocks

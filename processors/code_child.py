@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from infra.memory_limit import host_memory, limit_data, limit_growth
+from infra.process.memory_limit import host_memory, limit_data, limit_growth
 from schemas.avro import schema as avro
 from schemas.definitions.plan import decode_plan
 from schemas.definitions.repository import load_views

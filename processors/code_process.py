@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from infra.parent_death import PYTHON, tied_to_parent
+from infra.process.parent_death import PYTHON, tied_to_parent
 from processors.code_child import LENGTH_BYTES, Answer, Ready, Result, Step, Task
 from schemas.definitions.repository import BEGINS
 

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from infra.kafka_clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
+from infra.kafka.clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
 from infra.logs import get_logger
 from infra.metrics import CONSUMER_LAG
 from processors.batches import Batch, Owner

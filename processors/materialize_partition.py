@@ -14,9 +14,8 @@ from typing import Final
 
 from confluent_kafka import Message as KafkaMessage
 
-from infra.databases import DatabaseResources, PrimaryDatabase
-from infra.definitions import DefinitionsFollower
-from infra.disk import Disk
+from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.kafka.definitions import DefinitionsFollower
 from infra.logs import get_logger
 from infra.metrics import (
     BATCH_SECONDS,
@@ -28,7 +27,8 @@ from infra.metrics import (
     STATE_DROPPED,
 )
 from infra.paths import offline_log_folder, state_path, version_path
-from infra.segments import begins_at
+from infra.segments.disk import Disk
+from infra.segments.log import begins_at
 from processors.availability import until_available
 from processors.batches import Batch
 from processors.held_clock import HeldClock

@@ -3,7 +3,7 @@
 Invariant: the log is its updates partition, up to ``next_offset``. ``read_updates`` gives back each update as it came,
 but for who waited for it, so whatever was folded from the partition can be folded from the log.
 
-Files are ``log/{workspace}/partition={P}/{first offset}.avro`` (``infra.segments``). One block holds a batch, one
+Files are ``log/{workspace}/partition={P}/{first offset}.avro`` (``infra.segments.log``). One block holds a batch, one
 object a message::
 
     offset, next_offset             of the message; of the batch
@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from infra.disk import Disk
 from infra.paths import offline_log_folder
-from infra.segments import ROLL_BYTES, SegmentLog, decode_objects, read_blocks, read_objects
+from infra.segments.disk import Disk
+from infra.segments.log import ROLL_BYTES, SegmentLog, decode_objects, read_blocks, read_objects
 from processors.avro_columns import Encode, encode_long, encode_longs, encode_records, field_encoder
 from processors.materialize import Message
 from schemas.definitions.plan import ViewPlan

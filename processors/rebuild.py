@@ -7,9 +7,9 @@ batch, however long the log is.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from infra.disk import Disk
 from infra.paths import offline_log_folder
-from infra.segments import begins_at
+from infra.segments.disk import Disk
+from infra.segments.log import begins_at
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep
 from processors.offline_log import read_updates

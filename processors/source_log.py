@@ -3,7 +3,7 @@
 Invariant: each Avro body is there byte for byte, under the schema that its producer named; records that no schema
 could read are not: they are dead letters.
 
-Files are ``log/{workspace}/source={source}/partition={N}/{first offset}.avro`` (``infra.segments``); one block holds a
+Files are ``log/{workspace}/source={source}/partition={N}/{first offset}.avro`` (``infra.segments.log``); one block holds a
 batch, one object a record::
 
     offset, next_offset     of the record; of the batch
@@ -19,9 +19,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from infra.disk import Disk
 from infra.paths import source_log_folder
-from infra.segments import ROLL_BYTES, SegmentLog
+from infra.segments.disk import Disk
+from infra.segments.log import ROLL_BYTES, SegmentLog
 from processors.avro_columns import encode_long
 from schemas.avro.schema import PREFIX_BYTES, ParsedSchema, schema_id_of
 from schemas.records.transform import SourceRecord

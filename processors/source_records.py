@@ -10,8 +10,8 @@ from typing import Final, cast
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
+from infra.kafka.topics import ACKS_PARTITIONS
 from infra.logs import get_logger
-from infra.topic_specs import ACKS_PARTITIONS
 from schemas.errors import CodecError
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_of_header
 from schemas.records.transform import SourceRecord

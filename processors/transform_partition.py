@@ -15,13 +15,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from infra.definitions import DefinitionsFollower
-from infra.disk import Disk
-from infra.file_lock import FileLock
+from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.schema_registry import SchemaRegistry
 from infra.logs import get_logger
 from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS
 from infra.paths import in_flight_path
-from infra.registry import SchemaRegistry
+from infra.process.file_lock import FileLock
+from infra.segments.disk import Disk
 from processors.availability import until_available
 from processors.batches import Batch
 from processors.delivered import Delivered

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final, Generic, TypeVar
 
-from infra.exit_codes import ExitCode
 from infra.logs import get_logger
-from infra.running_clock import RunningClock
+from infra.process.exit_codes import ExitCode
+from infra.process.running_clock import RunningClock
 
 CHECK_SECONDS: Final = 1.0
 LONGEST_STEP_SECONDS: Final = 3.0  # between two checks of a process that runs, on a busy machine too

@@ -6,7 +6,7 @@ with made-up ids fill no memory.
 
 from collections.abc import Iterable
 
-from infra.registry import SchemaRegistry
+from infra.kafka.schema_registry import SchemaRegistry
 from schemas.avro import schema as avro
 from schemas.errors import CodecError
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
-from infra.operations import operations_routes
+from infra.http.operations import operations_routes
 from schemas.errors import OverloadedError
 from serving.tecton.errors import RETRY_AFTER_SECONDS, UNKNOWN_METHOD, UNKNOWN_PATH, error_body, refusal_of
 from serving.tecton.get_features import PATH, GetFeatures

@@ -17,14 +17,14 @@ from typing import Final
 
 from access.authentication import Authenticator
 from access.store import AccessStore
-from infra.databases import DatabaseResources
-from infra.definitions import DefinitionsFollower
-from infra.exit_codes import ExitCode
-from infra.http_server import HttpServer
-from infra.kafka_clients import ensure_topics
+from infra.database.databases import DatabaseResources
+from infra.http.server import HttpServer
+from infra.kafka.clients import ensure_topics
+from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.topics import control_topics
 from infra.logs import get_logger
+from infra.process.exit_codes import ExitCode
 from infra.settings import Settings
-from infra.topic_specs import control_topics
 from schemas.errors import UnavailableError
 from serving.app import no_room, serving_app
 from serving.readiness import StateReadiness

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from infra.databases import DatabaseResources, SecondaryDatabase
+from infra.database.databases import DatabaseResources, SecondaryDatabase
 from infra.logs import get_logger
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.errors import StorageError, UnavailableError

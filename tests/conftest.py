@@ -12,7 +12,7 @@ import pytest
 import structlog
 from testcontainers.community.kafka import KafkaContainer
 
-from infra.local_kafka import LocalKafka
+from infra.local_kafka.broker import LocalKafka
 from tests.waiting import wait_until
 
 BROKER_VARIABLE = "HEADRACE_TEST_BOOTSTRAP"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from infra.disk import LocalDisk
+from infra.segments.disk import LocalDisk
 from processors.offline_log import read_updates
 from schemas.definitions.plan import Plan
 

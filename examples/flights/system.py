@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from infra.parent_death import tied_to_parent
+from infra.process.parent_death import tied_to_parent
 
 HEADRACE: Final = (sys.executable, "-m", "headrace")
 REPOSITORY: Final = Path(__file__).parent / "repository"

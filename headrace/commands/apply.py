@@ -10,8 +10,8 @@ import msgspec
 
 from headrace.applying import Applied, Removals, apply_repository
 from headrace.removals import RemovalsCommand, removals_option
-from infra.exit_codes import ExitCode
 from infra.logs import configure_logs
+from infra.process.exit_codes import ExitCode
 from infra.settings import Settings, settings_options
 from schemas.definitions.changes import Change
 from schemas.topics import source_topic

@@ -8,10 +8,10 @@ from typing import NoReturn
 import click
 import setproctitle
 
-from infra.exit_codes import ExitCode
-from infra.kafka_extra import require_extra
-from infra.local_kafka import LocalKafka
+from infra.local_kafka.broker import LocalKafka
+from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs, get_logger
+from infra.process.exit_codes import ExitCode
 from infra.settings import Settings, settings_options
 from schemas.errors import UnavailableError
 

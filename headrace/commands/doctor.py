@@ -8,8 +8,8 @@ from dataclasses import asdict
 import click
 
 from headrace.checks import Outcome, examine
-from infra.exit_codes import ExitCode
 from infra.logs import configure_logs
+from infra.process.exit_codes import ExitCode
 from infra.settings import Settings, settings_options
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from headrace.api_client import ApiClient, encode_json, key_file_option, read_key
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from infra.settings import Settings, settings_options
 from schemas.errors import RequestError
 

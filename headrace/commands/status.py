@@ -13,10 +13,10 @@ from rich.table import Table
 from headrace.current_plan import current_plan
 from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
-from infra.exit_codes import ExitCode
-from infra.http_server import reachable_host
+from infra.http.server import reachable_host
 from infra.installation import known_installation
 from infra.logs import configure_logs
+from infra.process.exit_codes import ExitCode
 from infra.processor_urls import processor_urls
 from infra.settings import Settings, settings_options
 from schemas.definitions.plan import Plan

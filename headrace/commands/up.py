@@ -29,15 +29,15 @@ from access.admin_key import AdminKey, ensure_admin_key
 from access.store import AccessStore
 from headrace.applying import Removals
 from headrace.removals import FLAG, RemovalsCommand, removals_option
-from infra.exit_codes import ExitCode
-from infra.file_lock import FileLock
-from infra.http_server import bind, reachable_host
-from infra.kafka_extra import require_extra
+from infra.http.server import bind, reachable_host
+from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs
-from infra.parent_death import PYTHON, tied_to_parent
-from infra.ports import LOOPBACK, free_port
+from infra.process.exit_codes import ExitCode
+from infra.process.file_lock import FileLock
+from infra.process.parent_death import PYTHON, tied_to_parent
+from infra.process.ports import LOOPBACK, free_port
+from infra.process.supervisor import Child, Supervisor
 from infra.settings import Settings, as_environment, environment_name, settings_options
-from infra.supervisor import Child, Supervisor
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
 LOCK_FILE: Final = "up.lock"

@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from access.roles import Action, Principal
+from infra.http.request_body import Arrivals, read_body
 from infra.logs import get_logger
 from infra.metrics import ACK_SECONDS, RECORDS
-from infra.request_body import Arrivals, read_body
 from ingest_api.ingestion import Batch, BatchOutcome
 from ingest_api.request_context import request_id
 from ingest_api.service import IngestService

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from infra.operations import RETRY_AFTER_SECONDS
-from infra.request_body import SlowBodyError
+from infra.http.operations import RETRY_AFTER_SECONDS
+from infra.http.request_body import SlowBodyError
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,

@@ -2,7 +2,7 @@
 
 Invariant: keys are compared as bytes, and what one call returns is of one moment.
 
-Keys that begin with ``RESERVED_PREFIX`` belong to the database itself (``infra.database_layout``); nobody else writes
+Keys that begin with ``RESERVED_PREFIX`` belong to the database itself (``infra.database.layout``); nobody else writes
 them.
 """
 

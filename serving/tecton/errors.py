@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from infra.request_body import SlowBodyError
+from infra.http.request_body import SlowBodyError
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,

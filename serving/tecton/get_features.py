@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from access.authentication import Authenticator, Principal
 from access.roles import Action
+from infra.http.request_body import Arrivals, read_body
 from infra.logs import get_logger
 from infra.metrics import HTTP_REQUESTS, OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
-from infra.request_body import Arrivals, read_body
 from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
 from serving.metering import Meter
 from serving.read_plan import Answer, ReadPlan

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from tests.environments.test_make import made_from, megabytes
 from tests.test_locks import HEAVIEST_MB, PACKAGES, locked
 from tests.waiting import wait_until
@@ -122,7 +122,7 @@ def test_the_wheel_has_our_packages_and_says_that_they_are_typed(wheel: Path) ->
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if not name.startswith("headrace-")} == set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
-    assert "infra/kafka_jars.lock" in names
+    assert "infra/local_kafka/jars.lock" in names
 
 
 @pytest.mark.slow

@@ -16,10 +16,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 from headrace import applying
 from headrace.applying import Applied, Confirm, apply_repository, read_repository
 from headrace.current_plan import current_plan
-from infra.definitions import MAX_PLAN_BYTES, publish_plan, publish_view
-from infra.kafka_clients import TopicSpec, admin, ensure_topics, produce_checked, producer
-from infra.ports import LOOPBACK, free_port
-from infra.registry import SchemaRegistry
+from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
+from infra.kafka.definitions import MAX_PLAN_BYTES, publish_plan, publish_view
+from infra.kafka.schema_registry import SchemaRegistry
+from infra.process.ports import LOOPBACK, free_port
 from infra.settings import Settings
 from schemas.definitions.changes import Change
 from schemas.definitions.plan import Plan, encode, encode_ended, ended_key

@@ -27,10 +27,10 @@ from headrace.checks import (
     check_python,
 )
 from headrace.cli import main
-from infra.http_server import HttpServer
-from infra.kafka_jars import read_lock
-from infra.operations import operations_routes
-from infra.ports import free_port
+from infra.http.operations import operations_routes
+from infra.http.server import HttpServer
+from infra.local_kafka.jars import read_lock
+from infra.process.ports import free_port
 from infra.settings import Settings
 
 

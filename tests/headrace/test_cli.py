@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from headrace.cli import main
-from infra.exit_codes import ExitCode, exit_code_of
+from infra.process.exit_codes import ExitCode, exit_code_of
 from schemas.errors import HeadraceError, NotFoundError, SettingsError, StorageError, UnavailableError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 
 ENTRY = """
 import asyncio

@@ -12,8 +12,8 @@ import pytest
 
 from access.store import AccessStore
 from headrace.commands.up import HEADRACE, choose_ports
-from infra.exit_codes import ExitCode
-from infra.ports import free_port
+from infra.process.exit_codes import ExitCode
+from infra.process.ports import free_port
 from infra.settings import Settings
 from schemas.errors import SettingsError
 
@@ -22,7 +22,7 @@ EXIT_SECONDS = 30.0
 DRIVER = """
 import functools, sys
 from headrace.commands import up
-from infra.supervisor import Pace
+from infra.process.supervisor import Pace
 up.HEADRACE = (sys.executable, sys.argv.pop(1))
 up.Supervisor = functools.partial(up.Supervisor, pace=Pace(first_pause=0.05))
 up.command(prog_name="headrace up")

@@ -22,9 +22,9 @@ from schemas.records.transform import SourceRecord
 from serving.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
 from serving.tecton.requests import parse_get_features, parse_params
-from tests.infra.memory_disk import MemoryDisk
 from tests.processors.flow import transform
 from tests.serving.memory_partition import MemoryPartition
+from tests.support.memory_disk import MemoryDisk
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MICROS = int(NOW.timestamp()) * 1_000_000

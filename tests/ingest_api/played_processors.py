@@ -7,9 +7,9 @@ from typing import Final, NamedTuple, Self
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
-from infra.definitions import publish_plan, publish_view
-from infra.kafka_clients import ensure_topics, producer, reader, warm
-from infra.topic_specs import control_topics, workspace_topics
+from infra.kafka.clients import ensure_topics, producer, reader, warm
+from infra.kafka.definitions import publish_plan, publish_view
+from infra.kafka.topics import control_topics, workspace_topics
 from schemas.definitions.plan import Plan
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, encode_acks, place_of, plan_of_header
 from schemas.topics import acks_topic, source_topic

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from infra.http_server import RequestLimit
+from infra.http.server import RequestLimit
 from ingest_api.app import no_room
 from ingest_api.registry_routes import CONTENT_TYPE
 

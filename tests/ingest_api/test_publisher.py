@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from infra.kafka_clients import TopicSpec, ensure_topics
-from infra.ports import free_port
+from infra.kafka.clients import TopicSpec, ensure_topics
+from infra.process.ports import free_port
 from ingest_api import publisher as module
 from ingest_api.publisher import Delivery, Publisher
 from schemas.errors import HeadraceError, OverloadedError, UnavailableError

@@ -21,10 +21,10 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from starlette.applications import Starlette
 
 from access.roles import Principal, Role
-from infra.http_server import HttpServer
-from infra.ports import LOOPBACK, free_port
-from infra.registry import SchemaRegistry
-from infra.request_body import SlowBodyError
+from infra.http.request_body import SlowBodyError
+from infra.http.server import HttpServer
+from infra.kafka.schema_registry import SchemaRegistry
+from infra.process.ports import LOOPBACK, free_port
 from ingest_api import registry_routes as routes
 from ingest_api.registry_routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_routes
 from ingest_api.subject_rights import SubjectRights

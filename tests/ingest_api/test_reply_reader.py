@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from infra.kafka_clients import TopicSpec, admin, ensure_topics, produce_checked, producer
-from infra.ports import free_port
+from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
+from infra.process.ports import free_port
 from ingest_api.reply_reader import ReplyReader
 from schemas.messages.updates import Ack, Transformed, encode_acks
 from schemas.topics import acks_topic

@@ -14,8 +14,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # it re-exports this without saying so
 
 from access.store import AccessStore
-from infra.kafka_clients import admin, producer, reader
-from infra.local_kafka import LocalKafka
+from infra.kafka.clients import admin, producer, reader
+from infra.local_kafka.broker import LocalKafka
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.topics import acks_topic, source_topic

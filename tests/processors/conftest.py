@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local_kafka import LocalKafka
+from infra.local_kafka.broker import LocalKafka
 from tests.processors.site import Site
 
 

@@ -20,11 +20,11 @@ import uvloop
 from confluent_kafka import Message, TopicPartition
 
 from headrace.applying import Removals, apply_repository
-from infra.databases import DatabaseResources
-from infra.disk import LocalDisk
+from infra.database.databases import DatabaseResources
 from infra.installation import installation_of
-from infra.kafka_clients import produce_checked, producer, reader
-from infra.ports import LOOPBACK, free_port
+from infra.kafka.clients import produce_checked, producer, reader
+from infra.process.ports import LOOPBACK, free_port
+from infra.segments.disk import LocalDisk
 from infra.settings import Settings, as_environment
 from processors.app import run_processor
 from processors.offline_log import read_rows

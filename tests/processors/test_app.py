@@ -15,11 +15,11 @@ import pytest
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
 
 from access.store import AccessStore
-from infra.exit_codes import ExitCode
-from infra.kafka_clients import admin
-from infra.local_kafka import LocalKafka
+from infra.kafka.clients import admin
+from infra.local_kafka.broker import LocalKafka
 from infra.paths import in_flight_path
-from infra.ports import free_port
+from infra.process.exit_codes import ExitCode
+from infra.process.ports import free_port
 from processors.batches import Batch
 from processors.materialize_partition import MaterializePartition
 from processors.transform_partition import TransformPartition

@@ -6,7 +6,7 @@ import fastavro
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra import segment_format
+from infra.segments import format as segment_format
 from processors.avro_columns import encode_long, encode_records, field_encoder
 from schemas.types import Field, avro_record
 from tests.histories import examples

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from headrace.commands.status import command as status
-from infra.ports import LOOPBACK
+from infra.process.ports import LOOPBACK
 from infra.settings import as_environment
 from processors import app
 from processors.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW

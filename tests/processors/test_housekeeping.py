@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from infra.databases import DatabaseResources, PrimaryDatabase
-from infra.disk import LocalDisk
+from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.paths import state_path, version_path
+from infra.segments.disk import LocalDisk
 from processors.batches import Batch
 from processors.held_clock import HeldClock
 from processors.materialize import Message, ViewState, materialize

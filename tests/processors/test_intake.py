@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 
-from infra.kafka_clients import TopicSpec, admin, ensure_topics, producer
-from infra.ports import LOOPBACK, free_port
+from infra.kafka.clients import TopicSpec, admin, ensure_topics, producer
+from infra.process.ports import LOOPBACK, free_port
 from processors.batches import Batch
 from processors.intake import PERMITS, Intake, IntakeSettings
 from schemas.errors import LockedError, StorageError, UnavailableError

@@ -4,9 +4,9 @@ import shutil
 
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # it re-exports this without saying so
 
-from infra.exit_codes import ExitCode
-from infra.kafka_clients import admin, produce_checked, producer
+from infra.kafka.clients import admin, produce_checked, producer
 from infra.paths import in_flight_path, state_path
+from infra.process.exit_codes import ExitCode
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, encode_update
 from schemas.topics import source_topic, updates_topic
 from tests.processors.site import SOURCE, VIEW, Site, event, processor, processor_process, spending

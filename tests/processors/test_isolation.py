@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra import parent_death
+from infra.process import parent_death
 from processors import code_process
 from processors.code_child import Code
 from processors.isolation import transform_isolated

@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
 
-from infra.exit_codes import ExitCode
-from infra.kafka_clients import admin
-from infra.local_kafka import LocalKafka
+from infra.kafka.clients import admin
+from infra.local_kafka.broker import LocalKafka
 from infra.paths import offline_log_folder, state_path
-from infra.ports import LOOPBACK
+from infra.process.exit_codes import ExitCode
+from infra.process.ports import LOOPBACK
 from processors.materialize_step import OFFLINE
 from schemas.messages.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks, place_of
 from schemas.topics import acks_topic, source_topic, updates_topic

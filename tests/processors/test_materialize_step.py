@@ -16,10 +16,10 @@ from schemas.errors import StorageError
 from schemas.messages.updates import Reply, Update, Waiting, Written, decode_acks
 from schemas.state.keys import NEXT_OFFSET, digest_key
 from tests.histories import History, examples, histories, updates_of
-from tests.infra.memory_disk import MemoryDisk
 from tests.memory_state import MemoryState, Write
 from tests.processors.column_types import canonical, row_of, update_of
 from tests.processors.flow import AT, INSTALLATION, WORKSPACE, plan
+from tests.support.memory_disk import MemoryDisk
 
 PLAN = plan()
 NEWEST, TOTALS = PLAN.views["newest@V1"], PLAN.views["totals@V1"]

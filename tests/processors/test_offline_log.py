@@ -12,8 +12,8 @@ from processors.offline_log import OfflineLog, read_rows, read_updates
 from schemas.errors import StorageError, UnavailableError
 from schemas.types import Array, Field, Float64, Int64, Map, String, Struct, Timestamp
 from tests.histories import examples
-from tests.infra.memory_disk import MemoryDisk
 from tests.processors.column_types import canonical, row_of, update_of, updates, view_of, views
+from tests.support.memory_disk import MemoryDisk
 
 A = view_of(1, (Field("x", Float64, required=False),))
 B = view_of(2, (Field("n", Int64),), offline=False)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from infra.kafka_clients import TopicSpec, ensure_topics, producer
-from infra.ports import LOOPBACK, free_port
+from infra.kafka.clients import TopicSpec, ensure_topics, producer
+from infra.process.ports import LOOPBACK, free_port
 from processors import outbox as outbox_module
 from processors.messages import OutMessage
 from processors.outbox import Outbox

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.databases import DatabaseResources, PrimaryDatabase
-from infra.disk import Disk, LocalDisk
+from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.segments.disk import Disk, LocalDisk
 from processors.materialize import Message
 from processors.materialize_step import MaterializeStep
 from processors.offline_log import OfflineLog, read_updates
@@ -16,10 +16,10 @@ from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
 from schemas.state.keys import encode_join_keys, row_prefix
 from tests.histories import History, examples, histories, updates_of
-from tests.infra.memory_disk import MemoryDisk
 from tests.memory_state import MemoryState, Write
 from tests.processors.column_types import row_of, update_of
 from tests.processors.flow import AT, plan
+from tests.support.memory_disk import MemoryDisk
 
 NEWEST = plan().views["newest@V1"]
 

@@ -5,12 +5,12 @@ from typing import Any
 import fastavro
 import pytest
 
-from infra.segments import read_blocks, read_objects
+from infra.segments.log import read_blocks, read_objects
 from processors.source_log import SourceLog
 from schemas.avro import schema as avro
 from schemas.errors import StorageError
 from schemas.records.transform import SourceRecord
-from tests.infra.memory_disk import MemoryDisk
+from tests.support.memory_disk import MemoryDisk
 
 FOLDER = "log/prod/source=events/partition=2"
 OLD = '{"type":"record","name":"event","namespace":"acme","fields":[{"name":"x","type":"double"}]}'

@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 from confluent_kafka import Message
 
-from infra.disk import LocalDisk
-from infra.registry import SchemaRegistry
-from infra.segments import read_objects
+from infra.kafka.schema_registry import SchemaRegistry
+from infra.segments.disk import LocalDisk
+from infra.segments.log import read_objects
 from processors.messages import (
     DEAD_LETTER_APPEND_TIME,
     DEAD_LETTER_CODE,

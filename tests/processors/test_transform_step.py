@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from infra.segments import read_objects
+from infra.segments.log import read_objects
 from processors.messages import OutMessage
 from processors.source_log import SourceLog
 from processors.transform_step import TransformStep, start_offset
@@ -10,8 +10,8 @@ from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
 from schemas.messages.updates import Transformed, decode_acks, decode_update
-from tests.infra.memory_disk import MemoryDisk
 from tests.processors.flow import OWN_ID, SOURCE, WORKSPACE, body, events, plan, record, transform
+from tests.support.memory_disk import MemoryDisk
 
 PLAN = plan()
 WIDER = (

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from infra import parent_death
+from infra.process import parent_death
 from processors import code_process
 from processors.trial import Trial, try_code
 from tests.support.repositories import HEAD, view

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from processors.watchdog import StallDetector, Watchdog
 from tests.waiting import wait_until
 

@@ -3,7 +3,7 @@ import asyncio
 import httpx
 from starlette.applications import Starlette
 
-from infra.http_server import RequestLimit
+from infra.http.server import RequestLimit
 from serving.app import no_room
 from serving.tecton.get_features import PATH
 

@@ -13,12 +13,12 @@ import pytest
 
 from access.admin_key import ADMIN_KEY_FILE, ensure_admin_key
 from access.store import AccessStore
-from infra.definitions import publish_plan
-from infra.exit_codes import ExitCode
-from infra.kafka_clients import ensure_topics, producer
-from infra.ports import free_port
+from infra.kafka.clients import ensure_topics, producer
+from infra.kafka.definitions import publish_plan
+from infra.kafka.topics import control_topics
+from infra.process.exit_codes import ExitCode
+from infra.process.ports import free_port
 from infra.settings import Settings
-from infra.topic_specs import control_topics
 from schemas.definitions.plan import Plan
 from schemas.errors import SettingsError
 from serving.server import Serving

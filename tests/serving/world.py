@@ -11,8 +11,8 @@ import msgspec
 from access.authentication import Authenticator
 from access.roles import Role
 from access.store import AccessStore
-from infra.databases import DatabaseResources, PrimaryDatabase
-from infra.http_server import HttpServer
+from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.http.server import HttpServer
 from infra.paths import state_path, version_path
 from processors.materialize import Message, ViewState, materialize
 from processors.view_digests import take_up

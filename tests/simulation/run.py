@@ -6,7 +6,7 @@ The numbers of the invariants are those of the design (§8).
 from random import Random
 from typing import Any
 
-from infra.segments import read_objects
+from infra.segments.log import read_objects
 from ingest_api.waiting import RecordOutcome
 from processors.materialize import decode
 from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW

@@ -14,9 +14,9 @@ import psutil
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from infra.definitions import DefinitionsFollower
-from infra.disk import LocalDisk
+from infra.kafka.definitions import DefinitionsFollower
 from infra.paths import state_path
+from infra.segments.disk import LocalDisk
 from processors.materialize import decode
 from processors.offline_log import read_rows
 from schemas.definitions.plan import Plan

@@ -13,8 +13,8 @@ from typing import Self
 import httpx
 import pytest
 
-from infra.exit_codes import ExitCode
-from infra.local_kafka import LocalKafka
+from infra.local_kafka.broker import LocalKafka
+from infra.process.exit_codes import ExitCode
 from tests.processors.site import Site, event, processor, processor_process, spending
 from tests.system.running import Running, running
 from tests.waiting import wait_until

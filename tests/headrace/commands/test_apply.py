@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from headrace.cli import main
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from schemas.topics import source_topic
 from tests.headrace.test_applying import text, view, write
 

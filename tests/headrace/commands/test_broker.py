@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from infra.exit_codes import ExitCode
-from infra.ports import LOOPBACK
+from infra.process.exit_codes import ExitCode
+from infra.process.ports import LOOPBACK
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 import json
 
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from tests.headrace.commands.conftest import Headrace
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from tests.headrace.commands.conftest import Headrace
 
 

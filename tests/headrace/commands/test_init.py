@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from headrace.applying import read_repository
 from headrace.cli import main
-from infra.exit_codes import ExitCode
+from infra.process.exit_codes import ExitCode
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.repository import load_repository
 

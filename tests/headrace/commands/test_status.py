@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from examples.flights.system import System
-from infra.exit_codes import ExitCode
 from infra.metrics import CLOCK_STEP_HELD_SECONDS
-from infra.ports import LOOPBACK
+from infra.process.exit_codes import ExitCode
+from infra.process.ports import LOOPBACK
 from infra.processor_urls import announced
 from tests.headrace.commands.conftest import Headrace
 from tests.headrace.test_applying import text, view, write

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.request_body import SlowBodyError
+from infra.http.request_body import SlowBodyError
 from ingest_api.snowflake.requests import MAX_BODY_BYTES
 from schemas.errors import OverloadedError
 from schemas.messages.updates import Ack, Reply, Transformed, Written

@@ -349,7 +349,7 @@ def test_callers_whose_bodies_never_come_keep_nobody_out(tmp_path: Path) -> None
 def test_a_body_that_never_comes_is_a_400_that_ends_the_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.request_body.BODY_SECONDS", 0.01)
+    monkeypatch.setattr("infra.http.request_body.BODY_SECONDS", 0.01)
 
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)

@@ -1,0 +1,1 @@
+"""Online state on disk: one process writes, others read."""

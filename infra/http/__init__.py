@@ -1,0 +1,1 @@
+"""Serving HTTP, whatever the API."""

@@ -1,0 +1,1 @@
+"""Clients of Kafka, and what is read from its topics by every process."""
