@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from access.roles import ALL_WORKSPACES, Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from schemas.errors import StorageError
 
 ADMIN_KEY_FILE: Final = "admin.key"

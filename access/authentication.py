@@ -16,7 +16,7 @@ from typing import Final
 
 from access.keys import KEY_PREFIX
 from access.roles import Principal
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from schemas.errors import UnauthenticatedError
 
 __all__ = ["Authenticator", "Principal", "credentials"]

@@ -17,8 +17,8 @@ from typing import Final
 import httpx
 from confluent_kafka import KafkaException
 
-from access.database import DATABASE_FILE
-from access.store import AccessStore
+from access.store.accounts import AccessStore
+from access.store.engine import DATABASE_FILE
 from headrace.own_packages import HOME, OWN, shadows
 from infra.http.server import bind, reachable_host
 from infra.installation import known_installation

@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from access.authentication import Authenticator
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.http.server import HttpServer
 from infra.installation import installation_of
 from infra.kafka.clients import ensure_topics

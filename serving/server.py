@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from access.authentication import Authenticator
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.database.databases import DatabaseResources
 from infra.http.server import HttpServer
 from infra.kafka.clients import ensure_topics

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from access.roles import ALL_WORKSPACES, Principal, Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.settings import Settings, settings_options
 
 

@@ -26,7 +26,7 @@ import click
 import setproctitle
 
 from access.admin_key import AdminKey, ensure_admin_key
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from headrace.applying import Removals
 from headrace.removals import FLAG, RemovalsCommand, removals_option
 from infra.http.server import bind, reachable_host

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from access.admin_key import ADMIN_KEY_FILE, ensure_admin_key
-from access.database import DATABASE_FILE
 from access.roles import ALL_WORKSPACES, Action, Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
+from access.store.engine import DATABASE_FILE
 from schemas.errors import StorageError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from access.authentication import CACHE_SECONDS, Authenticator
 from access.roles import Role
-from access.store import AccessStore, NewKey
+from access.store.accounts import AccessStore, NewKey
 from schemas.errors import UnauthenticatedError
 
 

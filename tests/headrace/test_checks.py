@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from access.database import DATABASE_FILE
 from access.roles import Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
+from access.store.engine import DATABASE_FILE
 from headrace.checks import (
     LEAST_DISK_BYTES,
     LOW_DISK_BYTES,

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from access.authentication import Authenticator
 from access.roles import ALL_WORKSPACES, Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from headrace.cli import main
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from headrace.commands.up import HEADRACE, choose_ports
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import free_port

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from access.authentication import Authenticator
 from access.roles import Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.settings import Settings
 from ingest_api.answers import Answers
 from ingest_api.app import ingest_app

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # it re-exports this without saying so
 
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.kafka.clients import admin, producer, reader
 from infra.local_kafka.broker import LocalKafka
 from schemas.avro import schema as avro

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
 
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.kafka.clients import admin
 from infra.local_kafka.broker import LocalKafka
 from infra.paths import in_flight_path

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from access.admin_key import ADMIN_KEY_FILE, ensure_admin_key
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.kafka.clients import ensure_topics, producer
 from infra.kafka.definitions import publish_plan
 from infra.kafka.topics import control_topics

@@ -10,7 +10,7 @@ import msgspec
 
 from access.authentication import Authenticator
 from access.roles import Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.http.server import HttpServer
 from infra.paths import state_path, version_path

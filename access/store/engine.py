@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from access.tables import Base
+from access.store.tables import Base
 from schemas.errors import StorageError
 
 DATABASE_FILE: Final = "access.db"

@@ -14,10 +14,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from access.database import WRITES, default_url, open_engine
 from access.keys import hash_key, new_key
 from access.roles import Principal, Role
-from access.tables import Key, RoleAssignment, ServiceAccount
+from access.store.engine import WRITES, default_url, open_engine
+from access.store.tables import Key, RoleAssignment, ServiceAccount
 from schemas.errors import NotFoundError, RequestError
 
 ACCOUNT_ID_BYTES: Final = 16

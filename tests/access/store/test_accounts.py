@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from access.database import DATABASE_FILE
 from access.keys import KEY_PREFIX, hash_key
 from access.roles import ALL_WORKSPACES, Role
-from access.store import AccessStore
+from access.store.accounts import AccessStore
+from access.store.engine import DATABASE_FILE
 from schemas.errors import NotFoundError, RequestError, StorageError
 
 EDITOR = {"prod": frozenset({Role.EDITOR})}

@@ -1,0 +1,1 @@
+"""Where accounts, keys and roles are kept."""
