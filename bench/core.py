@@ -19,8 +19,8 @@ from bench.harness import REPOSITORIES, scratch
 from headrace.applying import read_repository
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.segments.disk import LocalDisk
-from processors.materialize import Message, ViewState, materialize
-from processors.offline_log import OfflineLog
+from processors.logs.offline_log import OfflineLog
+from processors.materialize.fold import Message, ViewState, materialize
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.definitions.repository import digest, load_repository

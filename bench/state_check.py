@@ -10,8 +10,8 @@ from bench.harness import BenchmarkError
 from infra.database.databases import DatabaseResources, SecondaryDatabase
 from infra.paths import state_path, version_path
 from infra.segments.disk import LocalDisk
-from processors.materialize import decode
-from processors.offline_log import read_updates
+from processors.logs.offline_log import read_updates
+from processors.materialize.fold import decode
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.state.keys import row_prefix, tile_prefix, tile_suffix
 

@@ -25,15 +25,15 @@ from infra.process.exit_codes import ExitCode, exit_code_of
 from infra.processor_urls import announced
 from infra.segments.disk import LocalDisk
 from infra.settings import Settings
-from processors.agents import add_agent, make_app, stop_app
-from processors.batches import Batch
-from processors.held_clock import host_clocks
-from processors.intake import Intake, IntakeSettings
-from processors.materialize_partition import MaterializePartition, MaterializeParts
-from processors.outbox import Outbox
-from processors.transform_partition import TransformPartition, TransformParts
-from processors.view_functions import ViewFunctions
-from processors.watchdog import SILENCE_SECONDS, Progress, Watchdog
+from processors.consumer.batches import Batch
+from processors.consumer.faust_channels import add_agent, make_app, stop_app
+from processors.consumer.intake import Intake, IntakeSettings
+from processors.consumer.watchdog import SILENCE_SECONDS, Progress, Watchdog
+from processors.execution.functions import ViewFunctions
+from processors.materialize.held_clock import host_clocks
+from processors.materialize.worker import MaterializePartition, MaterializeParts
+from processors.producer.sender import Outbox
+from processors.transform.worker import TransformPartition, TransformParts
 from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic

@@ -127,7 +127,7 @@ class ReadPlan:
                 continue
             end: int | None = now
             if at_watermark and view.is_aggregate:
-                # Retention keeps what windows that end here need, and no more: see ``processors.retention``.
+                # Retention keeps what windows that end here need, and no more: see ``processors.materialize.retention``.
                 latest = _latest(read, opened.values())
                 end = None if latest is None else min(latest, now)
             values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)

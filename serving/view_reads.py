@@ -1,7 +1,7 @@
 """Feature values of one key of one view, from online state, without I/O of its own.
 
 Invariant: a value is the aggregate of exactly the winning rows whose event time lies in the feature's window at the
-leading edge; tiles only save work. Layout of keys: ``schemas.state.keys``; of values: ``processors.materialize``.
+leading edge; tiles only save work. Layout of keys: ``schemas.state.keys``; of values: ``processors.materialize.fold``.
 
 Keys stay bytes as long as they can: they sort as their times do, so pieces of a span are found by comparing keys, which
 saves the decoding of a time per tile (a third of a read).

@@ -32,7 +32,7 @@ class MemoryState:
         return iter([(key, self.entries[key]) for key in keys])
 
     def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
-        """See ``processors.retention.SweptState``."""
+        """See ``processors.materialize.retention.SweptState``."""
         return list(islice(self.entries.irange(start, end, inclusive=(True, False)), limit))
 
     def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.segments.disk import LocalDisk
-from processors.offline_log import read_updates
+from processors.logs.offline_log import read_updates
 from schemas.definitions.plan import Plan
 
 VERSION: Final = ("_append_time", "_source_partition", "_offset", "_index")

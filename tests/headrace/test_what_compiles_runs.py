@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from processors.materialize import Message
-from processors.materialize_step import MaterializeStep
-from processors.offline_log import OfflineLog, read_rows
+from processors.logs.offline_log import OfflineLog, read_rows
+from processors.materialize.fold import Message
+from processors.materialize.step import MaterializeStep
 from schemas.aggregation.functions import FUNCTIONS
 from schemas.avro import schema as avro
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
@@ -22,8 +22,8 @@ from schemas.records.transform import SourceRecord
 from serving.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
 from serving.tecton.requests import parse_get_features, parse_params
-from tests.processors.flow import transform
 from tests.serving.memory_partition import MemoryPartition
+from tests.support.flow import transform
 from tests.support.memory_disk import MemoryDisk
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

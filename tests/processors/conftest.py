@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.local_kafka.broker import LocalKafka
-from tests.processors.site import Site
+from tests.support.site import Site
 
 
 @pytest.fixture(scope="session")

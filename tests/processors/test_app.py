@@ -20,12 +20,12 @@ from infra.local_kafka.broker import LocalKafka
 from infra.paths import in_flight_path
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import free_port
-from processors.batches import Batch
-from processors.materialize_partition import MaterializePartition
-from processors.transform_partition import TransformPartition
+from processors.consumer.batches import Batch
+from processors.materialize.worker import MaterializePartition
+from processors.transform.worker import TransformPartition
 from schemas.topics import dead_letter_topic, source_topic
 from tests.ingest_api.harness import api_process, authorization, make_keys
-from tests.processors.site import (
+from tests.support.site import (
     SOURCE,
     ProcessorThread,
     Site,

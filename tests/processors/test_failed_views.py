@@ -12,12 +12,13 @@ from headrace.commands.status import command as status
 from infra.process.ports import LOOPBACK
 from infra.settings import as_environment
 from processors import app
-from processors.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW
-from processors.view_functions import ViewFunctions
+from processors.execution.functions import ViewFunctions
+from processors.producer.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW
 from schemas.messages.updates import REPLY_HEADER, Reply, Transformed, decode_acks, place_of
 from schemas.records.transform import VIEW_FAILED
 from schemas.topics import acks_topic, source_topic
-from tests.processors.site import (
+from tests.processors.transform.test_worker import headers
+from tests.support.site import (
     HEAD,
     SOURCE,
     VIEW,
@@ -29,7 +30,6 @@ from tests.processors.site import (
     source_text,
     view_text,
 )
-from tests.processors.test_transform_partition import headers
 from tests.waiting import wait_until
 
 ENDS = {"raising": "raise RuntimeError('no licence')", "killing": "os._exit(3)", "hanging": "time.sleep(1_000)"}

@@ -14,17 +14,17 @@ from prometheus_client import REGISTRY
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.paths import state_path, version_path
 from infra.segments.disk import LocalDisk
-from processors.batches import Batch
-from processors.held_clock import HeldClock
-from processors.materialize import Message, ViewState, materialize
-from processors.materialize_partition import MaterializePartition, MaterializeParts
-from processors.messages import OutMessage
-from processors.view_digests import take_up
+from processors.consumer.batches import Batch
+from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.held_clock import HeldClock
+from processors.materialize.view_digests import take_up
+from processors.materialize.worker import MaterializePartition, MaterializeParts
+from processors.producer.messages import OutMessage
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
 from schemas.state.keys import encode_join_keys, row_prefix, time_of
 from schemas.windows import DAY, SECOND
-from tests.processors.flow import AT, INSTALLATION, WORKSPACE, plan
+from tests.support.flow import AT, INSTALLATION, WORKSPACE, plan
 
 KEY = encode_join_keys(["a"])
 

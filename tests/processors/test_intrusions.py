@@ -9,7 +9,7 @@ from infra.paths import in_flight_path, state_path
 from infra.process.exit_codes import ExitCode
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, encode_update
 from schemas.topics import source_topic, updates_topic
-from tests.processors.site import SOURCE, VIEW, Site, event, processor, processor_process, spending
+from tests.support.site import SOURCE, VIEW, Site, event, processor, processor_process, spending
 
 
 def test_what_is_no_update_is_passed_over(site: Site) -> None:

@@ -5,7 +5,7 @@ import msgspec
 from headrace.current_plan import current_plan
 from infra.kafka.definitions import publish_plan
 from schemas.messages.updates import PLAN_HEADER, plan_header
-from tests.processors.site import HEAD, VIEW, Site, event, processor, source_text, spending, view_text
+from tests.support.site import HEAD, VIEW, Site, event, processor, source_text, spending, view_text
 from tests.waiting import wait_until
 
 

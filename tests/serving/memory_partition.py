@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from processors.materialize import Message, ViewState, decode, materialize
-from processors.view_digests import take_up
+from processors.materialize.fold import Message, ViewState, decode, materialize
+from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan
 from schemas.state.keys import digest_key, encode_join_keys, partition_of, watermark_key
 from serving.read_plan import ViewFacts

@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.materialize import Message, ViewState, materialize
+from processors.materialize.fold import Message, ViewState, materialize
 from schemas.definitions.plan import ViewPlan
 from schemas.windows import MAX_TILES_READ
 from serving.view_reads import ViewValues, view_reader

@@ -14,8 +14,8 @@ from access.store.accounts import AccessStore
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.http.server import HttpServer
 from infra.paths import state_path, version_path
-from processors.materialize import Message, ViewState, materialize
-from processors.view_digests import take_up
+from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.view_digests import take_up
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.definitions.repository import load_repository

@@ -12,15 +12,15 @@ from typing import Any
 
 from infra.paths import offline_log_folder, source_log_folder
 from ingest_api.waiting import AckBook, Answer
-from processors.held_clock import HeldClock
-from processors.materialize import Message
-from processors.materialize_step import MaterializeStep, StoreFailedError
-from processors.messages import OutMessage
-from processors.offline_log import OfflineLog
-from processors.rebuild import rebuild
-from processors.retention import clocks, sweep
-from processors.source_log import SourceLog
-from processors.transform_step import TransformStep, start_offset
+from processors.logs.offline_log import OfflineLog
+from processors.logs.source_log import SourceLog
+from processors.materialize.fold import Message
+from processors.materialize.held_clock import HeldClock
+from processors.materialize.rebuild import rebuild
+from processors.materialize.retention import clocks, sweep
+from processors.materialize.step import MaterializeStep, StoreFailedError
+from processors.producer.messages import OutMessage
+from processors.transform.step import TransformStep, start_offset
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError

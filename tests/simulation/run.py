@@ -8,9 +8,9 @@ from typing import Any
 
 from infra.segments.log import read_objects
 from ingest_api.waiting import RecordOutcome
-from processors.materialize import decode
-from processors.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
-from processors.offline_log import read_updates
+from processors.logs.offline_log import read_updates
+from processors.materialize.fold import decode
+from processors.producer.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
 from schemas.messages.updates import VERSION_BYTES, version_bytes
 from schemas.records.rows import FUNCTION_FAILED, instant
 from schemas.state.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key

@@ -17,8 +17,8 @@ from rocksdict import AccessType, Options, Rdict
 from infra.kafka.definitions import DefinitionsFollower
 from infra.paths import state_path
 from infra.segments.disk import LocalDisk
-from processors.materialize import decode
-from processors.offline_log import read_rows
+from processors.logs.offline_log import read_rows
+from processors.materialize.fold import decode
 from schemas.definitions.plan import Plan
 from schemas.messages.updates import VERSION_BYTES, version_bytes
 from schemas.state.keys import encode_join_keys, row_prefix, time_of

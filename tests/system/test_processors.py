@@ -15,7 +15,7 @@ import pytest
 
 from infra.local_kafka.broker import LocalKafka
 from infra.process.exit_codes import ExitCode
-from tests.processors.site import Site, event, processor, processor_process, spending
+from tests.support.site import Site, event, processor, processor_process, spending
 from tests.system.running import Running, running
 from tests.waiting import wait_until
 

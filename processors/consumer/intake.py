@@ -1,0 +1,437 @@
+"""Kafka partitions as micro-batches: a thread that reads with confluent-kafka and feeds a Faust channel.
+
+Invariant: a partition's batches reach its owner in offset order, from the offset that the owner itself named, and none
+after ``open`` was cleared. In this order, a partition
+
+1. is assigned: the owner is opened and names its start offset; reading begins there (``processors.consumer.takeover``);
+2. is read: a batch takes a permit, goes to the channel, and gives the permit back when the owner is done with it;
+3. is revoked or lost: ``open`` is cleared in the event loop (no step runs from then on), batches on their way are
+   dropped (the next owner reads them again), then the owner is closed and the partition let go.
+
+The thread survives outages of Kafka: ``problem`` tells meanwhile what is wrong.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from infra.kafka.clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
+from infra.logs import get_logger
+from infra.metrics import CONSUMER_LAG
+from processors.consumer.assignment import Partitions, Where
+from processors.consumer.batches import Batch, Owner
+from processors.consumer.takeover import Takeover
+from schemas.errors import StorageError, UnavailableError
+
+SESSION_SECONDS: Final = 6  # until a dead process's partitions move; measured beside other settings in the benchmarks
+HEARTBEAT_SECONDS: Final = 1
+OPENING_SECONDS: Final = 1_800  # that taking partitions over may last: state may have to be rebuilt from a long log
+PERMITS: Final = 4  # batches on their way per process and stage
+POLL_SECONDS: Final = 0.1
+PERMIT_SECONDS: Final = 1.0  # for a permit before reading pauses, which has what was fetched fetched again
+TICK_SECONDS: Final = 1.0
+ASK_SECONDS: Final = 5.0
+PROBE_SECONDS: Final = 0.5
+STOP_SECONDS: Final = 5.0
+QUEUED_KIB: Final = 16 * 1024
+
+_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - its public name
+
+T = TypeVar("T")
+
+_log = get_logger(__name__)
+_kafka_log = logging.getLogger("headrace.kafka")  # whose filter drops what the client repeats
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """What differs between the stages.
+
+    ``reset_to_earliest``: whether to begin at the earliest record where neither owner nor group has an offset or Kafka
+    no longer holds it; else that ends the process. ``gather_seconds``: how long messages may wait for company while
+    earlier batches are still in work: under load batches grow, an idle process takes each message at once.
+    """
+
+    bootstrap: str
+    group: str
+    batch: int
+    reset_to_earliest: bool
+    gather_seconds: float
+
+
+class Intake:
+    """Reads all partitions that the group assigns to this process. Made in the event loop that owners run in.
+
+    Args:
+        settings: see ``IntakeSettings``.
+        topics: returns what to subscribe to; asked again after ``refresh``.
+        make_owner: opens the owner of a partition; None for one that is no longer to be read.
+        send: puts a batch on a channel, which holds more than ``PERMITS`` batches: none waits or overtakes another.
+        fail: called once, from the Kafka thread, with what ends it.
+
+    Attributes:
+        beats: signs of life of the Kafka thread so far; it takes partitions over as well, and gives them meanwhile.
+    """
+
+    def __init__(
+        self,
+        settings: IntakeSettings,
+        *,
+        topics: Callable[[], list[str]],
+        make_owner: Callable[[str, int], Owner | None],
+        send: Callable[[Batch], Coroutine[Any, Any, None]],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._send = send
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        self._partitions = Partitions(self._loop, make_owner, reset_to_earliest=settings.reset_to_earliest)
+        self._takeover = Takeover(self._take)
+        self._permits = threading.Semaphore(PERMITS)
+        self._idle = threading.Condition()
+        self._in_work = 0
+        self._quit = threading.Event()
+        self._stale = threading.Event()
+        self._stale.set()
+        self._subscribed: list[str] = []
+        self._doubt: str | None = None  # what the client has complained of since Kafka last answered
+        self._outage: str | None = None
+        self._waiting: str | None = "not in the consumer group yet"
+        self._holding = False  # whether all partitions are paused
+        self._paused: set[Where] = set()  # partitions whose owners wait for something
+        self._raised: BaseException | None = None
+        self._next_tick = 0.0
+        self.beats = 0
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap,
+                "client.id": "headrace",
+                "group.id": settings.group,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": SESSION_SECONDS * 1000,
+                "heartbeat.interval.ms": HEARTBEAT_SECONDS * 1000,
+                "max.poll.interval.ms": OPENING_SECONDS * 1000,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest" if settings.reset_to_earliest else "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,  # tells that nothing is left, where the end itself cannot: see _is_record
+                "queued.max.messages.kbytes": QUEUED_KIB,
+                "fetch.wait.max.ms": 100,
+                "topic.metadata.refresh.interval.ms": 5_000,
+                "reconnect.backoff.ms": RECONNECT_BACKOFF_MS,
+                "reconnect.backoff.max.ms": RECONNECT_BACKOFF_MAX_MS,
+                "error_cb": self._on_error,
+                "on_commit": self._on_commit,
+            },
+            logger=_kafka_log,
+        )
+        self._thread = threading.Thread(target=self._run, name=f"intake {settings.group}", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why partitions, or some of them, are not read now, or None."""
+        return self._outage or self._waiting or self._takeover.problem
+
+    def beat(self) -> None:
+        """Gives a sign of life: in the Kafka thread, at least as often as each single wait or piece of work ends."""
+        self.beats += 1
+
+    def start(self) -> None:
+        """Begins to read."""
+        self._thread.start()
+
+    def refresh(self) -> None:
+        """Has the subscription looked at again; from any thread."""
+        self._stale.set()
+
+    def stop(self) -> None:
+        """Lets all partitions go and ends the thread, for a bounded time; not to be called in the event loop."""
+        self._quit.set()
+        self._thread.join(STOP_SECONDS)
+
+    def progress(self) -> dict[Where, tuple[int, int]]:
+        """Returns next offset and lag (records, as far as is known here) of each owned partition; from any thread.
+
+        Without a way to make progress (Kafka is away, partitions are being taken over, the owner waits for something)
+        there is no lag either.
+
+        It does not ask the consumer: that blocks for ever when another thread than the one that polls calls it.
+        """
+        lags = self._partitions.lag()
+        owners = list(self._partitions.owners.items())
+        idle = self._outage or self._waiting
+        return {
+            where: (owner.next_offset, 0 if idle or owner.waits_for else lags.get(where, 0)) for where, owner in owners
+        }
+
+    def _run(self) -> None:
+        try:
+            while not self._quit.is_set():
+                self.beat()
+                self._subscribe()
+                self._receive()
+                self._pause_waiting()
+                self._tick()
+                if self._raised is not None:
+                    raised, self._raised = self._raised, None
+                    raise raised  # noqa: TRY301 - what a callback met; raised through librdkafka it would be lost
+        except BaseException as error:  # noqa: BLE001 - a thread that ends silently keeps its partitions unread
+            self._fail(self._explained(error))
+        finally:
+            self._close()
+
+    def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, KafkaException):
+            return error
+        return UnavailableError(
+            f"the consumer group {self._settings.group} ended: {error.args[0].str()}; starting over"
+        )
+
+    def _close(self) -> None:
+        try:
+            self._commit(asynchronous=self._doubt is not None)  # while Kafka is away, waiting for it helps nobody
+            self._consumer.close()  # calls _on_revoke for what is owned
+            self._partitions.release(list(self._partitions.owners))
+        except (KafkaException, RuntimeError, UnavailableError) as error:
+            self._raised = error
+        if self._raised is not None:
+            _log.warning("partitions were not let go properly", group=self._settings.group, problem=str(self._raised))
+
+    def _subscribe(self) -> None:
+        if not self._stale.is_set():
+            return
+        self._stale.clear()
+        topics = sorted(self._topics())
+        if not topics:
+            self._waiting = None  # nothing is applied yet, or no longer: nothing to read
+        if topics == self._subscribed:
+            return
+        self._subscribed = topics
+        if topics:
+            release = self._guard(self._on_revoke)
+            self._consumer.subscribe(topics, on_assign=self._guard(self._on_assign), on_revoke=release, on_lost=release)
+        else:
+            self._consumer.unsubscribe()
+
+    def _guard(
+        self, callback: Callable[[Consumer, list[TopicPartition]], None]
+    ) -> Callable[[Consumer, list[TopicPartition]], None]:
+        """Keeps errors of a callback from passing through librdkafka, where they would be lost."""
+
+        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            try:
+                callback(consumer, partitions)
+            except:  # noqa: E722 - KafkaError is not a BaseException: only a bare except sees it
+                error = sys.exc_info()[1]
+                self._raised = error if isinstance(error, BaseException) else UnavailableError(str(error))
+
+        return guarded
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._waiting = "taking partitions over" if partitions else None
+        self._takeover.add((at.topic, at.partition) for at in partitions)
+        consumer.incremental_assign([])  # what has no owner is not read: without a call the client would assign all
+        self._take_over()
+        self._waiting = None
+
+    def _take_over(self) -> None:
+        before, self._waiting = self._waiting, "taking partitions over"  # which may last: state may have to be rebuilt
+        starts = [TopicPartition(*where, start) for where, start in self._takeover.run().items()]
+        self._waiting = before
+        if not starts:
+            return
+        self._consumer.incremental_assign(starts)
+        if self._holding:
+            self._consumer.pause(starts)
+        else:
+            self._consumer.resume(starts)  # one that was paused when it was taken away may still be
+        _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
+
+    def _take(self, where: Where) -> int | None:
+        at = _at(where)
+        (found,) = self._ask(lambda: self._consumer.committed([at], timeout=ASK_SECONDS))
+        committed = found.offset if found.offset >= 0 else None
+        bounds = partial(self._ask, lambda: self._consumer.get_watermark_offsets(at, timeout=ASK_SECONDS))
+        return self._partitions.take(where, committed, bounds)
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Returns Kafka's answer.
+
+        Raises:
+            UnavailableError: there is none, or the process is about to stop.
+        """
+        self.beat()
+        if self._quit.is_set():
+            raise UnavailableError("the process is about to stop")
+        try:
+            return question()
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka does not answer: {error.args[0].str()}") from error
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._commit(asynchronous=True)
+        gone = [_where(at) for at in partitions]
+        self._takeover.drop(gone)
+        self._partitions.release(gone)
+        self._paused.difference_update(gone)
+        for topic, partition in gone:
+            with suppress(KeyError):
+                CONSUMER_LAG.remove(topic, str(partition))
+        read = set(map(_where, consumer.assignment()))  # others had no owner yet, or were not wanted
+        consumer.incremental_unassign([at for at in partitions if _where(at) in read])
+        _log.info("partitions released", group=self._settings.group, partitions=_names(partitions))
+
+    def _receive(self) -> None:
+        first = self._consumer.poll(POLL_SECONDS)  # consume() alone would wait for a full batch
+        if first is None:
+            return
+        with self._idle:
+            self._idle.wait_for(lambda: self._in_work == 0, self._settings.gather_seconds)
+        messages = (first, *self._consumer.consume(self._settings.batch - 1, 0))
+        by_partition: dict[Where, list[Message]] = defaultdict(list)
+        for message in messages:
+            if self._is_record(message):
+                by_partition[message.topic() or "", message.partition() or 0].append(message)
+        for where, received in by_partition.items():
+            owner = self._partitions.receive(where, received)
+            if owner is not None:
+                self._dispatch(owner, received)
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            # The end that Kafka tells counts what no consumer sees (markers, aborted and uncommitted records).
+            self._partitions.note_emptied((message.topic() or "", message.partition() or 0), message.offset() or 0)
+            return False
+        if error.code() in _LOST:
+            raise StorageError(
+                f"{message.topic()} partition {message.partition()}: Kafka no longer holds the next record to process; "
+                "restore log and state of the partition from a newer copy, then start this process again"
+            )
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+            raise UnavailableError(f"the consumer group {self._settings.group} ended: {error.str()}; starting over")
+        if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # a topic that was just made
+            _log.warning("consumer problem", group=self._settings.group, problem=error.str())
+            self._on_error(error)
+        return False
+
+    def _dispatch(self, owner: Owner, messages: list[Message]) -> None:
+        if not self._permits.acquire(timeout=PERMIT_SECONDS) and not self._wait_for_permit():
+            return
+        with self._idle:
+            self._in_work += 1
+        asyncio.run_coroutine_threadsafe(self._send(Batch(owner, messages, self._done)), self._loop)
+
+    def _wait_for_permit(self) -> bool:
+        """Waits, without reading, as long as all batches are in work; returns False if the intake is to end.
+
+        Meanwhile the client is still polled: it asks for that, to hear of partitions that move and of Kafka being away.
+        """
+        self._holding = True
+        self._consumer.pause(self._consumer.assignment())
+        try:
+            while not self._permits.acquire(blocking=False):
+                self.beat()
+                if self._quit.is_set() or self._raised is not None:
+                    return False
+                message = self._consumer.poll(POLL_SECONDS)
+                if message is not None and self._is_record(message):
+                    raise UnavailableError(f"{message.topic()}: a record came from a partition that is paused")
+                if self._doubt is not None:
+                    self._probe()
+            return True
+        finally:
+            self._holding = False
+            self._consumer.resume([at for at in self._consumer.assignment() if _where(at) not in self._paused])
+
+    def _pause_waiting(self) -> None:
+        """Has partitions whose owners wait not read, so that what an owner keeps meanwhile is bounded."""
+        waiting = {where for where, owner in self._partitions.owners.items() if owner.waits_for is not None}
+        begun, ended = waiting - self._paused, self._paused - waiting
+        self._paused = waiting
+        if begun:
+            self._consumer.pause([_at(where) for where in begun])
+        if ended:
+            self._consumer.resume([_at(where) for where in ended])
+
+    def _done(self) -> None:
+        self._permits.release()
+        with self._idle:
+            self._in_work -= 1
+            if self._in_work == 0:
+                self._idle.notify()
+
+    def _tick(self) -> None:
+        if self._doubt is not None:
+            self._probe()
+        if time.monotonic() < self._next_tick:
+            return
+        self._next_tick = time.monotonic() + TICK_SECONDS
+        if self._takeover.problem is not None:
+            self._take_over()
+        for owner in list(self._partitions.owners.values()):
+            self._dispatch(owner, [])
+        for where in self._partitions.owners:
+            with suppress(KafkaException):
+                self._partitions.note_end(where, self._consumer.get_watermark_offsets(_at(where), cached=True)[1])
+        with suppress(KafkaException):
+            for at in self._consumer.position([_at(where) for where in self._partitions.owners]):
+                if at.offset >= 0:
+                    self._partitions.note_passed((at.topic, at.partition), at.offset)
+        for (topic, partition), lag in self._partitions.lag().items():
+            CONSUMER_LAG.labels(topic, str(partition)).set(lag)
+        self._commit(asynchronous=True)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._doubt = error.str()
+
+    def _probe(self) -> None:
+        """Asks whether Kafka answers: no record need ever come to show that a problem has passed."""
+        try:
+            self._consumer.list_topics(timeout=PROBE_SECONDS)
+        except KafkaException:
+            if self._outage is None:
+                _log.warning("waiting for Kafka", group=self._settings.group, problem=self._doubt)
+            self._outage = f"Kafka is away: {self._doubt}"
+        else:
+            self._doubt = self._outage = None
+
+    def _commit(self, *, asynchronous: bool) -> None:
+        offsets = [TopicPartition(*where, offset) for where, offset in self._partitions.to_commit().items()]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=asynchronous)  # type: ignore[call-overload] # a bool is either
+        except KafkaException as error:
+            # Only a hint: processing goes on from offsets of its own, and repeats are absorbed.
+            _log.info("offsets not committed", group=self._settings.group, problem=str(error))
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None:
+            self._partitions.not_committed([(p.topic, p.partition) for p in partitions])
+
+
+def _at(where: Where) -> TopicPartition:
+    return TopicPartition(*where)
+
+
+def _where(at: TopicPartition) -> Where:
+    return at.topic, at.partition
+
+
+def _names(partitions: list[TopicPartition]) -> list[str]:
+    return [f"{p.topic}[{p.partition}]" + (f"@{p.offset}" if p.offset >= 0 else "") for p in partitions]

@@ -1,0 +1,1 @@
+"""Running users' functions, so that none can harm a processor."""

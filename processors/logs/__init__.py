@@ -1,0 +1,1 @@
+"""The files that both stages append to."""

@@ -1,0 +1,1 @@
+"""The second stage: updates to online state and the offline log."""

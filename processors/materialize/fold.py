@@ -1,0 +1,284 @@
+"""From rows to writes of online state: the second fold of the pipeline, without I/O.
+
+Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
+(view, join keys, event time) counts once; of its rows the one with the highest version wins (design §1, idea 2).
+
+Layout of values, format version 2 (keys: ``schemas.state.keys``):
+
+| space | value                                                                                                     |
+|-------|-----------------------------------------------------------------------------------------------------------|
+| row   | version (24 bytes: append time u64 ms, partition u32, offset u64, row index u32; big-endian), MessagePack  |
+|       | array of the view's stored columns                                                                         |
+| tile  | MessagePack array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``         |
+| meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs;                     |
+|       | ``retired/{view id}``: see ``processors.materialize.retirements``;                                                     |
+|       | ``view/{view id}``: digest (32 bytes, ``schemas.definitions.plan.view_digest``); ``clock``: ``processors.materialize.held_clock``  |
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
+from schemas.messages.updates import VERSION_BYTES, Row, Update, Value, version_bytes
+from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
+from schemas.state.reader import Reader
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+Tile = list[Any]  # [greatest event time, partial, ...]
+
+
+class Message(NamedTuple):
+    """One message of an updates partition."""
+
+    offset: int
+    update: Update
+
+
+@dataclass(slots=True)
+class Materialization:
+    """What a batch writes: keys and values in order (None deletes), and how many rows counted, by outcome.
+
+    ``reread``: how many rows were read again because one beside them was replaced.
+    """
+
+    writes: dict[bytes, bytes | None] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=lambda: {"written": 0, "superseded": 0, "late": 0})
+    reread: int = 0
+
+
+class ViewState:
+    """How rows of one view change state; compiled once per view.
+
+    Args:
+        view: the view's plan.
+    """
+
+    def __init__(self, view: ViewPlan) -> None:
+        self.view = view
+        self._kinds = partial_kinds(view)
+        names = [column.name for column in view.columns]
+        stored = stored_columns(view)
+        self._stored = [names.index(name) for name in stored]
+        self._partial_columns = [stored.index(partial.column) for partial in view.partials]
+        self._finest = view.resolutions[0] if view.resolutions else 0
+
+    def apply(self, state: Reader, partition_rows: Sequence[tuple[int, Row]], out: Materialization) -> None:
+        """Adds the writes of rows of this view.
+
+        Args:
+            state: the state before the batch.
+            partition_rows: (source partition, row), in log order.
+            out: takes the writes.
+        """
+        if not self.view.online:
+            return
+        winners, watermark = self._winners(partition_rows, out)
+        if self.view.is_aggregate:
+            self._aggregate(state, winners, out)
+        else:
+            keys = [row_prefix(self.view.id, key) + time_suffix(time) for key, time in winners]
+            self._put_rows(keys, state.get_many(keys), list(winners.values()), out)
+        if watermark is not None:
+            key = watermark_key(self.view.id)
+            before = state.get(key)
+            if before is None or decode(before) < watermark:
+                out.writes[key] = encode(watermark)
+
+    def _winners(
+        self, partition_rows: Sequence[tuple[int, Row]], out: Materialization
+    ) -> tuple[dict[tuple[bytes, int], tuple[bytes, list[Value]]], int | None]:
+        """Returns the highest version of each identity in the batch, and the batch's watermark."""
+        horizon = self.view.horizon
+        stored = self._stored
+        winners: dict[tuple[bytes, int], tuple[bytes, list[Value]]] = {}
+        watermark: int | None = None
+        for partition, row in partition_rows:
+            appended = row.append_time * 1_000
+            if horizon is not None and row.event_time < appended - horizon:
+                out.outcomes["late"] += 1
+                continue
+            if row.event_time <= appended and (watermark is None or row.event_time > watermark):
+                watermark = row.event_time
+            identity = (row.key, row.event_time)
+            version = version_bytes(row.append_time, partition, row.offset, row.index)
+            known = winners.get(identity)
+            if known is not None:
+                out.outcomes["superseded"] += 1
+                if known[0] >= version:
+                    continue
+            winners[identity] = (version, [row.values[index] for index in stored])
+        return winners, watermark
+
+    def _put_rows(
+        self,
+        keys: Sequence[bytes],
+        present: Sequence[bytes | None],
+        rows: Sequence[tuple[bytes, list[Value]]],
+        out: Materialization,
+    ) -> list[bool | None]:
+        """Writes rows that win over what is there; says of each: True new, False replaced, None no change of values."""
+        verdicts: list[bool | None] = []
+        for key, before, (version, values) in zip(keys, present, rows, strict=True):
+            body = encode(values)
+            if before is not None and before[:VERSION_BYTES] >= version:
+                out.outcomes["superseded"] += 1
+                verdicts.append(None)
+                continue
+            out.writes[key] = version + body
+            out.outcomes["written"] += 1
+            verdicts.append(True if before is None else None if before[VERSION_BYTES:] == body else False)
+        return verdicts
+
+    def _aggregate(
+        self,
+        state: Reader,
+        winners: Mapping[tuple[bytes, int], tuple[bytes, list[Value]]],
+        out: Materialization,
+    ) -> None:
+        view, finest = self.view, self._finest
+        prefixes = {key: (row_prefix(view.id, key), tile_prefix(view.id, key)) for key, _ in winners}
+        groups: dict[bytes, list[tuple[int, tuple[bytes, list[Value]]]]] = defaultdict(list)
+        owner: dict[bytes, bytes] = {}
+        for (key, time), winner in winners.items():
+            tile_key = prefixes[key][1] + tile_suffix(finest, time - time % finest)
+            groups[tile_key].append((time, winner))
+            owner[tile_key] = key
+        tiles = _read_tiles(state, list(groups))
+
+        # An event newer than all of its tile is a new identity: no read of its row is needed.
+        asked: list[bytes] = []
+        for tile_key, rows in groups.items():
+            tile = tiles[tile_key]
+            if tile is not None:
+                newest = tile[0]
+                prefix = prefixes[owner[tile_key]][0]
+                asked += [prefix + time_suffix(time) for time, _ in rows if time <= newest]
+        found = dict(zip(asked, state.get_many(asked), strict=True)) if asked else {}
+
+        new: dict[bytes, list[tuple[int, list[Value]]]] = defaultdict(list)  # rows to add, by finest tile
+        fresh: dict[bytes, dict[int, list[Value]]] = defaultdict(dict)  # rows of this batch that count, by key
+        dirty: set[tuple[bytes, int]] = set()  # (key, event time) of replaced rows
+        for tile_key, rows in groups.items():
+            key = owner[tile_key]
+            prefix = prefixes[key][0]
+            row_keys = [prefix + time_suffix(time) for time, _ in rows]
+            verdicts = self._put_rows(row_keys, [found.get(k) for k in row_keys], [row for _, row in rows], out)
+            for (time, (_, values)), verdict in zip(rows, verdicts, strict=True):
+                if verdict is None:
+                    continue
+                fresh[key][time] = values
+                if verdict:
+                    new[tile_key].append((time, values))
+                else:
+                    dirty.add((key, time))
+        self._grow_tiles(state, tiles, new, owner, prefixes, out)
+        self._rebuild_tiles(state, dirty, fresh, prefixes, out)
+
+    def _grow_tiles(
+        self,
+        state: Reader,
+        tiles: dict[bytes, Tile | None],
+        new: Mapping[bytes, list[tuple[int, list[Value]]]],
+        owner: Mapping[bytes, bytes],
+        prefixes: Mapping[bytes, tuple[bytes, bytes]],
+        out: Materialization,
+    ) -> None:
+        """Adds new rows to the tiles of every resolution, each tile once; rows are lifted once for all of them."""
+        lifted = {tile_key: self._lifted(rows) for tile_key, rows in new.items()}
+        for tile_key, tile in lifted.items():
+            known = tiles[tile_key]
+            out.writes[tile_key] = encode(tile if known is None else self._merged([known, tile]))
+        for resolution in self.view.resolutions[1:]:
+            coarse: dict[bytes, list[Tile]] = defaultdict(list)
+            for tile_key, tile in lifted.items():
+                start = time_of(tile_key)
+                coarse[prefixes[owner[tile_key]][1] + tile_suffix(resolution, start - start % resolution)].append(tile)
+            for tile_key, known in _read_tiles(state, list(coarse)).items():
+                parts = coarse[tile_key]
+                if known is not None:
+                    parts.append(known)
+                out.writes[tile_key] = encode(parts[0] if len(parts) == 1 else self._merged(parts))
+
+    def _lifted(self, rows: Sequence[tuple[int, list[Value]]]) -> Tile:
+        times = [time for time, _ in rows]
+        columns = list(zip(*(values for _, values in rows), strict=True))
+        tile: Tile = [max(times)]
+        tile += [
+            kind.lift(times, columns[column]) for kind, column in zip(self._kinds, self._partial_columns, strict=True)
+        ]
+        return tile
+
+    def _merged(self, tiles: Sequence[Tile]) -> Tile:
+        newest, *partials = zip(*tiles, strict=True)
+        merged: Tile = [max(newest)]
+        merged += [kind.merge(parts) for kind, parts in zip(self._kinds, partials, strict=True)]
+        return merged
+
+    def _rebuild_tiles(
+        self,
+        state: Reader,
+        dirty: set[tuple[bytes, int]],
+        fresh: Mapping[bytes, Mapping[int, list[Value]]],
+        prefixes: Mapping[bytes, tuple[bytes, bytes]],
+        out: Materialization,
+    ) -> None:
+        """Computes the tiles over replaced rows anew: the finest from their rows, the others from the tiles within.
+
+        So a correction costs the rows of one finest tile, and a few dozen tiles, however wide the coarsest tile is.
+        """
+        finest = self._finest
+        stale = {(key, time - time % finest) for key, time in dirty}
+        for key, start in stale:
+            prefix, tiles = prefixes[key]
+            low, high = prefix + time_suffix(start), prefix + time_suffix(start + finest)
+            rows = {time_of(k): decode(value[VERSION_BYTES:]) for k, value in state.scan(low, high)}
+            out.reread += len(rows)
+            rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + finest)
+            out.writes[tiles + tile_suffix(finest, start)] = encode(self._lifted(list(rows.items())))
+        for finer, width in pairwise(self.view.resolutions):
+            stale = {(key, start - start % width) for key, start in stale}
+            for key, start in stale:
+                tiles = prefixes[key][1]
+                within = dict(state.scan(tiles + tile_suffix(finer, start), tiles + tile_suffix(finer, start + width)))
+                for each in range(start, start + width, finer):
+                    changed = out.writes.get(tiles + tile_suffix(finer, each))
+                    if changed is not None:
+                        within[tiles + tile_suffix(finer, each)] = changed
+                parts = [decode(tile) for tile in within.values()]
+                out.writes[tiles + tile_suffix(width, start)] = encode(self._merged(parts))
+
+
+def _read_tiles(state: Reader, keys: list[bytes]) -> dict[bytes, Tile | None]:
+    values = state.get_many(keys)
+    return {key: None if value is None else decode(value) for key, value in zip(keys, values, strict=True)}
+
+
+def materialize(
+    views: Mapping[int, ViewState], state: Reader, messages: Sequence[Message], next_offset: int
+) -> Materialization:
+    """Returns what a batch of updates writes to the state of its partition.
+
+    Args:
+        views: the views of the current plan, by id; rows of other views change nothing.
+        state: the state before the batch.
+        messages: at and after the state's offset, in order.
+        next_offset: where the partition goes on after the batch.
+    """
+    out = Materialization()
+    rows: dict[int, list[tuple[int, Row]]] = defaultdict(list)
+    for message in messages:
+        update = message.update
+        if update.view in views:
+            source_partition = update.source_partition
+            rows[update.view] += [(source_partition, row) for row in update.rows]
+    for view in sorted(rows):
+        views[view].apply(state, rows[view], out)
+    out.writes[NEXT_OFFSET] = encode(next_offset)
+    return out

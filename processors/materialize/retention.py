@@ -1,0 +1,124 @@
+"""Which keys of online state nobody can need any more (design §3, "One horizon").
+
+Each view has a clock of its own in each partition: the lesser of its watermark there and the host's (held) clock. So a
+stream that is quiet, or replayed, keeps what windows that end at its latest event need, and no clock that is wrong for
+a while makes anything old by itself.
+
+Invariant: no read with a leading edge at or after a view's clock gives another answer once they are deleted. Readers
+have none before it: they read at the wall clock, or at the lesser of it and the greatest watermark of all partitions.
+
+- Aggregate views: rows, and tiles as a whole, older than the horizon and a day more. The day keeps clear of events that
+  arrive at the last moment.
+- Attribute views: rows older than grace and ttl that a newer row has superseded; and whatever is older than ttl and
+  grace together, which no read shows.
+- Views that are no longer kept: everything.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Final, Protocol
+
+import msgspec
+
+from processors.materialize.held_clock import MAX_STEP
+from schemas.definitions.plan import ViewPlan
+from schemas.state.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
+from schemas.windows import DAY
+
+FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
+MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all
+MUCH: Final = 8  # one dead key in so many is much: state then has an eighth more keys than are needed
+MIN_LIMIT: Final = 2  # a row is judged beside the one after it
+
+_ROWS = row_prefix(0, b"")[:1]
+_TILES = tile_prefix(0, b"")[:1]
+_SPACES = (_ROWS, _TILES, DIGESTS, WATERMARKS)
+_FIRST = min(_SPACES)
+_END = bytes([max(_SPACES)[0] + 1])
+_VIEW = slice(1, 9)  # of row and tile keys (``schemas.state.keys``)
+_KEY = slice(0, -8)
+_RESOLUTION = slice(-16, -8)
+_LEEWAY = MAX_STEP  # by which the host's clock may have been ahead and come back
+
+_decode = msgspec.msgpack.Decoder(int).decode
+
+
+class SweptState(Protocol):
+    """What a sweep asks of state: keys, as values are many times their size, and watermarks."""
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """See ``schemas.state.reader.Reader``."""
+        ...
+
+    def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
+        """Returns the first ``limit`` keys from ``start`` (inclusive) to ``end`` (exclusive), ascending."""
+        ...
+
+
+def clocks(views: Iterable[int], state: SweptState, now: int) -> dict[int, int]:
+    """Returns the clock of each view that has a watermark in this partition, in µs since the epoch.
+
+    Args:
+        views: ids.
+        state: the partition's.
+        now: the host's clock, µs since the epoch.
+    """
+    ids = list(views)
+    watermarks = zip(ids, state.get_many([watermark_key(view) for view in ids]), strict=True)
+    return {view: min(now, _decode(watermark)) for view, watermark in watermarks if watermark is not None}
+
+
+def next_limit(limit: int, deleted: int) -> int:
+    """Returns how many keys the next step of a sweep is to look at, given the limit of the last one and what it found.
+
+    A sweep that finds much goes on faster, so it keeps up however fast keys grow old; one that finds little slows down,
+    as looking costs as much as writing did.
+    """
+    if deleted * MUCH >= limit:
+        return min(2 * limit, MOST_KEYS)
+    return max(limit // 2, FEWEST_KEYS)
+
+
+def sweep(
+    views: Mapping[int, ViewPlan], clock_of: Mapping[int, int], state: SweptState, cursor: bytes | None, limit: int
+) -> tuple[list[bytes], bytes | None]:
+    """Looks at the next keys and returns those to delete, and where to go on; None once the last key was looked at.
+
+    Args:
+        views: the views that are kept, by id. None that state may have taken up may be missing.
+        clock_of: each view's clock (``clocks``); a view without one loses nothing.
+        state: what to look at.
+        cursor: where the sweep goes on; None begins one.
+        limit: how many keys to look at; at least ``MIN_LIMIT``.
+    """
+    if limit < MIN_LIMIT:
+        raise ValueError(f"limit is {limit}, expected at least {MIN_LIMIT}")
+    keys = state.keys(cursor or _FIRST, _END, limit)
+    ended = len(keys) < limit
+    judged = pairwise([*keys, _END] if ended else keys)
+    deletes = [key for key, following in judged if _is_dead(key, following, views, clock_of)]
+    return deletes, None if ended else keys[-1]
+
+
+def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], clock_of: Mapping[int, int]) -> bool:
+    for space in (DIGESTS, WATERMARKS):
+        if key.startswith(space):
+            return int(key[len(space) :]) not in views
+    space = key[:1]
+    if space not in {_ROWS, _TILES}:
+        return False
+    number = int.from_bytes(key[_VIEW], "big")
+    view, now = views.get(number), clock_of.get(number)
+    if view is None:
+        return True
+    if now is None:
+        return False
+    time = time_of(key)
+    if view.horizon is not None:
+        end = time + (int.from_bytes(key[_RESOLUTION], "big") if space == _TILES else 1)
+        return end <= now - view.horizon - DAY
+    if view.ttl is not None and time < now - view.ttl - view.grace - _LEEWAY:
+        return True
+    if time >= now - max(view.grace, view.ttl or 0):
+        return False
+    return following[_KEY] == key[_KEY] and time_of(following) <= now - _LEEWAY

@@ -1,0 +1,1 @@
+"""From the stages to Kafka."""

@@ -1,0 +1,1 @@
+"""The first stage: records of sources to updates."""

@@ -1,0 +1,66 @@
+import asyncio
+from typing import Any, cast
+
+from processors.consumer.batches import Batch, Owner
+from processors.consumer.faust_channels import add_agent, make_app, stop_app
+
+
+class Recording:
+    """An owner that notes its batches, and fails at one of them."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.open = True
+        self.seen: list[int] = []
+        self._fails_at = fails_at
+
+    async def process(self, batch: Batch) -> None:
+        number = cast("int", batch.messages[0])
+        await asyncio.sleep(0)
+        if number == self._fails_at:
+            raise SystemExit(3)
+        self.seen.append(number)
+        batch.done()
+
+
+def batch(owner: Recording, number: int, done: Any) -> Batch:
+    return Batch(cast("Owner", owner), cast("Any", [number]), done)
+
+
+async def run(owner: Recording, count: int) -> tuple[list[BaseException], int]:
+    failures: list[BaseException] = []
+    app = make_app()
+    send = add_agent(app, "test", failures.append)
+    await app.start()
+    done = 0
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+
+    for number in range(count):
+        await send(batch(owner, number, one_more))
+    async with asyncio.timeout(20):
+        while not failures and done < count:  # noqa: ASYNC110 - the agent tells nobody
+            await asyncio.sleep(0.01)
+    await stop_app(app)
+    return failures, done
+
+
+def test_batches_are_processed_in_order_one_at_a_time() -> None:
+    owner = Recording()
+    assert asyncio.run(run(owner, 50)) == ([], 50)
+    assert owner.seen == list(range(50))
+
+
+def test_an_exception_ends_the_process_and_no_batch_after_it_is_begun() -> None:
+    owner = Recording(fails_at=2)
+    failures, done = asyncio.run(run(owner, 10))
+    assert [type(failure) for failure in failures] == [SystemExit]
+    assert (owner.seen, done) == ([0, 1], 2)
+
+
+def test_a_batch_whose_partition_was_let_go_is_given_back_unseen() -> None:
+    owner = Recording(fails_at=0)
+    owner.open = False
+    assert asyncio.run(run(owner, 3)) == ([], 3)
+    assert owner.seen == []

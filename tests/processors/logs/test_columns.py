@@ -1,0 +1,41 @@
+import json
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.segments import format as segment_format
+from processors.logs.columns import encode_long, encode_records, field_encoder
+from schemas.types import Field, avro_record
+from tests.histories import examples
+from tests.support.column_types import INT64, TYPES, canonical, of_field
+
+FIELDS = st.lists(st.tuples(TYPES, st.booleans()), min_size=1, max_size=3).map(
+    lambda kinds: tuple(Field(f"c{i}", dtype, required) for i, (dtype, required) in enumerate(kinds))
+)
+
+
+def plain(schema: Any) -> Any:
+    """Returns a schema that fastavro reads timestamps of as numbers."""
+    text = json.dumps(schema).replace(', "logicalType": "timestamp-micros"', "")
+    return fastavro.parse_schema(json.loads(text))
+
+
+@given(INT64)
+def test_a_long_is_what_avro_says(number: int) -> None:
+    assert encode_long(number) == segment_format.encode_long(number)
+
+
+@given(st.data(), FIELDS)
+@examples(200)
+def test_another_avro_reader_reads_what_was_written(data: st.DataObject, fields: tuple[Field, ...]) -> None:
+    rows = data.draw(st.lists(st.tuples(*[of_field(field) for field in fields]), max_size=4))
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in fields]
+    encoded = encode_records([field_encoder(f)(column) for f, column in zip(fields, columns, strict=True)])
+    stream = BytesIO(encoded)
+    schema = plain({"type": "array", "items": avro_record("row", fields)})
+    read: Any = fastavro.schemaless_reader(stream, schema, None)
+    assert stream.tell() == len(encoded)
+    assert canonical([list(row.values()) for row in read]) == canonical(rows)

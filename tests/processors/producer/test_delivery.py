@@ -1,0 +1,11 @@
+from processors.producer.delivery import Delivered
+
+
+def test_the_offset_never_passes_what_is_not_delivered() -> None:
+    delivered = Delivered()
+    first, second, third = (delivered.expect(offset) for offset in (10, 20, 30))
+    reached = [delivered.offset]
+    for arrived in (second, first, third):
+        arrived()
+        reached.append(delivered.offset)
+    assert reached == [None, None, 20, 30]
