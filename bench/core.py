@@ -28,7 +28,7 @@ from schemas.messages.updates import decode_update
 from schemas.records.transform import SourceRecord, SourceTransform
 from schemas.state.keys import encode_join_keys
 from schemas.windows import DAY
-from serving.view_reads import view_reader
+from serving.reads.views import view_reader
 
 RUNS = {Extent.STANDARD: 5, Extent.FULL: 20}
 EVENTS = 50_000

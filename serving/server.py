@@ -28,8 +28,8 @@ from infra.settings import Settings
 from schemas.errors import UnavailableError
 from serving.app import no_room, serving_app
 from serving.readiness import StateReadiness
-from serving.services import Services
-from serving.state import OnlineState
+from serving.reads.service import Services
+from serving.reads.state import OnlineState
 from serving.tecton.get_features import MAX_CONCURRENT, GetFeatures, TectonService
 
 READ_SECONDS: Final = 2.0

@@ -23,10 +23,10 @@ from infra.http.request_body import Arrivals, read_body
 from infra.logs import get_logger
 from infra.metrics import HTTP_REQUESTS, OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
 from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
-from serving.metering import Meter
-from serving.read_plan import Answer, ReadPlan
-from serving.services import Services
-from serving.state import OnlineState, PartitionState
+from serving.reads.metering import Meter
+from serving.reads.read_plan import Answer, ReadPlan
+from serving.reads.service import Services
+from serving.reads.state import OnlineState, PartitionState
 from serving.tecton.errors import INTERNAL, RETRY_AFTER_SECONDS, Refusal, error_body, refusal_of
 from serving.tecton.join_keys import JoinKeys
 from serving.tecton.requests import parse_get_features, parse_params

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import RequestError
-from serving.read_plan import LeadingEdge
+from serving.reads.read_plan import LeadingEdge
 
 _decode: Final = msgspec.json.Decoder().decode
 

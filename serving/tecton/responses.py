@@ -12,8 +12,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.definitions.plan import FeaturePlan
-from serving.metering import Meter
-from serving.read_plan import Answer, ReadPlan
+from serving.reads.metering import Meter
+from serving.reads.read_plan import Answer, ReadPlan
 from serving.tecton.requests import NOTHING, GetFeatures, Wanted
 from serving.tecton.values import encoder, instant_text
 

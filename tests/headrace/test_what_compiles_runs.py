@@ -19,7 +19,7 @@ from schemas.definitions.repository import digest, load_repository
 from schemas.errors import DefinitionError
 from schemas.messages.updates import decode_update
 from schemas.records.transform import SourceRecord
-from serving.read_plan import LeadingEdge, compile_read_plan
+from serving.reads.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
 from serving.tecton.requests import parse_get_features, parse_params
 from tests.serving.memory_partition import MemoryPartition

@@ -7,13 +7,13 @@ from processors.materialize.fold import Message, ViewState, decode, materialize
 from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan
 from schemas.state.keys import digest_key, encode_join_keys, partition_of, watermark_key
-from serving.read_plan import ViewFacts
+from serving.reads.read_plan import ViewFacts
 from tests.memory_state import MemoryState
 from tests.serving.world import PARTITIONS, update_of
 
 
 class MemoryPartition:
-    """See ``serving.read_plan.Partition``."""
+    """See ``serving.reads.read_plan.Partition``."""
 
     def __init__(self) -> None:
         self.reader = MemoryState()

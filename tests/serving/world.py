@@ -22,9 +22,9 @@ from schemas.definitions.repository import load_repository
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, decode_update, encode_update
 from schemas.state.keys import encode_join_keys, partition_of
 from serving.app import serving_app
-from serving.read_plan import ReadPlan, compile_read_plan
-from serving.services import Services
-from serving.state import OnlineState
+from serving.reads.read_plan import ReadPlan, compile_read_plan
+from serving.reads.service import Services
+from serving.reads.state import OnlineState
 from serving.tecton.get_features import PATH, GetFeatures, TectonService
 
 SECOND = 1_000_000

@@ -16,7 +16,7 @@ from schemas.records.rows import FUNCTION_FAILED, instant
 from schemas.state.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
 from schemas.topics import dead_letter_topic
 from schemas.windows import DAY, HOUR
-from serving.view_reads import view_reader
+from serving.reads.views import view_reader
 from tests.oracle import Event, answer, same
 from tests.simulation.cluster import MAX_BATCH, SOURCE_FOLDERS, SOURCE_TOPIC, Cluster, Sent
 from tests.simulation.definitions import (

@@ -32,8 +32,8 @@ from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan, plan_key
 from schemas.state.keys import encode_join_keys, partition_of
 from schemas.topics import DEFINITIONS_TOPIC, dead_letter_topic, source_topic
-from serving.state import OnlineState
-from serving.view_reads import view_reader
+from serving.reads.state import OnlineState
+from serving.reads.views import view_reader
 from tests.waiting import wait_until
 
 START_SECONDS = 60.0

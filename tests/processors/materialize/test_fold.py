@@ -16,7 +16,7 @@ from processors.materialize.fold import (
 from schemas.definitions.plan import ViewPlan
 from schemas.messages.updates import VERSION_BYTES, decode_update, encode_update
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, watermark_key
-from serving.view_reads import view_reader
+from serving.reads.views import view_reader
 from tests import oracle
 from tests.histories import (
     BASE,

@@ -12,7 +12,7 @@ from processors.materialize.retention import FEWEST_KEYS, MOST_KEYS, clocks, nex
 from schemas.definitions.plan import ViewPlan, view_digest
 from schemas.state.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.windows import DAY
-from serving.view_reads import view_reader
+from serving.reads.views import view_reader
 from tests import oracle
 from tests.histories import BASE, SECOND, Arrival, History, compiled, examples, histories, update_of, updates_of
 from tests.memory_state import MemoryState

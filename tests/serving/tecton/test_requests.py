@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from schemas.errors import RequestError
-from serving.read_plan import LeadingEdge
+from serving.reads.read_plan import LeadingEdge
 from serving.tecton.requests import (
     MAX_DECODED_BYTES,
     NOTHING,

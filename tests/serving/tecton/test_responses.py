@@ -7,12 +7,12 @@ import pytest
 
 from schemas.definitions.plan import FeaturePlan
 from schemas.records.rows import micros
-from serving.metering import Meter
-from serving.read_plan import Answer, LeadingEdge, ReadPlan
+from serving.reads.metering import Meter
+from serving.reads.read_plan import Answer, LeadingEdge, ReadPlan
+from serving.reads.views import ViewValues
 from serving.tecton.join_keys import JoinKeys
 from serving.tecton.requests import NOTHING, GetFeatures, Wanted, parse_get_features, parse_params
 from serving.tecton.responses import SLO_STORE_BYTES, Responses, SloInfo, slo_info
-from serving.view_reads import ViewValues
 from tests.serving.world import NOON, TEN_MINUTES, read_plan_of, service_text, view_text
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from processors.materialize.fold import Message, ViewState, materialize
 from schemas.definitions.plan import ViewPlan
 from schemas.windows import MAX_TILES_READ
-from serving.view_reads import ViewValues, view_reader
+from serving.reads.views import ViewValues, view_reader
 from tests import oracle
 from tests.histories import BASE, SECOND, Arrival, compiled, examples, micros, update_of
 from tests.memory_state import MemoryState

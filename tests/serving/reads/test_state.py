@@ -6,7 +6,7 @@ from infra.database.databases import DatabaseResources
 from infra.paths import secondaries_path, state_path
 from schemas.errors import UnavailableError
 from schemas.state.keys import encode_join_keys, partition_of, watermark_key
-from serving.state import OnlineState
+from serving.reads.state import OnlineState
 from tests.serving.world import NOON, PARTITIONS, SECOND, Writer, plan_of, service_text, view_text
 
 PLAN = plan_of(view_text("a", "") + service_text("s", "a_V1"))

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from infra.logs import get_logger
 from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError, NotFoundError, UnavailableError
-from serving.read_plan import ReadPlan, compile_read_plan
+from serving.reads.read_plan import ReadPlan, compile_read_plan
 
 Service = TypeVar("Service")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from schemas.state.reader import Reader
-from serving.read_plan import OpenPartition, Partition, ViewFacts
+from serving.reads.read_plan import OpenPartition, Partition, ViewFacts
 
 
 class Meter:

@@ -14,7 +14,7 @@ from infra.logs import get_logger
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.errors import StorageError, UnavailableError
 from schemas.state.keys import digest_key, watermark_key
-from serving.read_plan import ViewFacts
+from serving.reads.read_plan import ViewFacts
 
 _decode: Final = msgspec.msgpack.Decoder(int).decode
 

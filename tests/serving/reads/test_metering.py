@@ -1,5 +1,5 @@
-from serving.metering import Meter, MeteredReader
-from serving.read_plan import LeadingEdge
+from serving.reads.metering import Meter, MeteredReader
+from serving.reads.read_plan import LeadingEdge
 from tests.memory_state import MemoryState
 from tests.serving.memory_partition import Partitions
 from tests.serving.world import NOON, TEN_MINUTES, read_plan_of, service_text, view_text

@@ -3,7 +3,7 @@ import pytest
 
 from schemas.errors import RequestError
 from schemas.types import Field, Int64, String
-from serving.read_plan import LeadingEdge
+from serving.reads.read_plan import LeadingEdge
 from tests.serving.memory_partition import Partitions, users_of_partition
 from tests.serving.world import HOUR, MINUTE, NOON, TEN_MINUTES, read_plan_of, service_text, view_text
 

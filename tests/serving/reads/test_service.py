@@ -2,8 +2,8 @@ import msgspec
 import pytest
 
 from schemas.errors import NotFoundError, UnavailableError
-from serving.read_plan import ReadPlan
-from serving.services import Services
+from serving.reads.read_plan import ReadPlan
+from serving.reads.service import Services
 from tests.serving.world import FakeDefinitions, plan_of, service_text, view_text
 
 FIRST = view_text("a", "") + service_text("s", "a_V1")

@@ -18,7 +18,7 @@ from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
 from schemas.state.reader import Reader
 from schemas.types import Field
-from serving.view_reads import ViewReader, ViewValues, view_reader
+from serving.reads.views import ViewReader, ViewValues, view_reader
 
 
 class LeadingEdge(Enum):

@@ -1,0 +1,1 @@
+"""Reading features, whatever the API."""
