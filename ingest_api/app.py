@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infra.http.operations import operations_routes
 from ingest_api.dialects import DIALECTS
-from ingest_api.registry_routes import is_registry_path, registry_refusal
+from ingest_api.registry.routes import is_registry_path, registry_refusal
 from ingest_api.request_context import RequestContext, request_id
 from ingest_api.service import IngestService
 from ingest_api.snowflake.errors import error_response, plain_error

@@ -27,15 +27,15 @@ from infra.kafka.topics import control_topics
 from infra.logs import get_logger
 from infra.process.exit_codes import ExitCode
 from infra.settings import Settings
-from ingest_api.answers import Answers
 from ingest_api.app import ingest_app, no_room
-from ingest_api.ingestion import Ingestion
-from ingest_api.publisher import Delivery, Publisher
-from ingest_api.registry_routes import registry_routes
-from ingest_api.reply_reader import ReplyReader
+from ingest_api.ingestion.ack_consumer import ReplyReader
+from ingest_api.ingestion.answers import Answers
+from ingest_api.ingestion.pending import MAX_REQUESTS
+from ingest_api.ingestion.pipeline import Ingestion
+from ingest_api.ingestion.publisher import Delivery, Publisher
+from ingest_api.registry.routes import registry_routes
+from ingest_api.registry.subject_rights import SubjectRights
 from ingest_api.service import IngestService
-from ingest_api.subject_rights import SubjectRights
-from ingest_api.waiting import MAX_REQUESTS
 from schemas.errors import UnavailableError
 from schemas.messages.updates import Ack
 from schemas.topics import source_topic

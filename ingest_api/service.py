@@ -6,7 +6,7 @@ Invariant: a dialect package adds codecs and an error table, and decides nothing
 from dataclasses import dataclass
 
 from access.authentication import Authenticator
-from ingest_api.ingestion import Ingestion
+from ingest_api.ingestion.pipeline import Ingestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,15 @@ from access.roles import Action, Principal
 from infra.http.request_body import Arrivals, read_body
 from infra.logs import get_logger
 from infra.metrics import ACK_SECONDS, RECORDS
-from ingest_api.ingestion import Batch, BatchOutcome
+from ingest_api.ingestion.pending import MAX_REQUESTS
+from ingest_api.ingestion.pipeline import Batch, BatchOutcome
+from ingest_api.ingestion.sources import Source, Sources
 from ingest_api.request_context import request_id
 from ingest_api.service import IngestService
 from ingest_api.snowflake.errors import error_response
 from ingest_api.snowflake.names import field_names, find_source
 from ingest_api.snowflake.requests import MAX_BODY_BYTES, IngestRequest, decode_record, parse_request
 from ingest_api.snowflake.responses import SourceResult, ingest_response
-from ingest_api.sources import Source, Sources
-from ingest_api.waiting import MAX_REQUESTS
 from schemas.errors import ForbiddenError, HeadraceError, RecordError, RequestError
 
 PATH: Final = "/api/v1/ingest"

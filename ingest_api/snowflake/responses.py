@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from ingest_api.ingestion.pending import Failure
 from ingest_api.snowflake.errors import JSON, view_code
-from ingest_api.waiting import Failure
 from schemas.definitions.plan import ViewPlan
 
 

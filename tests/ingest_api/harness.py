@@ -16,10 +16,10 @@ from access.authentication import Authenticator
 from access.roles import Role
 from access.store.accounts import AccessStore
 from infra.settings import Settings
-from ingest_api.answers import Answers
 from ingest_api.app import ingest_app
-from ingest_api.ingestion import Ingestion
-from ingest_api.publisher import Delivery
+from ingest_api.ingestion.answers import Answers
+from ingest_api.ingestion.pipeline import Ingestion
+from ingest_api.ingestion.publisher import Delivery
 from ingest_api.server import IngestApi
 from ingest_api.service import IngestService
 from schemas.avro import schema as avro

@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 
 from infra.http.server import RequestLimit
 from ingest_api.app import no_room
-from ingest_api.registry_routes import CONTENT_TYPE
+from ingest_api.registry.routes import CONTENT_TYPE
 
 MESSAGE = "0 requests are in work, which is the limit; try again"
 

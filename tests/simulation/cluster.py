@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from infra.paths import offline_log_folder, source_log_folder
-from ingest_api.waiting import AckBook, Answer
+from ingest_api.ingestion.pending import AckBook, Answer
 from processors.logs.offline_log import OfflineLog
 from processors.logs.source_log import SourceLog
 from processors.materialize.fold import Message

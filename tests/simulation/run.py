@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from infra.segments.log import read_objects
-from ingest_api.waiting import RecordOutcome
+from ingest_api.ingestion.pending import RecordOutcome
 from processors.logs.offline_log import read_updates
 from processors.materialize.fold import decode
 from processors.producer.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from ingest_api.answers import Answers
-from ingest_api.sources import Source, Sources
-from ingest_api.waiting import Failure, RecordOutcome
+from ingest_api.ingestion.answers import Answers
+from ingest_api.ingestion.pending import Failure, RecordOutcome
+from ingest_api.ingestion.sources import Source, Sources
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import UnavailableError
 from schemas.messages.updates import Reply
@@ -43,7 +43,7 @@ class Plans(Protocol):
 
 
 class Records(Protocol):
-    """Where records go: `ingest_api.publisher.Publisher`."""
+    """Where records go: `ingest_api.ingestion.publisher.Publisher`."""
 
     def room_for(self, records: int) -> None:
         """Refuse what cannot be queued."""
@@ -57,7 +57,7 @@ class Records(Protocol):
 
 
 class Replies(Protocol):
-    """Where answers come from: `ingest_api.reply_reader.ReplyReader`."""
+    """Where answers come from: `ingest_api.ingestion.ack_consumer.ReplyReader`."""
 
     @property
     def failure(self) -> str | None:

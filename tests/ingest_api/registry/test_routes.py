@@ -25,9 +25,9 @@ from infra.http.request_body import SlowBodyError
 from infra.http.server import HttpServer
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
-from ingest_api import registry_routes as routes
-from ingest_api.registry_routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_routes
-from ingest_api.subject_rights import SubjectRights
+from ingest_api.registry import routes
+from ingest_api.registry.routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_routes
+from ingest_api.registry.subject_rights import SubjectRights
 from schemas.errors import UnauthenticatedError
 from schemas.topics import source_topic
 

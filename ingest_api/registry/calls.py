@@ -17,7 +17,7 @@ from starlette.datastructures import QueryParams
 
 from access.roles import Action
 from infra.kafka.schema_registry import SchemaRegistry
-from ingest_api.subject_rights import SubjectRights, is_source_subject
+from ingest_api.registry.subject_rights import SubjectRights, is_source_subject
 from schemas.errors import ForbiddenError, RequestError
 from schemas.registry.fold import AVRO, MAX_SCHEMA_DEPTH, SubjectVersion
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_api.waiting import UNAVAILABLE, AckBook, Answer, Failure
+from ingest_api.ingestion.pending import UNAVAILABLE, AckBook, Answer, Failure
 from schemas.errors import OverloadedError
 from schemas.messages.updates import Ack, Transformed, Written
 

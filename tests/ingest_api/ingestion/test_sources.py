@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from ingest_api.sources import Source
+from ingest_api.ingestion.sources import Source
 from schemas.errors import RecordError
 from schemas.limits import MAX_SOURCE_RECORD_BYTES
 from tests.support.repositories import plan_of, view

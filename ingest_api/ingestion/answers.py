@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ingest_api.publisher import Delivery
-from ingest_api.waiting import AckBook, Answer, RecordOutcome
+from ingest_api.ingestion.pending import AckBook, Answer, RecordOutcome
+from ingest_api.ingestion.publisher import Delivery
 from schemas.messages.updates import Ack
 
 Outcomes = tuple[RecordOutcome, ...]

@@ -6,7 +6,7 @@ import pytest
 
 from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.process.ports import free_port
-from ingest_api.reply_reader import ReplyReader
+from ingest_api.ingestion.ack_consumer import ReplyReader
 from schemas.messages.updates import Ack, Transformed, encode_acks
 from schemas.topics import acks_topic
 from tests.waiting import wait_until

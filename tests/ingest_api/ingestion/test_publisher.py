@@ -7,8 +7,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from infra.kafka.clients import TopicSpec, ensure_topics
 from infra.process.ports import free_port
-from ingest_api import publisher as module
-from ingest_api.publisher import Delivery, Publisher
+from ingest_api.ingestion import publisher as module
+from ingest_api.ingestion.publisher import Delivery, Publisher
 from schemas.errors import HeadraceError, OverloadedError, UnavailableError
 from schemas.messages.updates import Reply, plan_header
 from tests.waiting import wait_until

@@ -21,8 +21,8 @@ from infra.http.operations import RETRY_AFTER_SECONDS
 from infra.http.request_body import Arrivals, SlowBodyError, read_body
 from infra.kafka.schema_registry import TIMEOUT_SECONDS, SchemaRegistry
 from infra.logs import get_logger
-from ingest_api.registry_calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
-from ingest_api.subject_rights import SubjectRights
+from ingest_api.registry.calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
+from ingest_api.registry.subject_rights import SubjectRights
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
