@@ -13,7 +13,7 @@ import structlog
 from testcontainers.community.kafka import KafkaContainer
 
 from infra.local_kafka.broker import LocalKafka
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 BROKER_VARIABLE = "HEADRACE_TEST_BOOTSTRAP"
 """Names a broker to use instead of starting one."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from examples.flights.system import System, running_system
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

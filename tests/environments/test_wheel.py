@@ -17,8 +17,8 @@ import pytest
 
 from infra.process.exit_codes import ExitCode
 from tests.environments.test_make import made_from, megabytes
+from tests.support.waiting import wait_until
 from tests.test_locks import HEAVIEST_MB, PACKAGES, locked
-from tests.waiting import wait_until
 
 FREE_PORTS: Final = ("--kafka-port", "0", "--ingest-port", "0", "--serving-port", "0")
 TAKE_UP_SECONDS: Final = 60.0

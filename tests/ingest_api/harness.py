@@ -26,7 +26,7 @@ from schemas.avro import schema as avro
 from schemas.definitions.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
 from schemas.messages.updates import Ack, Reply, Transformed, Written, plan_header
 from schemas.types import Field, Float64, Int64, String, Timestamp
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 WORKSPACE = "prod"
 INSTALLATION = "here"

@@ -33,7 +33,7 @@ from tests.ingest_api.harness import (
     view_of,
 )
 from tests.ingest_api.played_processors import PlayedProcessors, apply
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 RECORD = {"timestamp": "2024-01-15T10:30:00Z", "user_id": "u", "amount": 1.5}
 

@@ -35,7 +35,7 @@ from tests.support.site import (
     processor_process,
     spending,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 POISON = """if record["user"] == "poison":
         import ctypes

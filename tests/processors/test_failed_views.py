@@ -30,7 +30,7 @@ from tests.support.site import (
     source_text,
     view_text,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ENDS = {"raising": "raise RuntimeError('no licence')", "killing": "os._exit(3)", "hanging": "time.sleep(1_000)"}
 

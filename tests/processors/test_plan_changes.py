@@ -6,7 +6,7 @@ from headrace.current_plan import current_plan
 from infra.kafka.definitions import publish_plan
 from schemas.messages.updates import PLAN_HEADER, plan_header
 from tests.support.site import HEAD, VIEW, Site, event, processor, source_text, spending, view_text
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def test_sources_and_views_come_and_go_without_a_restart(site: Site) -> None:

@@ -23,7 +23,7 @@ from schemas.types import (
     parse_wire_type,
     wire_type,
 )
-from tests.histories import examples
+from tests.support.histories import examples
 
 INNER = Struct((Field("x", Int64),))
 NAMES = st.sampled_from(("a", "b", "c_d", "E1"))

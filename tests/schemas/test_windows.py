@@ -22,7 +22,7 @@ from schemas.windows import (
     tiled_bounds,
     worst_tiles,
 )
-from tests.histories import examples
+from tests.support.histories import examples
 
 LADDERS = st.lists(st.integers(2, 6), max_size=4).flatmap(
     lambda factors: st.integers(1, 7).map(lambda finest: _ladder(finest, factors))

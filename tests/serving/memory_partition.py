@@ -8,8 +8,8 @@ from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan
 from schemas.state.keys import digest_key, encode_join_keys, partition_of, watermark_key
 from serving.reads.read_plan import ViewFacts
-from tests.memory_state import MemoryState
 from tests.serving.world import PARTITIONS, update_of
+from tests.support.memory_state import MemoryState
 
 
 class MemoryPartition:

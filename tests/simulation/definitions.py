@@ -11,8 +11,8 @@ from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import digest, load_repository, load_views
 from schemas.records.transform import SourceTransform, ViewFunction
-from tests.oracle import View
-from tests.oracle_text import views_of_module
+from tests.support.oracle import View
+from tests.support.oracle_text import views_of_module
 
 REPOSITORY: Final = '''
 from datetime import timedelta

@@ -17,7 +17,6 @@ from schemas.state.keys import encode_join_keys, partition_of, row_prefix, time_
 from schemas.topics import dead_letter_topic
 from schemas.windows import DAY, HOUR
 from serving.reads.views import view_reader
-from tests.oracle import Event, answer, same
 from tests.simulation.cluster import MAX_BATCH, SOURCE_FOLDERS, SOURCE_TOPIC, Cluster, Sent
 from tests.simulation.definitions import (
     PARTITIONS,
@@ -29,6 +28,7 @@ from tests.simulation.definitions import (
     plan,
 )
 from tests.simulation.world import Clock, Fate
+from tests.support.oracle import Event, answer, same
 
 START = 1_760_000_000_000_000
 SECOND = 1_000_000

@@ -10,8 +10,8 @@ from random import Random
 from typing import NamedTuple
 
 from schemas.errors import StorageError
-from tests.memory_state import MemoryState
 from tests.support.memory_disk import MemoryDisk
+from tests.support.memory_state import MemoryState
 
 
 class Crash(BaseException):

@@ -34,7 +34,7 @@ from schemas.state.keys import encode_join_keys, partition_of
 from schemas.topics import DEFINITIONS_TOPIC, dead_letter_topic, source_topic
 from serving.reads.state import OnlineState
 from serving.reads.views import view_reader
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0

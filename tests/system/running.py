@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0

@@ -23,10 +23,10 @@ from schemas.definitions.plan import Plan
 from schemas.messages.updates import VERSION_BYTES, version_bytes
 from schemas.state.keys import encode_join_keys, row_prefix, time_of
 from schemas.topics import source_topic
-from tests import oracle
+from tests.support import oracle
+from tests.support.waiting import wait_until
 from tests.system.running import Running, running
 from tests.system.traffic import TOO_LATE, USERS, Stored, Traffic, in_kafka, micros, post, produce
-from tests.waiting import wait_until
 
 REPOSITORY = """
 from datetime import timedelta

@@ -16,8 +16,8 @@ import pytest
 from infra.local_kafka.broker import LocalKafka
 from infra.process.exit_codes import ExitCode
 from tests.support.site import Site, event, processor, processor_process, spending
+from tests.support.waiting import wait_until
 from tests.system.running import Running, running
-from tests.waiting import wait_until
 
 USERS = [f"user{number}" for number in range(20)]
 PATIENCE = 90.0

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from examples.flights.system import System, running_system
 from headrace.cli import main
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 TAKE_UP_SECONDS = 30.0
 

@@ -15,7 +15,7 @@ from infra.process.ports import LOOPBACK
 from infra.processor_urls import announced
 from tests.headrace.commands.conftest import Headrace
 from tests.headrace.test_applying import text, view, write
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def test_servers_definitions_and_lag_are_shown(headrace: Headrace, system: System) -> None:

@@ -21,7 +21,7 @@ from infra.kafka.clients import (
 )
 from infra.process.ports import LOOPBACK, free_port
 from schemas.errors import SettingsError, UnavailableError
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

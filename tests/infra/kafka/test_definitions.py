@@ -12,7 +12,7 @@ from infra.process.ports import LOOPBACK, free_port
 from schemas.definitions.plan import Plan, ViewPlan, encode, plan_key, view_key
 from schemas.errors import UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SECONDS = 20.0
 

@@ -10,7 +10,7 @@ from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked
 from infra.kafka.topic_follower import OnRecord, TopicFollower
 from infra.local_kafka.broker import LocalKafka
 from infra.process.ports import LOOPBACK, free_port
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Record = tuple[int, bytes, bytes | None]
 Follow = Callable[[str, str, OnRecord], TopicFollower]

@@ -14,7 +14,7 @@ from infra.kafka.clients import TopicSpec, ensure_topics, producer, reader
 from infra.local_kafka.broker import LocalKafka
 from infra.process.ports import LOOPBACK
 from schemas.errors import SettingsError, StorageError, UnavailableError
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 START_AND_WAIT = """
 import pathlib, sys, threading

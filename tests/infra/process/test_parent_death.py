@@ -5,7 +5,7 @@ import psutil
 import pytest
 
 from infra.process.parent_death import tied_to_parent
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 WAIT_FOR_EVER = "import threading; threading.Event().wait()"
 PARENT = f"""

@@ -9,7 +9,7 @@ from infra.process.ports import free_port
 from ingest_api.ingestion.ack_consumer import ReplyReader
 from schemas.messages.updates import Ack, Transformed, encode_acks
 from schemas.topics import acks_topic
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def ack(name: str) -> Transformed:

@@ -11,7 +11,7 @@ from ingest_api.ingestion import publisher as module
 from ingest_api.ingestion.publisher import Delivery, Publisher
 from schemas.errors import HeadraceError, OverloadedError, UnavailableError
 from schemas.messages.updates import Reply, plan_header
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PLAN = plan_header(1)
 

@@ -13,7 +13,7 @@ from infra.process.ports import LOOPBACK, free_port
 from processors.consumer.batches import Batch
 from processors.consumer.intake import PERMITS, Intake, IntakeSettings
 from schemas.errors import LockedError, StorageError, UnavailableError
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SECONDS = 30.0
 

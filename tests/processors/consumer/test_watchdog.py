@@ -3,7 +3,7 @@ import sys
 
 from infra.process.exit_codes import ExitCode
 from processors.consumer.watchdog import StallDetector, Watchdog
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 A, B = ("prod.updates", 0), ("prod.updates", 1)
 

@@ -18,7 +18,7 @@ from schemas.messages.updates import Reply, Transformed, decode_update
 from schemas.records.rows import FUNCTION_FAILED
 from schemas.records.transform import VIEW_FAILED, Problem, Transformation
 from tests.support.flow import OWN_ID, body, plan, record, transform
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 TEXT = """
 import ctypes, os, sys, time

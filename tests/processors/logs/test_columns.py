@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from infra.segments import format as segment_format
 from processors.logs.columns import encode_long, encode_records, field_encoder
 from schemas.types import Field, avro_record
-from tests.histories import examples
 from tests.support.column_types import INT64, TYPES, canonical, of_field
+from tests.support.histories import examples
 
 FIELDS = st.lists(st.tuples(TYPES, st.booleans()), min_size=1, max_size=3).map(
     lambda kinds: tuple(Field(f"c{i}", dtype, required) for i, (dtype, required) in enumerate(kinds))

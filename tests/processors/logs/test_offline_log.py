@@ -11,8 +11,8 @@ from processors.logs.offline_log import OfflineLog, read_rows, read_updates
 from processors.materialize.fold import Message
 from schemas.errors import StorageError, UnavailableError
 from schemas.types import Array, Field, Float64, Int64, Map, String, Struct, Timestamp
-from tests.histories import examples
 from tests.support.column_types import canonical, row_of, update_of, updates, view_of, views
+from tests.support.histories import examples
 from tests.support.memory_disk import MemoryDisk
 
 A = view_of(1, (Field("x", Float64, required=False),))

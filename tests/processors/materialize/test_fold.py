@@ -17,8 +17,8 @@ from schemas.definitions.plan import ViewPlan
 from schemas.messages.updates import VERSION_BYTES, decode_update, encode_update
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, watermark_key
 from serving.reads.views import view_reader
-from tests import oracle
-from tests.histories import (
+from tests.support import oracle
+from tests.support.histories import (
     BASE,
     SECOND,
     Arrival,
@@ -31,7 +31,7 @@ from tests.histories import (
     update_of,
     updates_of,
 )
-from tests.memory_state import MemoryState
+from tests.support.memory_state import MemoryState
 
 MINUTE = 60 * SECOND
 EMPTY = {"flag": None, "text": None, "whole": None, "x": None, "y": None}

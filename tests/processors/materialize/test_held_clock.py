@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from processors.materialize.held_clock import MAX_STEP, SAVE_EVERY, HeldClock, Reading, look
 from schemas.windows import DAY, HOUR, MINUTE, SECOND
-from tests.histories import BASE, examples
+from tests.support.histories import BASE, examples
 
 HOLD = 24 * HOUR
 

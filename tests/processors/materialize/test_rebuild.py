@@ -15,11 +15,11 @@ from processors.materialize.step import MaterializeStep
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
 from schemas.state.keys import encode_join_keys, row_prefix
-from tests.histories import History, examples, histories, updates_of
-from tests.memory_state import MemoryState, Write
 from tests.support.column_types import row_of, update_of
 from tests.support.flow import AT, plan
+from tests.support.histories import History, examples, histories, updates_of
 from tests.support.memory_disk import MemoryDisk
+from tests.support.memory_state import MemoryState, Write
 
 NEWEST = plan().views["newest@V1"]
 

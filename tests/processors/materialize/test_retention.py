@@ -13,9 +13,9 @@ from schemas.definitions.plan import ViewPlan, view_digest
 from schemas.state.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.windows import DAY
 from serving.reads.views import view_reader
-from tests import oracle
-from tests.histories import BASE, SECOND, Arrival, History, compiled, examples, histories, update_of, updates_of
-from tests.memory_state import MemoryState
+from tests.support import oracle
+from tests.support.histories import BASE, SECOND, Arrival, History, compiled, examples, histories, update_of, updates_of
+from tests.support.memory_state import MemoryState
 
 KEY = ("a", 1)
 EMPTY = {"flag": None, "text": None, "whole": None, "x": None, "y": None}

@@ -8,7 +8,7 @@ from processors.materialize.retirements import (
     retired_key,
 )
 from schemas.definitions.plan import RetiredView
-from tests.memory_state import MemoryState
+from tests.support.memory_state import MemoryState
 from tests.support.repositories import plan_of, view
 
 PLAN = plan_of(view())

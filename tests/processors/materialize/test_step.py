@@ -15,11 +15,11 @@ from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
 from schemas.messages.updates import Reply, Update, Waiting, Written, decode_acks
 from schemas.state.keys import NEXT_OFFSET, digest_key
-from tests.histories import History, examples, histories, updates_of
-from tests.memory_state import MemoryState, Write
 from tests.support.column_types import canonical, row_of, update_of
 from tests.support.flow import AT, INSTALLATION, WORKSPACE, plan
+from tests.support.histories import History, examples, histories, updates_of
 from tests.support.memory_disk import MemoryDisk
+from tests.support.memory_state import MemoryState, Write
 
 PLAN = plan()
 NEWEST, TOTALS = PLAN.views["newest@V1"], PLAN.views["totals@V1"]

@@ -4,9 +4,9 @@ from processors.materialize.fold import Message, ViewState, materialize
 from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan, view_digest
 from schemas.state.keys import digest_key, meta_key, row_prefix, tile_prefix, watermark_key
-from tests import oracle
-from tests.histories import BASE, Arrival, compiled, update_of
-from tests.memory_state import MemoryState
+from tests.support import oracle
+from tests.support.histories import BASE, Arrival, compiled, update_of
+from tests.support.memory_state import MemoryState
 
 SUM = 'aggregation_interval=timedelta(minutes=1), features=[Aggregate("sum", "x", timedelta(hours=1))]'
 EMPTY = {"flag": None, "text": None, "whole": None, "x": None, "y": None}

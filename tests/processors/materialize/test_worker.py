@@ -31,7 +31,7 @@ from tests.support.site import (
     processor_process,
     spending,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Part = Callable[[Site], Path]
 

@@ -13,7 +13,7 @@ from processors.producer.messages import OutMessage
 from processors.producer.sender import Outbox
 from schemas.errors import UnavailableError
 from tests.support.site import everything
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from tests.support.site import (
     spending,
     view_text,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 UNKNOWN_ID = 1_000_000
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.aggregation import exact_sum
-from tests import oracle
-from tests.histories import FLOATS, examples
+from tests.support import oracle
+from tests.support.histories import FLOATS, examples
 
 HUGE = 1.7976931348623157e308
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.aggregation.partials import Count, Extreme, FloatSum, IntSum, Last, PartialKind
-from tests import oracle
-from tests.histories import FLOATS, INTEGERS, TEXTS, examples
+from tests.support import oracle
+from tests.support.histories import FLOATS, INTEGERS, TEXTS, examples
 
 KINDS: list[tuple[PartialKind, st.SearchStrategy[Any]]] = [
     (Count(), TEXTS),

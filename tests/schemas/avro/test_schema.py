@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.avro import schema as avro
 from schemas.errors import CodecError
 from schemas.types import Array, Field, Float64, Int64, Map, String, Struct, Timestamp
-from tests.histories import examples
+from tests.support.histories import examples
 
 FIELDS = (Field("user", String), Field("amount", Float64, required=False), Field("at", Timestamp))
 SCHEMA = avro.parse(avro.source_schema("events", FIELDS))

@@ -23,7 +23,7 @@ from schemas.messages.updates import (
     plan_of_header,
     version_bytes,
 )
-from tests.histories import FLOATS, INTEGERS, TEXTS, examples
+from tests.support.histories import FLOATS, INTEGERS, TEXTS, examples
 
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 SCALAR = st.one_of(st.none(), st.booleans(), INTEGERS, FLOATS.filter(lambda value: value == value), TEXTS)  # noqa: PLR0124

@@ -18,7 +18,7 @@ from schemas.state.keys import (
     time_of,
     time_suffix,
 )
-from tests.histories import examples
+from tests.support.histories import examples
 
 PARTS = st.one_of(
     st.none(),

@@ -1,8 +1,8 @@
 from serving.reads.metering import Meter, MeteredReader
 from serving.reads.read_plan import LeadingEdge
-from tests.memory_state import MemoryState
 from tests.serving.memory_partition import Partitions
 from tests.serving.world import NOON, TEN_MINUTES, read_plan_of, service_text, view_text
+from tests.support.memory_state import MemoryState
 
 ENTRIES = {b"a": b"1", b"b": b"22", b"c": b"333"}
 

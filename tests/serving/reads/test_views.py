@@ -8,10 +8,10 @@ from processors.materialize.fold import Message, ViewState, materialize
 from schemas.definitions.plan import ViewPlan
 from schemas.windows import MAX_TILES_READ
 from serving.reads.views import ViewValues, view_reader
-from tests import oracle
-from tests.histories import BASE, SECOND, Arrival, compiled, examples, micros, update_of
-from tests.memory_state import MemoryState
-from tests.oracle_text import view_of_text
+from tests.support import oracle
+from tests.support.histories import BASE, SECOND, Arrival, compiled, examples, micros, update_of
+from tests.support.memory_state import MemoryState
+from tests.support.oracle_text import view_of_text
 
 MINUTE = 60 * SECOND
 KEY = ("a", 1)

@@ -18,8 +18,8 @@ from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
 from schemas.state.keys import encode_join_keys, partition_of
-from tests import oracle
-from tests.oracle_text import view_of_text
+from tests.support import oracle
+from tests.support.oracle_text import view_of_text
 
 EXAMPLES_VARIABLE = "HEADRACE_EXAMPLES"
 """Multiplies the number of random examples of every such test: 1 unless it is set."""
