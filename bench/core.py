@@ -20,11 +20,11 @@ from headrace.applying import read_repository
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.segments.disk import LocalDisk
 from processors.logs.offline_log import OfflineLog
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.definitions.repository import digest, load_repository
-from schemas.messages.updates import decode_update
+from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.records.transform import SourceRecord, SourceTransform
 from schemas.state.keys import encode_join_keys
 from schemas.windows import DAY
@@ -119,7 +119,7 @@ def _process(
         with timed(TRANSFORM):
             updates = transform(records[first : first + BATCH], {}).updates
         with timed(DECODE):
-            messages = [Message(next_offset + i, decode_update(data)) for i, (_, data) in enumerate(updates)]
+            messages = [UpdateMessage(next_offset + i, decode_update(data)) for i, (_, data) in enumerate(updates)]
         next_offset += len(messages)
         with timed(LOG):
             log.append({view.id: view}, messages, next_offset)

@@ -22,7 +22,7 @@ from typing import Final, Self
 
 import psutil
 
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.process.parent_death import tied_to_parent
 from infra.settings import Settings, as_environment
 from schemas.definitions.plan import Plan
@@ -188,7 +188,7 @@ def current_plan(settings: Settings) -> Plan:
     Raises:
         BenchmarkError: none is.
     """
-    follower = DefinitionsFollower(settings.bootstrap)
+    follower = DefinitionsLog(settings.bootstrap)
     follower.start()
     try:
         follower.wait_caught_up(START_SECONDS)

@@ -24,7 +24,7 @@ from typing import Final, Literal
 import msgspec
 
 from infra.kafka.clients import ensure_topics, partition_counts, producer, warm
-from infra.kafka.definitions import MAX_PLAN_BYTES, DefinitionsFollower, publish_plan, publish_view
+from infra.kafka.definitions import MAX_PLAN_BYTES, DefinitionsLog, publish_plan, publish_view
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics, workspace_topics
 from infra.settings import Settings
@@ -112,7 +112,7 @@ def apply_repository(
     files = read_repository(folder)
     repository = load_repository(files, str(folder))
     ensure_topics(settings.bootstrap, control_topics(settings.replication))
-    definitions = DefinitionsFollower(settings.bootstrap)
+    definitions = DefinitionsLog(settings.bootstrap)
     definitions.start()
     try:
         current = _current(definitions, settings.workspace)
@@ -158,7 +158,7 @@ def _permitted(found: Applied, folder: Path, confirm: Confirm | None, *, dry_run
     return Applied([replace(c, problem=problem) if c.kind == "removed" else c for c in found.changes], None)
 
 
-def _current(definitions: DefinitionsFollower, workspace: str) -> Plan | None:
+def _current(definitions: DefinitionsLog, workspace: str) -> Plan | None:
     definitions.read_to_end(READ_SECONDS)
     if problem := definitions.unreadable(workspace):
         raise IncompatibleChangeError(f"{problem}; applying with this version would undo it")
@@ -189,7 +189,7 @@ def _compiled(repository: Repository, current: Plan | None, settings: Settings, 
     )
 
 
-def _publish(plan: Plan, current: Plan | None, definitions: DefinitionsFollower, settings: Settings) -> Plan:
+def _publish(plan: Plan, current: Plan | None, definitions: DefinitionsLog, settings: Settings) -> Plan:
     sources = _registered(plan, settings)
     ensure_topics(settings.bootstrap, workspace_topics(plan, settings.replication))
     client = producer(settings.bootstrap)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 
@@ -15,7 +15,7 @@ def current_plan(bootstrap: str, workspace: str) -> Plan | None:
     Raises:
         UnavailableError: Kafka is away, or was never used by Headrace.
     """
-    follower = DefinitionsFollower(bootstrap)
+    follower = DefinitionsLog(bootstrap)
     follower.start()
     try:
         follower.wait_caught_up(READ_SECONDS)

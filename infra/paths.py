@@ -40,5 +40,5 @@ def processor_urls_path(data: Path) -> Path:
 
 
 def in_flight_path(data: Path, topic: str, partition: int) -> Path:
-    """Returns the file that names what is being transformed of one source partition (``processors.execution.in_flight``)."""
+    """Returns the file that names what of a source partition is in work (``processors.execution.in_flight``)."""
     return data / "inflight" / topic / f"partition={partition}"

@@ -21,14 +21,14 @@ from access.store.accounts import AccessStore
 from infra.http.server import HttpServer
 from infra.installation import installation_of
 from infra.kafka.clients import ensure_topics
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
 from infra.process.exit_codes import ExitCode
 from infra.settings import Settings
 from ingest_api.app import ingest_app, no_room
-from ingest_api.ingestion.ack_consumer import ReplyReader
+from ingest_api.ingestion.ack_consumer import AckConsumer
 from ingest_api.ingestion.answers import Answers
 from ingest_api.ingestion.pending import MAX_REQUESTS
 from ingest_api.ingestion.pipeline import Ingestion
@@ -67,13 +67,13 @@ class IngestApi:
         self._loop = asyncio.get_running_loop()
         self._access = AccessStore.open(settings.data)
         self._authenticator = Authenticator(self._access)
-        self._definitions = DefinitionsFollower(settings.bootstrap)
+        self._definitions = DefinitionsLog(settings.bootstrap)
         self._registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
         self._answers = Answers(settings.ack_deadline_seconds)
         deadline = settings.ack_deadline_seconds
         delivery_timeout = max(deadline - DELIVERY_MARGIN_SECONDS, deadline / 2)
         self._publisher = Publisher(settings.bootstrap, self._on_deliveries, self._on_fatal, delivery_timeout)
-        self._replies = ReplyReader(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
+        self._replies = AckConsumer(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
         installation = installation_of(settings)
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)

@@ -17,7 +17,7 @@ from infra.http.operations import operations_routes
 from infra.http.server import HttpServer
 from infra.installation import installation_of
 from infra.kafka.clients import ensure_topics, producer, warm
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
@@ -31,9 +31,9 @@ from processors.consumer.intake import Intake, IntakeSettings
 from processors.consumer.watchdog import SILENCE_SECONDS, Progress, Watchdog
 from processors.execution.functions import ViewFunctions
 from processors.materialize.held_clock import host_clocks
-from processors.materialize.worker import MaterializePartition, MaterializeParts
-from processors.producer.sender import Outbox
-from processors.transform.worker import TransformPartition, TransformParts
+from processors.materialize.worker import MaterializeShared, MaterializeWorker
+from processors.producer.sender import DeliveryProducer
+from processors.transform.worker import TransformShared, TransformWorker
 from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
@@ -50,7 +50,7 @@ OPERATIONS_REQUESTS: Final = 16
 _log = get_logger(__name__)
 
 
-class _Ending:
+class _ExitLatch:
     """Remembers the first failure, from whichever thread it comes."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Ending:
 class _Applied:
     """The newest plans of the workspaces that this process works for: of ``names``, or of all if there are none."""
 
-    definitions: DefinitionsFollower
+    definitions: DefinitionsLog
     names: frozenset[str]
 
     def plans(self) -> list[Plan]:
@@ -98,15 +98,15 @@ class _Applied:
 
 async def run_processor(settings: Settings) -> int:
     """Runs a processor until its task is cancelled or something fails; returns the exit code."""
-    ending = _Ending()
+    ending = _ExitLatch()
     installation = installation_of(settings)
     intakes: dict[str, Intake] = {}
     starting = {"startup": "starting"}
     registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
-    definitions = DefinitionsFollower(settings.bootstrap)
+    definitions = DefinitionsLog(settings.bootstrap)
     applied = _Applied(definitions, frozenset(filter(None, settings.workspaces.split(","))))
     functions = ViewFunctions(settings.code_retry_seconds)
-    outboxes: list[Outbox] = []  # one, once Kafka has answered
+    outboxes: list[DeliveryProducer] = []  # one, once Kafka has answered
 
     def undelivered() -> str | None:
         return next((outbox.problem for outbox in outboxes), None)
@@ -148,13 +148,13 @@ async def run_processor(settings: Settings) -> int:
         functions.follow(applied.plans())  # code is loaded while the consumer groups are joined
         client = producer(settings.bootstrap, delivery_timeout_seconds=None)
         await asyncio.to_thread(warm, client, DEFINITIONS_TOPIC)
-        outbox = Outbox(client, ending.fail)
+        outbox = DeliveryProducer(client, ending.fail)
         outbox.start()
         outboxes.append(outbox)
         stack.push_async_callback(asyncio.to_thread, outbox.stop)
         app = make_app()
         disk = LocalDisk(settings.data)
-        transform = TransformParts(
+        transform = TransformShared(
             settings.data,
             disk,
             definitions,
@@ -165,7 +165,7 @@ async def run_processor(settings: Settings) -> int:
             functions,
             add_agent(app, "transform", ending.fail),
         )
-        materialize = MaterializeParts(
+        materialize = MaterializeShared(
             settings.data,
             disk,
             definitions,
@@ -208,11 +208,11 @@ async def _stop_all(intakes: dict[str, Intake]) -> None:
 
 
 def _transform_intake(
-    settings: Settings, applied: _Applied, parts: TransformParts, fail: Callable[[BaseException], None]
+    settings: Settings, applied: _Applied, parts: TransformShared, fail: Callable[[BaseException], None]
 ) -> Intake:
-    def owner(topic: str, partition: int) -> TransformPartition | None:
+    def owner(topic: str, partition: int) -> TransformWorker | None:
         plan, source = applied.sources().get(topic, (None, ""))
-        return None if plan is None else TransformPartition(parts, plan, source, partition)
+        return None if plan is None else TransformWorker(parts, plan, source, partition)
 
     return Intake(
         IntakeSettings(
@@ -232,15 +232,15 @@ def _transform_intake(
 def _materialize_intake(
     settings: Settings,
     applied: _Applied,
-    parts: MaterializeParts,
+    parts: MaterializeShared,
     send: Callable[[Batch], Coroutine[Any, Any, None]],
     fail: Callable[[BaseException], None],
 ) -> Intake:
-    def owner(topic: str, partition: int) -> MaterializePartition | None:
+    def owner(topic: str, partition: int) -> MaterializeWorker | None:
         plan = applied.workspaces().get(topic)
         if plan is None or partition >= plan.partitions:  # more than rows are sent to: somebody has grown the topic
             return None
-        return MaterializePartition(parts, plan, partition, intake.beat)
+        return MaterializeWorker(parts, plan, partition, intake.beat)
 
     intake = Intake(
         IntakeSettings(
@@ -258,7 +258,7 @@ def _materialize_intake(
     return intake
 
 
-async def _until_kafka_answers(settings: Settings, definitions: DefinitionsFollower, starting: dict[str, str]) -> None:
+async def _until_kafka_answers(settings: Settings, definitions: DefinitionsLog, starting: dict[str, str]) -> None:
     """Waits until Kafka has the topics that every process needs and the definitions are read."""
     while True:
         try:

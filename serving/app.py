@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Scope
 from infra.http.operations import operations_routes
 from schemas.errors import OverloadedError
 from serving.tecton.errors import RETRY_AFTER_SECONDS, UNKNOWN_METHOD, UNKNOWN_PATH, error_body, refusal_of
-from serving.tecton.get_features import PATH, GetFeatures
+from serving.tecton.get_features import PATH, GetFeaturesEndpoint
 
 
-def serving_app(get_features: GetFeatures, readiness: Callable[[], Mapping[str, str]]) -> Starlette:
+def serving_app(get_features: GetFeaturesEndpoint, readiness: Callable[[], Mapping[str, str]]) -> Starlette:
     """Returns the application.
 
     Args:

@@ -20,7 +20,7 @@ from access.store.accounts import AccessStore
 from infra.database.databases import DatabaseResources
 from infra.http.server import HttpServer
 from infra.kafka.clients import ensure_topics
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
 from infra.process.exit_codes import ExitCode
@@ -30,7 +30,7 @@ from serving.app import no_room, serving_app
 from serving.readiness import StateReadiness
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import MAX_CONCURRENT, GetFeatures, TectonService
+from serving.tecton.get_features import MAX_CONCURRENT, GetFeaturesEndpoint, TectonService
 
 READ_SECONDS: Final = 2.0
 """How long one attempt to reach Kafka takes; it is repeated, and bounds how long a stop waits."""
@@ -61,9 +61,9 @@ class Serving:
         self._settings = settings
         self._access = AccessStore.open(settings.data)
         self._state = OnlineState(settings.data, DatabaseResources.of_sizes())
-        self._definitions = DefinitionsFollower(settings.bootstrap)
+        self._definitions = DefinitionsLog(settings.bootstrap)
         self._services = Services(self._definitions, TectonService)
-        get_features = GetFeatures(
+        get_features = GetFeaturesEndpoint(
             self._services, self._state, Authenticator(self._access), settings.workspace, wall_clock
         )
         app = serving_app(get_features, self.missing)

@@ -49,7 +49,7 @@ _PRODUCER_ID_SECONDS: Final = 0.1
 _log = logging.getLogger("headrace.kafka")
 
 
-class NotAgain(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Drops a line that differs from an earlier one in numbers only: clients repeat themselves while Kafka is away."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class NotAgain(logging.Filter):
             return True
 
 
-_log.addFilter(NotAgain())
+_log.addFilter(RepeatFilter())
 
 
 @dataclass(frozen=True, slots=True)

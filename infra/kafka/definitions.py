@@ -20,7 +20,7 @@ MAX_PLAN_BYTES: Final = 4 * 1024 * 1024
 _log = get_logger(__name__)
 
 
-class DefinitionsFollower:
+class DefinitionsLog:
     """Holds the newest plan of each workspace, and every view there ever was; safe to read from any thread.
 
     Args:

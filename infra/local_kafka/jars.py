@@ -1,6 +1,6 @@
 """The jars of Apache Kafka, by Maven coordinates, without Maven.
 
-``kafka_jars.lock`` names each jar of the broker and its SHA-256, so nothing is resolved on a user's machine.
+``jars.lock`` names each jar of the broker and its SHA-256, so nothing is resolved on a user's machine.
 Invariant: a jar is in the folder that :func:`kafka_jars` returns only after its checksum was right: downloads go to a
 scratch folder first and are moved in whole. Bytes checked once are not read again while size and time stay the same.
 """

@@ -1,4 +1,4 @@
-"""Writes ``kafka_jars.lock`` anew: ``python -m infra.local_kafka.pins``, for whoever raises ``KAFKA_VERSION``.
+"""Writes ``jars.lock`` anew: ``python -m infra.local_kafka.pins``, for whoever raises ``KAFKA_VERSION``.
 
 Resolves what the broker needs by Maven's rules, downloads it, and pins each jar by its checksum.
 """

@@ -8,10 +8,10 @@
    other children still serve.
 4. A child that has stopped to answer, while the supervisor itself ran, is killed: it is frozen, and may hold what the
    others need. It then counts as dead (2).
-5. They stop in reverse order: SIGTERM, then SIGKILL for what is left, all within `Pace.stop_seconds`.
+5. They stop in reverse order: SIGTERM, then SIGKILL for what is left, all within `RestartPolicy.stop_seconds`.
 
-Invariant: no child outlives the supervisor, even if that is killed (`infra.process.parent_death`). Each child leads its own
-session, so Ctrl-C in a terminal reaches the supervisor only and the order of stopping is the supervisor's.
+Invariant: no child outlives the supervisor, even if that is killed (`infra.process.parent_death`). Each child leads its
+own session, so Ctrl-C in a terminal reaches the supervisor only and the order of stopping is the supervisor's.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class RestartPolicy:
     """How patient a supervisor is; all times in seconds."""
 
     first_pause: float = 0.5
@@ -105,8 +105,8 @@ class Supervisor:
         pace: how patient to be.
     """
 
-    def __init__(self, children: Sequence[Child], pace: Pace | None = None) -> None:
-        self._pace = pace or Pace()
+    def __init__(self, children: Sequence[Child], pace: RestartPolicy | None = None) -> None:
+        self._pace = pace or RestartPolicy()
         groups = itertools.groupby(children, key=lambda child: child.role)
         self._groups = [[_Keeper(child, self._pace) for child in group] for _, group in groups]
 
@@ -134,7 +134,7 @@ class Supervisor:
 class _Keeper:
     """Keeps one child running."""
 
-    def __init__(self, child: Child, pace: Pace) -> None:
+    def __init__(self, child: Child, pace: RestartPolicy) -> None:
         self._child = child
         self._pace = pace
         self._stopping = asyncio.Event()

@@ -44,7 +44,7 @@ _NO_LONGER_THERE: Final = frozenset(
 _log = get_logger(__name__)
 
 
-class ReplyReader:
+class AckConsumer:
     """A daemon thread that hands over the answers of all workspaces that it was told of.
 
     Args:

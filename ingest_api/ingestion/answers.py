@@ -1,4 +1,4 @@
-"""The waiting requests of `AckBook`, for coroutines: one future each, and one timer for the earliest deadline.
+"""The waiting requests of `PendingRequests`, for coroutines: one future each, and one timer for the earliest deadline.
 
 Invariant: whatever becomes of the caller, the book forgets its request.
 """
@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ingest_api.ingestion.pending import AckBook, Answer, RecordOutcome
+from ingest_api.ingestion.pending import Answer, PendingRequests, RecordOutcome
 from ingest_api.ingestion.publisher import Delivery
 from schemas.messages.updates import Ack
 
@@ -23,7 +23,7 @@ class Answers:
 
     def __init__(self, deadline_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._book = AckBook(self._loop.time, deadline_seconds)
+        self._book = PendingRequests(self._loop.time, deadline_seconds)
         self._futures: dict[bytes, asyncio.Future[Outcomes]] = {}
         self._timer: asyncio.TimerHandle | None = None
 

@@ -107,7 +107,7 @@ class _Request:
     missing: int
 
 
-class AckBook:
+class PendingRequests:
     """All requests of one process that wait; for use by one thread.
 
     Args:

@@ -20,7 +20,7 @@ from ingest_api.ingestion.pending import Failure, RecordOutcome
 from ingest_api.ingestion.sources import Source, Sources
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import UnavailableError
-from schemas.messages.updates import Reply
+from schemas.messages.updates import ReplyAddress
 
 NONCE_BYTES: Final = 8
 COUNTER_BYTES: Final = 8
@@ -30,7 +30,7 @@ INDICES_SHOWN: Final = 10
 
 
 class Plans(Protocol):
-    """Where the newest plans come from: `infra.kafka.definitions.DefinitionsFollower`."""
+    """Where the newest plans come from: `infra.kafka.definitions.DefinitionsLog`."""
 
     @property
     def failure(self) -> str | None:
@@ -50,14 +50,14 @@ class Records(Protocol):
         ...
 
     def publish(
-        self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes, *, report_success: bool
+        self, topic: str, partition: int, value: bytes, reply: ReplyAddress, plan: bytes, *, report_success: bool
     ) -> None:
         """Queue one record."""
         ...
 
 
 class Replies(Protocol):
-    """Where answers come from: `ingest_api.ingestion.ack_consumer.ReplyReader`."""
+    """Where answers come from: `ingest_api.ingestion.ack_consumer.AckConsumer`."""
 
     @property
     def failure(self) -> str | None:
@@ -153,7 +153,7 @@ class Ingestion:
                 source = batch.source
                 partition = next(self._turns) % source.partitions
                 for frame in batch.frames.values():
-                    reply = Reply(reply_partition, request, next(position), self._installation)
+                    reply = ReplyAddress(reply_partition, request, next(position), self._installation)
                     self._publisher.publish(
                         source.topic, partition, frame, reply, sources.header, report_success=not source.views
                     )

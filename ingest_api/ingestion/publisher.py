@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from infra.kafka.clients import producer, warm
 from schemas.errors import OverloadedError, UnavailableError
-from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of
 
 MAX_QUEUED: Final = 20_000
 """Records that may wait for Kafka at a time; less than the producer's own bound: a request is refused as a whole."""
@@ -88,7 +88,7 @@ class Publisher:
             raise OverloadedError(f"{MAX_QUEUED} records wait for Kafka, which is the limit")
 
     def publish(
-        self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes, *, report_success: bool
+        self, topic: str, partition: int, value: bytes, reply: ReplyAddress, plan: bytes, *, report_success: bool
     ) -> None:
         """Queue one record; returns at once.
 

@@ -11,7 +11,7 @@ from typing import Final
 from confluent_kafka import Message
 
 from infra.logs import get_logger
-from processors.consumer.batches import Owner
+from processors.consumer.batches import PartitionWorker
 from processors.consumer.offsets import check_offsets
 from schemas.errors import StorageError, UnavailableError
 
@@ -35,11 +35,11 @@ class Partitions:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        make_owner: Callable[[str, int], Owner | None],
+        make_owner: Callable[[str, int], PartitionWorker | None],
         *,
         reset_to_earliest: bool,
     ) -> None:
-        self.owners: dict[Where, Owner] = {}
+        self.owners: dict[Where, PartitionWorker] = {}
         self._loop = loop
         self._make_owner = make_owner
         self._reset_to_earliest = reset_to_earliest
@@ -91,7 +91,7 @@ class Partitions:
 
         async def fence() -> None:
             for owner in gone:
-                owner.open = False
+                owner.is_owned = False
 
         if gone and self._loop.is_running():
             try:
@@ -104,7 +104,7 @@ class Partitions:
         for owner in gone:
             owner.close()
 
-    def receive(self, where: Where, messages: Sequence[Message]) -> Owner | None:
+    def receive(self, where: Where, messages: Sequence[Message]) -> PartitionWorker | None:
         """Notes that messages came; returns who is to get them, None if the partition was let go meanwhile.
 
         Raises:

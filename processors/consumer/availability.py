@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from infra.logs import get_logger
-from processors.consumer.batches import Owner
+from processors.consumer.batches import PartitionWorker
 from schemas.errors import UnavailableError
 
 RETRY_SECONDS: Final = 0.5
@@ -16,7 +16,7 @@ RETRY_SECONDS: Final = 0.5
 _log = get_logger(__name__)
 
 
-async def until_available(owner: Owner, read: Callable[[], object], what: str) -> None:
+async def until_available(owner: PartitionWorker, read: Callable[[], object], what: str) -> None:
     """Calls ``read`` in a thread until it no longer raises UnavailableError, or the owner is let go.
 
     Args:
@@ -24,7 +24,7 @@ async def until_available(owner: Owner, read: Callable[[], object], what: str) -
         read: blocks for a few seconds at most.
         what: is waited for, and by which partition; for the log.
     """
-    while owner.open:
+    while owner.is_owned:
         try:
             await asyncio.to_thread(read)
         except UnavailableError as error:

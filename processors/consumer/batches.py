@@ -1,7 +1,7 @@
 """What passes between the intake, which reads partitions, and the owners, which process them.
 
 Invariant: an owner is used by one thread at a time: made and closed in the Kafka thread, used in the event loop only
-while ``open``.
+while ``is_owned``.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from typing import Protocol
 from confluent_kafka import Message
 
 
-class Owner(Protocol):
+class PartitionWorker(Protocol):
     """Whoever processes one partition."""
 
-    open: bool
+    is_owned: bool
     """Whether steps may run; cleared in the event loop. Looked at again after each await of a step."""
     next_offset: int
     """Where the partition's processing goes on."""
@@ -43,6 +43,6 @@ class Batch:
     what it keeps until then, so that it holds up no other partition.
     """
 
-    owner: Owner
+    owner: PartitionWorker
     messages: list[Message]
     done: Callable[[], None]

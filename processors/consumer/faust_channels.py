@@ -18,7 +18,7 @@ from processors.consumer.intake import PERMITS
 QUEUE = 16 * PERMITS  # more than batches can be on their way: a put never waits
 
 
-class Processing(Protocol):
+class ProcessingWorker(Protocol):
     """An owner that processes its own batches."""
 
     async def process(self, batch: Batch) -> None:
@@ -67,11 +67,11 @@ def add_agent(
 
     async def run(stream: Any) -> None:
         async for batch in stream:
-            if not batch.owner.open:
+            if not batch.owner.is_owned:
                 batch.done()  # its partition was let go while it waited: the next owner reads it again
                 continue
             try:
-                await cast("Processing", batch.owner).process(batch)
+                await cast("ProcessingWorker", batch.owner).process(batch)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001 - see the invariant

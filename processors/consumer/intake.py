@@ -1,11 +1,11 @@
 """Kafka partitions as micro-batches: a thread that reads with confluent-kafka and feeds a Faust channel.
 
 Invariant: a partition's batches reach its owner in offset order, from the offset that the owner itself named, and none
-after ``open`` was cleared. In this order, a partition
+after ``is_owned`` was cleared. In this order, a partition
 
 1. is assigned: the owner is opened and names its start offset; reading begins there (``processors.consumer.takeover``);
 2. is read: a batch takes a permit, goes to the channel, and gives the permit back when the owner is done with it;
-3. is revoked or lost: ``open`` is cleared in the event loop (no step runs from then on), batches on their way are
+3. is revoked or lost: ``is_owned`` is cleared in the event loop (no step runs from then on), batches on their way are
    dropped (the next owner reads them again), then the owner is closed and the partition let go.
 
 The thread survives outages of Kafka: ``problem`` tells meanwhile what is wrong.
@@ -29,7 +29,7 @@ from infra.kafka.clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
 from infra.logs import get_logger
 from infra.metrics import CONSUMER_LAG
 from processors.consumer.assignment import Partitions, Where
-from processors.consumer.batches import Batch, Owner
+from processors.consumer.batches import Batch, PartitionWorker
 from processors.consumer.takeover import Takeover
 from schemas.errors import StorageError, UnavailableError
 
@@ -88,7 +88,7 @@ class Intake:
         settings: IntakeSettings,
         *,
         topics: Callable[[], list[str]],
-        make_owner: Callable[[str, int], Owner | None],
+        make_owner: Callable[[str, int], PartitionWorker | None],
         send: Callable[[Batch], Coroutine[Any, Any, None]],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -329,7 +329,7 @@ class Intake:
             self._on_error(error)
         return False
 
-    def _dispatch(self, owner: Owner, messages: list[Message]) -> None:
+    def _dispatch(self, owner: PartitionWorker, messages: list[Message]) -> None:
         if not self._permits.acquire(timeout=PERMIT_SECONDS) and not self._wait_for_permit():
             return
         with self._idle:

@@ -11,7 +11,7 @@ FIRST_RECORDS: Final = 16
 MAX_RECORDS: Final = 1_000
 
 
-class Pace:
+class BatchSizer:
     """The speed of one partition's functions.
 
     Attributes:

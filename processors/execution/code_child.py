@@ -18,7 +18,7 @@ from infra.process.memory_limit import host_memory, limit_data, limit_growth
 from schemas.avro import schema as avro
 from schemas.definitions.plan import decode_plan
 from schemas.definitions.repository import load_views
-from schemas.messages.updates import Ack, Reply
+from schemas.messages.updates import Ack, ReplyAddress
 from schemas.records.transform import Problem, SourceRecord, SourceTransform, ViewFunction
 
 RECORD_MEMORY_BYTES: Final = 2 * 1024**3  # that a record may take, beside what the loaded code has taken
@@ -58,7 +58,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     number: int
     source: str
     failed: dict[str, str]
-    record: tuple[int, int, int, bytes, Reply | None]
+    record: tuple[int, int, int, bytes, ReplyAddress | None]
     writers: dict[str, str | None]
 
 

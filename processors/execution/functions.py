@@ -4,8 +4,8 @@ Invariant: the functions are those of the texts in the plan, and this process ha
 not survive. A view whose code does not load is FAILED, here alone, and stops nothing else.
 
 A repository, by the digest of its texts, is loaded once for its workspace: first in a child process
-(``processors.execution.trial``), then, without what failed there, in this process. What failed is tried again with each new plan
-and after a while.
+(``processors.execution.trial``), then, without what failed there, in this process. What failed is tried again with each
+new plan and after a while.
 """
 
 import asyncio

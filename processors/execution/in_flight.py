@@ -3,8 +3,9 @@
 Invariant: the marker names a range of offsets exactly while user code may run on it; it survives ``kill -9``.
 
 A batch in flight at a death is taken record by record next time; a record alone in flight at a death runs in a child
-process (``processors.execution.isolation``), from then on whenever it is read: until the group's offset has passed it, another
-death would have it run again. One file per source partition, in the host's data folder: aligned little-endian u64:
+process (``processors.execution.isolation``), from then on whenever it is read: until the group's offset has passed
+it, another death would have it run again. One file per source partition, in the host's data folder, of aligned
+little-endian u64:
 
     first offset; end offset (exclusive; 0 for nothing in flight); how many records were alone in flight at a death;
     the newest 61 of these: offset + 1, at their number modulo 61 (0 for none)

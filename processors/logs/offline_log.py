@@ -25,10 +25,9 @@ from infra.paths import offline_log_folder
 from infra.segments.disk import Disk
 from infra.segments.log import ROLL_BYTES, SegmentLog, decode_objects, read_blocks, read_objects
 from processors.logs.columns import Encode, encode_long, encode_longs, encode_records, field_encoder
-from processors.materialize.fold import Message
 from schemas.definitions.plan import ViewPlan
 from schemas.errors import StorageError, UnavailableError
-from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, Value
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, Value
 from schemas.state.keys import encode_join_keys
 from schemas.types import Field, parse_wire_type
 
@@ -67,7 +66,7 @@ class OfflineLog:
         """The offset after the last batch; None while the log is empty."""
         return self._log.next_offset
 
-    def check(self, views: Mapping[int, ViewPlan], message: Message) -> None:
+    def check(self, views: Mapping[int, ViewPlan], message: UpdateMessage) -> None:
         """Encodes a message as ``append`` does, and writes nothing.
 
         Raises:
@@ -76,7 +75,7 @@ class OfflineLog:
         """
         _Format.of(views).encode(message, message.offset + 1)
 
-    def append(self, views: Mapping[int, ViewPlan], messages: Sequence[Message], next_offset: int) -> None:
+    def append(self, views: Mapping[int, ViewPlan], messages: Sequence[UpdateMessage], next_offset: int) -> None:
         """Adds those messages that the log does not have, as one block.
 
         A segment's schema has the views that were known when it was opened; a message of another view opens the next.
@@ -132,7 +131,7 @@ class _Format:
         branches = {view.id: _Branch(encode_long(index), tuple(_encoders(view))) for index, view in enumerate(ordered)}
         return cls(json.dumps(document, separators=(",", ":")), branches)
 
-    def encode(self, message: Message, next_offset: int) -> bytes:
+    def encode(self, message: UpdateMessage, next_offset: int) -> bytes:
         """Returns the object of a message."""
         update = message.update
         branch = self.branches.get(update.view)
@@ -172,7 +171,7 @@ def _encoders(view: ViewPlan) -> Iterator[Encode]:
 
 def read_updates(
     disk: Disk, workspace: str, partition: int, from_offset: int = 0, end_offset: int | None = None
-) -> Iterator[Message]:
+) -> Iterator[UpdateMessage]:
     """Yields the updates of a partition from an offset on, as they came, with nobody waiting.
 
     Args:
@@ -200,14 +199,14 @@ def read_updates(
                 yield _message(item, join_keys[item["view"]])
 
 
-def _message(item: dict[str, Any], join_keys: int) -> Message:
+def _message(item: dict[str, Any], join_keys: int) -> UpdateMessage:
     rows = []
     for row in item["rows"]["rows"]:
         append_time, offset, index, *values = row.values()
         key = encode_join_keys(values[:join_keys])
         rows.append(Row(key, values[join_keys], append_time, offset, index, values))
     update = Update(MESSAGE_FORMAT, item["plan"], item["view"], item["source_partition"], rows, [])
-    return Message(item["offset"], update)
+    return UpdateMessage(item["offset"], update)
 
 
 @lru_cache(maxsize=16)

@@ -3,8 +3,8 @@
 Invariant: each Avro body is there byte for byte, under the schema that its producer named; records that no schema
 could read are not: they are dead letters.
 
-Files are ``log/{workspace}/source={source}/partition={N}/{first offset}.avro`` (``infra.segments.log``); one block holds a
-batch, one object a record::
+Files are ``log/{workspace}/source={source}/partition={N}/{first offset}.avro`` (``infra.segments.log``); one block
+holds a batch, one object a record::
 
     offset, next_offset     of the record; of the batch
     append_time             timestamp-millis, as Kafka gave it

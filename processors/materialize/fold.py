@@ -11,20 +11,21 @@ Layout of values, format version 2 (keys: ``schemas.state.keys``):
 |       | array of the view's stored columns                                                                         |
 | tile  | MessagePack array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``         |
 | meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs;                     |
-|       | ``retired/{view id}``: see ``processors.materialize.retirements``;                                                     |
-|       | ``view/{view id}``: digest (32 bytes, ``schemas.definitions.plan.view_digest``); ``clock``: ``processors.materialize.held_clock``  |
+|       | ``retired/{view id}``: ``processors.materialize.retirements``;                                              |
+|       | ``view/{view id}``: digest (32 bytes, ``schemas.definitions.plan.view_digest``);                           |
+|       | ``clock``: ``processors.materialize.held_clock``                                                           |
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
-from schemas.messages.updates import VERSION_BYTES, Row, Update, Value, version_bytes
+from schemas.messages.updates import VERSION_BYTES, Row, UpdateMessage, Value, version_bytes
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
 from schemas.state.reader import Reader
 
@@ -32,13 +33,6 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 
 Tile = list[Any]  # [greatest event time, partial, ...]
-
-
-class Message(NamedTuple):
-    """One message of an updates partition."""
-
-    offset: int
-    update: Update
 
 
 @dataclass(slots=True)
@@ -261,7 +255,7 @@ def _read_tiles(state: Reader, keys: list[bytes]) -> dict[bytes, Tile | None]:
 
 
 def materialize(
-    views: Mapping[int, ViewState], state: Reader, messages: Sequence[Message], next_offset: int
+    views: Mapping[int, ViewState], state: Reader, messages: Sequence[UpdateMessage], next_offset: int
 ) -> Materialization:
     """Returns what a batch of updates writes to the state of its partition.
 

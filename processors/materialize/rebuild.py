@@ -11,9 +11,9 @@ from infra.paths import offline_log_folder
 from infra.segments.disk import Disk
 from infra.segments.log import begins_at
 from processors.logs.offline_log import read_updates
-from processors.materialize.fold import Message
 from processors.materialize.step import MaterializeStep
 from schemas.errors import StorageError
+from schemas.messages.updates import UpdateMessage
 
 BATCH_ROWS: Final = 5_000  # that end a batch: a few MB, and tiles are merged once for so many rows
 
@@ -60,8 +60,8 @@ def rebuild(
     return count
 
 
-def _batches(messages: Iterable[Message], batch_rows: int) -> Iterator[list[Message]]:
-    batch: list[Message] = []
+def _batches(messages: Iterable[UpdateMessage], batch_rows: int) -> Iterator[list[UpdateMessage]]:
+    batch: list[UpdateMessage] = []
     rows = 0
     for message in messages:
         batch.append(message)

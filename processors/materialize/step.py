@@ -13,13 +13,13 @@ from typing import Final
 import msgspec
 
 from processors.logs.offline_log import OfflineLog
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from processors.materialize.state_store import State, next_offset_of
 from processors.materialize.view_digests import take_up
 from processors.producer.messages import OutMessage, ack_messages
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError, UnavailableError
-from schemas.messages.updates import Ack, Written
+from schemas.messages.updates import Ack, UpdateMessage, Written
 
 OFFLINE = "offline"
 ONLINE = "online"
@@ -78,7 +78,7 @@ class Materialized:
 
     acks: list[OutMessage]
     rows: RowCounts
-    refused: Sequence[tuple[Message, str]] = ()
+    refused: Sequence[tuple[UpdateMessage, str]] = ()
     """Messages that are no rows of their views, and why: no processor writes such, so nobody waits for them."""
     reread: Mapping[str, int] = field(default_factory=dict)
     """How many rows were read again because one beside them was corrected, by view."""
@@ -162,7 +162,7 @@ class MaterializeStep:
             return None
         return min(stored, earliest if logged is None else logged)
 
-    def run(self, messages: Sequence[Message], next_offset: int) -> Materialized:
+    def run(self, messages: Sequence[UpdateMessage], next_offset: int) -> Materialized:
         """Processes a batch.
 
         Args:
@@ -183,7 +183,7 @@ class MaterializeStep:
         right = [message for message in messages if message.offset not in refused]
         return replace(self._run(right, next_offset), refused=problems)
 
-    def _run(self, messages: Sequence[Message], next_offset: int) -> Materialized:
+    def _run(self, messages: Sequence[UpdateMessage], next_offset: int) -> Materialized:
         # What is written comes first: a message that state or log cannot take shows before either has anything of it.
         try:
             fold = self._fold(messages, next_offset)
@@ -202,7 +202,7 @@ class MaterializeStep:
         # 3. Answers.
         return Materialized(self._acks(messages, "", ""), fold.rows, reread=fold.reread)
 
-    def apply(self, messages: Sequence[Message], next_offset: int) -> RowCounts:
+    def apply(self, messages: Sequence[UpdateMessage], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.
 
         Raises:
@@ -212,13 +212,13 @@ class MaterializeStep:
         self._write(fold)
         return fold.rows
 
-    def _fold(self, messages: Sequence[Message], next_offset: int) -> _Fold:
+    def _fold(self, messages: Sequence[UpdateMessage], next_offset: int) -> _Fold:
         """Returns what messages write to state; nothing where state has them all."""
         reached = next_offset_of(self._state) or 0
         if next_offset <= reached:
             return _Fold({}, {})
         # View by view, so that outcomes can be counted by view; no two views share a key.
-        batches: dict[int, list[Message]] = defaultdict(list)
+        batches: dict[int, list[UpdateMessage]] = defaultdict(list)
         for message in messages:
             if message.offset >= reached and message.update.view in self._current:
                 batches[message.update.view].append(message)
@@ -238,7 +238,7 @@ class MaterializeStep:
         if fold.writes:
             self._state.write(list(fold.writes.items()))
 
-    def _problem(self, message: Message) -> str | None:
+    def _problem(self, message: UpdateMessage) -> str | None:
         """Returns why a message is no update of its view, or None if it is one; stores are not asked.
 
         What is wrong with a message shows without them: what shows only with them is theirs, and must not be charged to
@@ -255,10 +255,10 @@ class MaterializeStep:
             return f"{type(error).__name__}: {error}"
         return None
 
-    def _failed(self, messages: Sequence[Message], store: str, error: StorageError) -> StoreFailedError:
+    def _failed(self, messages: Sequence[UpdateMessage], store: str, error: StorageError) -> StoreFailedError:
         return StoreFailedError(error.message, self._acks(messages, store, error.message))
 
-    def _acks(self, messages: Sequence[Message], store: str, problem: str) -> list[OutMessage]:
+    def _acks(self, messages: Sequence[UpdateMessage], store: str, problem: str) -> list[OutMessage]:
         acks: dict[int, list[Ack]] = defaultdict(list)
         for message in messages:
             view = message.update.view

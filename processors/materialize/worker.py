@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import Message
 
 from infra.database.databases import DatabaseResources, PrimaryDatabase
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.logs import get_logger
 from infra.metrics import (
     BATCH_SECONDS,
@@ -32,17 +32,16 @@ from infra.segments.log import begins_at
 from processors.consumer.availability import until_available
 from processors.consumer.batches import Batch
 from processors.logs.offline_log import OfflineLog
-from processors.materialize.fold import Message
 from processors.materialize.held_clock import HeldClock
 from processors.materialize.rebuild import rebuild
 from processors.materialize.retention import FEWEST_KEYS, clocks, next_limit, sweep
 from processors.materialize.retirements import Retirements
 from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import ended_messages
-from processors.producer.sender import Outbox
+from processors.producer.sender import DeliveryProducer
 from schemas.definitions.plan import Plan, RetiredView
 from schemas.errors import CodecError, NewerFormatError, StorageError
-from schemas.messages.updates import decode_update
+from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.state.keys import CLOCK
 from schemas.topics import updates_topic
 from schemas.windows import SECOND
@@ -54,7 +53,7 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class MaterializeParts:
+class MaterializeShared:
     """What all updates partitions of a process share.
 
     Attributes:
@@ -64,15 +63,15 @@ class MaterializeParts:
 
     data: Path
     disk: Disk
-    definitions: DefinitionsFollower
+    definitions: DefinitionsLog
     resources: DatabaseResources
-    outbox: Outbox
+    outbox: DeliveryProducer
     installation: str
     make_clock: Callable[[bytes | None], HeldClock]
 
 
-class MaterializePartition:
-    """The owner of one updates partition (``processors.consumer.batches.Owner``).
+class MaterializeWorker:
+    """The owner of one updates partition (``processors.consumer.batches.PartitionWorker``).
 
     Args:
         parts: shared by all partitions.
@@ -87,9 +86,9 @@ class MaterializePartition:
     """
 
     def __init__(
-        self, parts: MaterializeParts, plan: Plan, partition: int, beat: Callable[[], None] = lambda: None
+        self, parts: MaterializeShared, plan: Plan, partition: int, beat: Callable[[], None] = lambda: None
     ) -> None:
-        self.open = True
+        self.is_owned = True
         self.committable: int | None = None
         self.next_offset = 0
         self.waits_for: str | None = None
@@ -132,7 +131,7 @@ class MaterializePartition:
             raise
 
     def start_offset(self, committed: int | None, earliest: int) -> int | None:
-        """See ``processors.consumer.batches.Owner``; the group's offset does not matter."""
+        """See ``processors.consumer.batches.PartitionWorker``; the group's offset does not matter."""
         del committed
         start = self._step.start_offset(earliest)
         begins = begins_at(self._parts.disk, offline_log_folder(self._workspace, self._partition))
@@ -147,7 +146,7 @@ class MaterializePartition:
         return start
 
     def close(self) -> None:
-        """See ``processors.consumer.batches.Owner``."""
+        """See ``processors.consumer.batches.PartitionWorker``."""
         with suppress(KeyError):
             OFFLINE_LOG_BEGINS.remove(self._workspace, str(self._partition))
         CLOCK_STEP_HELD_SECONDS.remove(self._workspace, str(self._partition))
@@ -162,7 +161,7 @@ class MaterializePartition:
         self._check_in_place()
         messages = self._decoded(batch.messages)
         await self._follow_plan(max((message.update.plan for message in messages), default=0))
-        if not self.open:
+        if not self.is_owned:
             batch.done()
         elif not batch.messages:
             self._housekeep()
@@ -174,7 +173,7 @@ class MaterializePartition:
             with BATCH_SECONDS.labels("materialize").time():
                 await self._apply(messages, next_offset, batch.done)
 
-    async def _apply(self, messages: list[Message], next_offset: int, done: Callable[[], None]) -> None:
+    async def _apply(self, messages: list[UpdateMessage], next_offset: int, done: Callable[[], None]) -> None:
         try:
             made = self._step.run(messages, next_offset)
         except StoreFailedError as failed:
@@ -189,12 +188,12 @@ class MaterializePartition:
             ROWS_REREAD.labels(self._workspace, view).inc(count)
         await self._parts.outbox.send(made.acks, done)
 
-    def _decoded(self, messages: list[KafkaMessage]) -> list[Message]:
+    def _decoded(self, messages: list[Message]) -> list[UpdateMessage]:
         decoded = []
         for message in messages:
             offset = message.offset() or 0
             try:
-                decoded.append(Message(offset, decode_update(message.value() or b"")))
+                decoded.append(UpdateMessage(offset, decode_update(message.value() or b"")))
             except NewerFormatError as error:
                 where = f"{message.topic()} partition {message.partition()} offset {offset}"
                 raise StorageError(f"{where}: {error}") from error
@@ -215,7 +214,7 @@ class MaterializePartition:
         if known is None or known.number < number:
             read = partial(definitions.read_to, workspace, number, PLAN_SECONDS)
             await until_available(self, read, f"plan {number} for {workspace} partition {self._partition}")
-        if self.open:
+        if self.is_owned:
             self._use(definitions.plan(workspace) or self._plan)
 
     def _use(self, plan: Plan | None) -> None:
@@ -235,7 +234,7 @@ class MaterializePartition:
     def _check_in_place(self) -> None:
         """Looks at the partition's files before a batch, so that a process that was frozen looks before it writes."""
         now = time.monotonic()
-        if self.open and now >= self._next_check:  # what was let go is the next owner's
+        if self.is_owned and now >= self._next_check:  # what was let go is the next owner's
             self._next_check = now + CHECK_SECONDS
             self._database.check_in_place()
 

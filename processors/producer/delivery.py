@@ -16,7 +16,7 @@ class _Sent:
     delivered: bool = False
 
 
-class Delivered:
+class DeliveryTracker:
     """The deliveries of one partition, safe to use from any thread.
 
     Attributes:

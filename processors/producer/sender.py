@@ -40,7 +40,7 @@ class _Pending:
             self._done()
 
 
-class Outbox:
+class DeliveryProducer:
     """Produces batches and reports when they are delivered.
 
     Args:

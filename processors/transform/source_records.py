@@ -13,7 +13,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from infra.kafka.topics import ACKS_PARTITIONS
 from infra.logs import get_logger
 from schemas.errors import CodecError
-from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_of_header
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of, plan_of_header
 from schemas.records.transform import SourceRecord
 
 UNSTAMPED: Final = 0
@@ -51,13 +51,13 @@ def source_records(messages: Sequence[Message], installation: str) -> tuple[list
     return records, newest
 
 
-def _genuine(header: bytes, message: Message, installation: str) -> Reply | None:
+def _genuine(header: bytes, message: Message, installation: str) -> ReplyAddress | None:
     """Returns a reply that the installation's ingest API may have written for this message; None if it is not for it.
 
     Raises:
         CodecError: it names a partition that nobody reads, or a request longer than any.
     """
-    reply, place = Reply.of_header(header)
+    reply, place = ReplyAddress.of_header(header)
     if reply.partition >= ACKS_PARTITIONS or len(reply.request) > MAX_REQUEST_BYTES:
         raise CodecError(f"header {REPLY_HEADER} is not of the ingest API: reply partition {reply.partition}")
     is_here = place == place_of(message.topic() or "", message.partition() or 0)

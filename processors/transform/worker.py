@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.logs import get_logger
 from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS
@@ -24,13 +24,13 @@ from infra.process.file_lock import FileLock
 from infra.segments.disk import Disk
 from processors.consumer.availability import until_available
 from processors.consumer.batches import Batch
-from processors.execution.batch_size import Pace
+from processors.execution.batch_size import BatchSizer
 from processors.execution.functions import PlanFunctions, ViewFunctions
 from processors.execution.in_flight import InFlight
 from processors.execution.isolation import transform_isolated
 from processors.logs.source_log import SourceLog
-from processors.producer.delivery import Delivered
-from processors.producer.sender import Outbox
+from processors.producer.delivery import DeliveryTracker
+from processors.producer.sender import DeliveryProducer
 from processors.transform.source_records import source_records
 from processors.transform.step import TransformStep, Writers, start_offset
 from processors.transform.writer_schemas import WriterSchemas, ids_of
@@ -45,7 +45,7 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class TransformParts:
+class TransformShared:
     """What all source partitions of a process share.
 
     ``isolation_seconds``: that a record may take which runs alone. ``installation``: whose callers are answered.
@@ -54,9 +54,9 @@ class TransformParts:
 
     data: Path
     disk: Disk
-    definitions: DefinitionsFollower
+    definitions: DefinitionsLog
     registry: SchemaRegistry
-    outbox: Outbox
+    outbox: DeliveryProducer
     isolation_seconds: float
     installation: str
     functions: ViewFunctions
@@ -83,8 +83,8 @@ class _Work:
             done()
 
 
-class TransformPartition:
-    """The owner of one source partition (``processors.consumer.batches.Owner``).
+class TransformWorker:
+    """The owner of one source partition (``processors.consumer.batches.PartitionWorker``).
 
     Its batches are worked off in order. When one needs what is not here yet (a plan, a schema, the code of a plan, what
     a record becomes in a process of its own), the partition waits in a task, with what it has, and no other partition
@@ -101,8 +101,8 @@ class TransformPartition:
         StorageError: its log is damaged.
     """
 
-    def __init__(self, parts: TransformParts, plan: Plan, source: str, partition: int) -> None:
-        self.open = True
+    def __init__(self, parts: TransformShared, plan: Plan, source: str, partition: int) -> None:
+        self.is_owned = True
         self.next_offset = 0
         self.waits_for: str | None = None
         self._parts = parts
@@ -115,8 +115,8 @@ class TransformPartition:
         self._waiting: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None  # a task that nobody holds may be collected before it has run
         self._alone: tuple[int, Transformation] | None = None  # what the record at an offset became in its own process
-        self._delivered = Delivered()
-        self._pace = Pace()
+        self._delivered = DeliveryTracker()
+        self._pace = BatchSizer()
         self._schemas = WriterSchemas(parts.registry)
         self._topic = source_topic(plan.workspace, source)
         path = in_flight_path(parts.data, self._topic, partition)
@@ -131,16 +131,16 @@ class TransformPartition:
 
     @property
     def committable(self) -> int | None:
-        """See ``processors.consumer.batches.Owner``."""
+        """See ``processors.consumer.batches.PartitionWorker``."""
         return self._delivered.offset
 
     def start_offset(self, committed: int | None, earliest: int) -> int | None:
-        """See ``processors.consumer.batches.Owner``; what Kafka no longer holds of a source is passed over."""
+        """See ``processors.consumer.batches.PartitionWorker``; what Kafka holds no longer is passed over."""
         del earliest
         return start_offset(self._log, committed)
 
     def close(self) -> None:
-        """See ``processors.consumer.batches.Owner``."""
+        """See ``processors.consumer.batches.PartitionWorker``."""
         self._in_flight.close()
         self._lock.release()
 
@@ -152,7 +152,7 @@ class TransformPartition:
         Raises:
             StorageError: the source log cannot be written, or another process can take the partition.
         """
-        if self.open and not self._lock.in_place():
+        if self.is_owned and not self._lock.in_place():
             raise StorageError(
                 f"the lock of {self._topic} partition {self._partition}, beside its file in the data folder's "
                 "`inflight`, was removed or replaced while in use; nothing is lost: the next start goes on"
@@ -164,13 +164,13 @@ class TransformPartition:
         if self._waiting is not None and self._waiting.done():
             ended, self._waiting = self._waiting, None
             ended.result()  # raises what it met
-        while self._work and self.open and self._waiting is None:
+        while self._work and self.is_owned and self._waiting is None:
             await self._step_on(self._work[0])
             if self._work and not self._work[0].records:
                 self._work.popleft()
         for work in self._work:
             work.give_back()
-        if not self.open:
+        if not self.is_owned:
             self._work.clear()
 
     async def _step_on(self, work: _Work) -> None:

@@ -7,7 +7,7 @@ the format version.
 """
 
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -28,7 +28,7 @@ _VERSION = struct.Struct(">QIQI")
 VERSION_BYTES = _VERSION.size
 
 
-class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ReplyAddress(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who waits for the answer to one source record.
 
     ``installation``: whose state the caller waits for; processors of others, which read the same topics, are silent.
@@ -46,7 +46,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return head + installation + self.request
 
     @classmethod
-    def of_header(cls, data: bytes) -> tuple["Reply", int]:
+    def of_header(cls, data: bytes) -> tuple["ReplyAddress", int]:
         """Returns the reply in a header, and the place of the record that it was written for.
 
         Raises:
@@ -109,7 +109,7 @@ class Row(msgspec.Struct, array_like=True, gc=False):
 class Waiting(msgspec.Struct, array_like=True, gc=False):
     """A record that someone waits for, and how many of an update's rows come from it."""
 
-    reply: Reply
+    reply: ReplyAddress
     rows: int
 
 
@@ -127,6 +127,13 @@ class Update(msgspec.Struct, array_like=True):
 def version_bytes(append_time: int, partition: int, offset: int, index: int) -> bytes:
     """Returns a row's version (design §1, idea 2) as bytes that sort as versions do."""
     return _VERSION.pack(append_time, partition, offset, index)
+
+
+class UpdateMessage(NamedTuple):
+    """One message of an updates partition."""
+
+    offset: int
+    update: Update
 
 
 class Transformed(msgspec.Struct, frozen=True, array_like=True, tag="transformed"):

@@ -18,7 +18,7 @@ from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
 from schemas.messages.updates import (
     MESSAGE_FORMAT,
     Ack,
-    Reply,
+    ReplyAddress,
     Row,
     Transformed,
     Update,
@@ -51,7 +51,7 @@ class SourceRecord(NamedTuple):
     offset: int
     append_time: int
     value: bytes  # empty for a null message
-    reply: Reply | None
+    reply: ReplyAddress | None
 
 
 class Problem(NamedTuple):

@@ -33,7 +33,8 @@ class ViewFacts(NamedTuple):
     """What the state of a partition says of the view of an id.
 
     Attributes:
-        digest: of the view that it holds under this id (``schemas.definitions.plan.view_digest``); None before it was taken up.
+        digest: of the view that it holds under this id (``schemas.definitions.plan.view_digest``); None before it was
+            taken up.
         watermark: greatest event time seen, in µs since the epoch; None before its first event.
     """
 
@@ -127,7 +128,7 @@ class ReadPlan:
                 continue
             end: int | None = now
             if at_watermark and view.is_aggregate:
-                # Retention keeps what windows that end here need, and no more: see ``processors.materialize.retention``.
+                # ``processors.materialize.retention`` keeps what windows that end here need, and no more.
                 latest = _latest(read, opened.values())
                 end = None if latest is None else min(latest, now)
             values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)

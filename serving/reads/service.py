@@ -19,7 +19,7 @@ _log = get_logger(__name__)
 
 
 class Definitions(Protocol):
-    """Where plans come from: ``infra.kafka.definitions.DefinitionsFollower``."""
+    """Where plans come from: ``infra.kafka.definitions.DefinitionsLog``."""
 
     def workspaces(self) -> Sequence[str]:
         """Returns the workspaces that have a plan."""

@@ -75,7 +75,7 @@ class TectonService:
                 OUT_OF_RANGE_VALUES.labels(self.plan.workspace, read.view.key, feature).inc()
 
 
-class GetFeatures:
+class GetFeaturesEndpoint:
     """The endpoint.
 
     Args:
@@ -165,7 +165,7 @@ class GetFeatures:
     def _working(self) -> Iterator[None]:
         """Counts a request as in work."""
         if self._in_work >= MAX_CONCURRENT:
-            raise OverloadedError("GetFeatures exceeded the concurrent request limit")
+            raise OverloadedError("GetFeaturesEndpoint exceeded the concurrent request limit")
         self._in_work += 1
         try:
             yield

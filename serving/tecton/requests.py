@@ -47,7 +47,7 @@ NOTHING: Final = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
-class GetFeatures:
+class GetFeaturesRequest:
     """A get-features call.
 
     Attributes:
@@ -201,7 +201,7 @@ def parse_params(body: bytes) -> Fields:
     return Fields("params", params)
 
 
-def parse_get_features(params: Fields) -> GetFeatures:
+def parse_get_features(params: Fields) -> GetFeaturesRequest:
     """Returns the call that ``params`` describe.
 
     Raises:
@@ -219,7 +219,7 @@ def parse_get_features(params: Fields) -> GetFeatures:
     edge, zero_counts = _request_options(Fields("requestOptions", options)) if options else _DEFAULTS
     metadata = params.mapping("metadataOptions")
     wanted = _wanted(Fields("metadataOptions", metadata)) if metadata else NOTHING
-    return GetFeatures(service, params.mapping("joinKeyMap"), wanted, edge, zero_counts)
+    return GetFeaturesRequest(service, params.mapping("joinKeyMap"), wanted, edge, zero_counts)
 
 
 _DEFAULTS: Final = (LeadingEdge.WALL_CLOCK, False)

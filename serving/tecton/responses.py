@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from schemas.definitions.plan import FeaturePlan
 from serving.reads.metering import Meter
 from serving.reads.read_plan import Answer, ReadPlan
-from serving.tecton.requests import NOTHING, GetFeatures, Wanted
+from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted
 from serving.tecton.values import encoder, instant_text
 
 PRESENT: Final = "PRESENT"
@@ -91,7 +91,7 @@ class Responses:
         self._features = [_feature(name, feature) for name, feature in plan.features()]
         self._encoders = [encoder(feature.data_type()) for _, feature in plan.features()]
 
-    def encode(self, request: GetFeatures, answers: Sequence[Answer], slo_info: SloInfo | None) -> bytes:
+    def encode(self, request: GetFeaturesRequest, answers: Sequence[Answer], slo_info: SloInfo | None) -> bytes:
         """Returns the body of a response.
 
         Args:

@@ -22,9 +22,9 @@ EXIT_SECONDS = 30.0
 DRIVER = """
 import functools, sys
 from headrace.commands import up
-from infra.process.supervisor import Pace
+from infra.process.supervisor import RestartPolicy
 up.HEADRACE = (sys.executable, sys.argv.pop(1))
-up.Supervisor = functools.partial(up.Supervisor, pace=Pace(first_pause=0.05))
+up.Supervisor = functools.partial(up.Supervisor, pace=RestartPolicy(first_pause=0.05))
 up.command(prog_name="headrace up")
 """
 """Runs `headrace up` with something smaller in place of its children, and with shorter pauses."""

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from processors.logs.offline_log import OfflineLog, read_rows
-from processors.materialize.fold import Message
 from processors.materialize.step import MaterializeStep
 from schemas.aggregation.functions import FUNCTIONS
 from schemas.avro import schema as avro
@@ -17,7 +16,7 @@ from schemas.definitions.compile import compile_services, compile_sources, compi
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import digest, load_repository
 from schemas.errors import DefinitionError
-from schemas.messages.updates import decode_update
+from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.records.transform import SourceRecord
 from serving.reads.read_plan import LeadingEdge, compile_read_plan
 from serving.tecton.get_features import TectonService
@@ -79,7 +78,7 @@ def runs(plan: Plan, value: Any) -> bytes:
     framed = avro.frame(1, avro.parse(source.schema), record)
     outcome = transform(plan)([SourceRecord(0, 0, MICROS // 1_000, framed, None)], {})
     assert outcome.rejects == []
-    messages = [Message(offset, decode_update(data)) for offset, (_, data) in enumerate(outcome.updates)]
+    messages = [UpdateMessage(offset, decode_update(data)) for offset, (_, data) in enumerate(outcome.updates)]
     disk, partition = MemoryDisk(), MemoryPartition()
     log = OfflineLog(disk, "prod", 0)
     log.open()

@@ -24,7 +24,7 @@ from ingest_api.server import IngestApi
 from ingest_api.service import IngestService
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
-from schemas.messages.updates import Ack, Reply, Transformed, Written, plan_header
+from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written, plan_header
 from schemas.types import Field, Float64, Int64, String, Timestamp
 from tests.support.waiting import wait_until
 
@@ -99,12 +99,12 @@ def documented_plan(views: Mapping[str, str] | None = None) -> Plan:
     return plan_of(sources, [view_of(i, name, of, keys[of]) for i, (name, of) in enumerate(chosen.items())])
 
 
-Behaviour = Callable[[str, Reply], list[Ack]]
+Behaviour = Callable[[str, ReplyAddress], list[Ack]]
 """What the processors answer to a record of a topic."""
 
 
 def stored_by(*views: int) -> Behaviour:
-    def answer(_topic: str, reply: Reply) -> list[Ack]:
+    def answer(_topic: str, reply: ReplyAddress) -> list[Ack]:
         sent = [(view, 0, 1) for view in views]
         return [
             Transformed(reply.request, reply.index, sent, []),
@@ -117,7 +117,7 @@ def stored_by(*views: int) -> Behaviour:
 def stored(plan: Plan) -> Behaviour:
     """Processors that store every record for all views of its source."""
 
-    def answer(topic: str, reply: Reply) -> list[Ack]:
+    def answer(topic: str, reply: ReplyAddress) -> list[Ack]:
         views = [view.id for view in plan.views_of(topic.rpartition(".")[2])]
         return stored_by(*views)(topic, reply)
 
@@ -134,7 +134,7 @@ class Loopback:
     failure: str | None = None
     reply_partition: int | None = 5
     refused: Exception | None = None
-    published: list[tuple[str, int, bytes, Reply]] = field(default_factory=list)
+    published: list[tuple[str, int, bytes, ReplyAddress]] = field(default_factory=list)
 
     def plan(self, workspace: str) -> Plan | None:
         return self.newest if self.newest and self.newest.workspace == workspace else None
@@ -147,7 +147,7 @@ class Loopback:
             raise self.refused
 
     def publish(
-        self, topic: str, partition: int, value: bytes, reply: Reply, plan: bytes, *, report_success: bool
+        self, topic: str, partition: int, value: bytes, reply: ReplyAddress, plan: bytes, *, report_success: bool
     ) -> None:
         assert self.newest is not None
         assert plan == plan_header(self.newest.number)
@@ -157,7 +157,7 @@ class Loopback:
         loop = asyncio.get_running_loop()
         loop.call_soon(self.answers.take, self.behaviour(topic, reply))
 
-    def deliver(self, reply: Reply, failure: str | None) -> None:
+    def deliver(self, reply: ReplyAddress, failure: str | None) -> None:
         assert self.answers is not None
         self.answers.deliver([Delivery(reply.request, reply.index, failure)])
 

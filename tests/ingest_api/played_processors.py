@@ -11,7 +11,7 @@ from infra.kafka.clients import ensure_topics, producer, reader, warm
 from infra.kafka.definitions import publish_plan, publish_view
 from infra.kafka.topics import control_topics, workspace_topics
 from schemas.definitions.plan import Plan
-from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, encode_acks, place_of, plan_of_header
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, encode_acks, place_of, plan_of_header
 from schemas.topics import acks_topic, source_topic
 from tests.ingest_api.harness import Behaviour
 
@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     partition: int
     value: bytes
     plan: int
-    reply: Reply
+    reply: ReplyAddress
 
 
 class PlayedProcessors:
@@ -87,7 +87,7 @@ class PlayedProcessors:
         reply_header, plan_header = headers[REPLY_HEADER], headers[PLAN_HEADER]
         assert isinstance(reply_header, bytes)
         assert isinstance(plan_header, bytes)
-        reply, place = Reply.of_header(reply_header)
+        reply, place = ReplyAddress.of_header(reply_header)
         assert place == place_of(message.topic() or "", message.partition() or 0)
         seen = Seen(
             message.topic() or "",

@@ -21,8 +21,8 @@ from infra.paths import in_flight_path
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import free_port
 from processors.consumer.batches import Batch
-from processors.materialize.worker import MaterializePartition
-from processors.transform.worker import TransformPartition
+from processors.materialize.worker import MaterializeWorker
+from processors.transform.worker import TransformWorker
 from schemas.topics import dead_letter_topic, source_topic
 from tests.ingest_api.harness import api_process, authorization, make_keys
 from tests.support.site import (
@@ -128,10 +128,10 @@ def test_a_stop_under_load_ends_in_time_with_0_and_loses_nothing(site: Site) -> 
         site.waits_for({"ann": (50 * len(produced), 50 * sum(produced))})
 
 
-@pytest.mark.parametrize("owner", [TransformPartition, MaterializePartition])
+@pytest.mark.parametrize("owner", [TransformWorker, MaterializeWorker])
 def test_an_error_nobody_thought_of_ends_the_process_with_1_and_a_traceback(
     site: Site,
-    owner: type[TransformPartition] | type[MaterializePartition],
+    owner: type[TransformWorker] | type[MaterializeWorker],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -14,7 +14,7 @@ from infra.settings import as_environment
 from processors import app
 from processors.execution.functions import ViewFunctions
 from processors.producer.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW
-from schemas.messages.updates import REPLY_HEADER, Reply, Transformed, decode_acks, place_of
+from schemas.messages.updates import REPLY_HEADER, ReplyAddress, Transformed, decode_acks, place_of
 from schemas.records.transform import VIEW_FAILED
 from schemas.topics import acks_topic, source_topic
 from tests.processors.transform.test_worker import headers
@@ -62,7 +62,7 @@ def test_views_that_do_not_load_here_fail_alone_and_are_taken_up_when_they_do(
     keys = {f"{name}@V1" for name in ENDS}
     try:
         with processor(site, workspaces=f"{site.workspace},{other.workspace}", code_retry_seconds=1.0) as running:
-            reply = Reply(0, b"request", 0, site.installation)
+            reply = ReplyAddress(0, b"request", 0, site.installation)
             other.produce(event("ann", 5))
             site.produce(event("ann", 3), source="clicks")
             site.produce(

@@ -15,13 +15,13 @@ from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.paths import state_path, version_path
 from infra.segments.disk import LocalDisk
 from processors.consumer.batches import Batch
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from processors.materialize.held_clock import HeldClock
 from processors.materialize.view_digests import take_up
-from processors.materialize.worker import MaterializePartition, MaterializeParts
+from processors.materialize.worker import MaterializeShared, MaterializeWorker
 from processors.producer.messages import OutMessage
 from schemas.definitions.plan import Plan, ViewPlan
-from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage
 from schemas.state.keys import encode_join_keys, row_prefix, time_of
 from schemas.windows import DAY, SECOND
 from tests.support.flow import AT, INSTALLATION, WORKSPACE, plan
@@ -71,15 +71,15 @@ class Host:
         self.running += micros / SECOND
 
     @contextmanager
-    def partition(self) -> Iterator[MaterializePartition]:
+    def partition(self) -> Iterator[MaterializeWorker]:
         make_clock = partial(HeldClock, hold=self.hold, host=lambda: self.clock, running=lambda: self.running)
         outbox = cast("Any", Unused())
         definitions = cast("Any", self.definitions)
         resources = DatabaseResources.of_sizes()
-        parts = MaterializeParts(
+        parts = MaterializeShared(
             self.data, LocalDisk(self.data), definitions, resources, outbox, INSTALLATION, make_clock
         )
-        owner = MaterializePartition(parts, self.definitions.applied, 0)
+        owner = MaterializeWorker(parts, self.definitions.applied, 0)
         try:
             yield owner
         finally:
@@ -102,7 +102,7 @@ class Host:
             Row(KEY, time, time // 1000, offset, 0, [values.get(column.name, time) for column in view.columns])
             for offset, time in enumerate(times)
         ]
-        messages = [Message(0, Update(MESSAGE_FORMAT, 1, view.id, 0, rows, []))]
+        messages = [UpdateMessage(0, Update(MESSAGE_FORMAT, 1, view.id, 0, rows, []))]
         with self.database() as database:
             take_up(self.definitions.views.values(), database)
             database.write(list(materialize({view.id: ViewState(view)}, database, messages, 1).writes.items()))
@@ -119,7 +119,7 @@ class Host:
             tick(owner)
 
 
-def tick(owner: MaterializePartition) -> None:
+def tick(owner: MaterializeWorker) -> None:
     asyncio.run(owner.process(Batch(owner, [], lambda: None)))
 
 
@@ -202,6 +202,6 @@ def test_what_another_view_left_under_the_id_of_a_new_one_goes_at_once_and_is_to
 def test_a_batch_on_its_way_to_a_partition_that_was_let_go_is_given_back_unprocessed(tmp_path: Path) -> None:
     given_back: list[bool] = []
     with Host(tmp_path).partition() as owner:
-        owner.open = False  # as whoever lets it go does, before it is closed
+        owner.is_owned = False  # as whoever lets it go does, before it is closed
     asyncio.run(owner.process(Batch(owner, [], lambda: given_back.append(True))))
     assert given_back == [True]

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from processors.materialize.fold import Message, ViewState, decode, materialize
+from processors.materialize.fold import ViewState, decode, materialize
 from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan
+from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import digest_key, encode_join_keys, partition_of, watermark_key
 from serving.reads.read_plan import ViewFacts
 from tests.serving.world import PARTITIONS, update_of
@@ -40,7 +41,7 @@ class Partitions:
         for offset, row in enumerate(rows):
             key = encode_join_keys([row.get(name) for name in view.join_keys])
             state = self.partitions[partition_of(key, PARTITIONS)].reader
-            message = Message(offset, update_of(view, key, row, offset))
+            message = UpdateMessage(offset, update_of(view, key, row, offset))
             state.write(materialize({view.id: ViewState(view)}, state, [message], offset + 1).writes)
 
 

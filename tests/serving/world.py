@@ -14,18 +14,18 @@ from access.store.accounts import AccessStore
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.http.server import HttpServer
 from infra.paths import state_path, version_path
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from processors.materialize.view_digests import take_up
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.definitions.repository import load_repository
-from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, decode_update, encode_update
+from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, decode_update, encode_update
 from schemas.state.keys import encode_join_keys, partition_of
 from serving.app import serving_app
 from serving.reads.read_plan import ReadPlan, compile_read_plan
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import PATH, GetFeatures, TectonService
+from serving.tecton.get_features import PATH, GetFeaturesEndpoint, TectonService
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -112,7 +112,7 @@ class Writer:
             update = decode_update(encode_update(update_of(view, key, row, self._offset)))
             self._offset += 1
             database = self._databases[partition_of(key, self._plan.partitions)]
-            out = materialize(states, database, [Message(self._offset, update)], self._offset + 1)
+            out = materialize(states, database, [UpdateMessage(self._offset, update)], self._offset + 1)
             database.write(list(out.writes.items()))
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ class World:
         self.services.complete = True
         self.state = OnlineState(data, DatabaseResources.of_sizes())
         self.access = AccessStore.open(data)
-        get_features = GetFeatures(
+        get_features = GetFeaturesEndpoint(
             self.services, self.state, Authenticator(self.access), "prod", clock=lambda: self.clock
         )
         self._server = HttpServer(

@@ -11,10 +11,9 @@ from random import Random
 from typing import Any
 
 from infra.paths import offline_log_folder, source_log_folder
-from ingest_api.ingestion.pending import AckBook, Answer
+from ingest_api.ingestion.pending import Answer, PendingRequests
 from processors.logs.offline_log import OfflineLog
 from processors.logs.source_log import SourceLog
-from processors.materialize.fold import Message
 from processors.materialize.held_clock import HeldClock
 from processors.materialize.rebuild import rebuild
 from processors.materialize.retention import clocks, sweep
@@ -24,7 +23,7 @@ from processors.transform.step import TransformStep, start_offset
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
-from schemas.messages.updates import REPLY_HEADER, Reply, decode_acks, decode_update
+from schemas.messages.updates import REPLY_HEADER, ReplyAddress, UpdateMessage, decode_acks, decode_update
 from schemas.records.rows import instant
 from schemas.records.transform import SourceRecord
 from schemas.state.keys import CLOCK
@@ -118,7 +117,7 @@ class Materializer:
         found = self._cluster.broker.read(self._topic, self._partition, self._offset, batch)
         if not found:
             return False
-        messages = [Message(offset, decode_update(record.value)) for offset, record in found]
+        messages = [UpdateMessage(offset, decode_update(record.value)) for offset, record in found]
         newest = max(message.update.plan for message in messages)
         if newest > self._plan.number or self._cluster.random.random() < TAKES_UP:
             self._plan = self._cluster.plan
@@ -184,7 +183,7 @@ class Cluster:
         views = [view.id for view in self.random.choice(self.plans[-2:]).views.values()]  # it may not know the newest
         self.book.open(request, [views] * len(records))
         for index, record in enumerate(records):
-            headers = [(REPLY_HEADER, Reply(0, request, index, INSTALLATION).header(0))]
+            headers = [(REPLY_HEADER, ReplyAddress(0, request, index, INSTALLATION).header(0))]
             self._append(record, partition, headers, request, index)
         return request
 
@@ -220,7 +219,7 @@ class Cluster:
 
     def restart_api(self) -> None:
         """The API begins anew: nobody waits, and it listens from the end of its reply partition."""
-        self.book = AckBook(lambda: self.clock.now / 1e6, DEADLINE_SECONDS)
+        self.book = PendingRequests(lambda: self.clock.now / 1e6, DEADLINE_SECONDS)
         self._heard = len(self.broker.topics.get((ACKS, 0), []))
 
     # What processes do.
@@ -299,8 +298,8 @@ class Cluster:
         self.hear()
 
 
-def _reply(headers: tuple[tuple[str, bytes], ...]) -> Reply | None:
-    return next((Reply.of_header(value)[0] for name, value in headers if name == REPLY_HEADER), None)
+def _reply(headers: tuple[tuple[str, bytes], ...]) -> ReplyAddress | None:
+    return next((ReplyAddress.of_header(value)[0] for name, value in headers if name == REPLY_HEADER), None)
 
 
 LOG_FOLDERS = [offline_log_folder(WORKSPACE, partition) for partition in range(PARTITIONS)]

@@ -8,7 +8,7 @@ from schemas.avro import schema as avro
 from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import Plan, SourcePlan
 from schemas.definitions.repository import load_repository, load_views
-from schemas.messages.updates import Reply
+from schemas.messages.updates import ReplyAddress
 from schemas.records.transform import SourceRecord, SourceTransform
 
 WORKSPACE = "prod"
@@ -61,7 +61,7 @@ def body(source: SourcePlan, user: str, amount: float, at: int = AT) -> bytes:
     return avro.frame(OWN_ID, avro.parse(source.schema), event)
 
 
-def record(offset: int, value: bytes, reply: Reply | None = None) -> SourceRecord:
+def record(offset: int, value: bytes, reply: ReplyAddress | None = None) -> SourceRecord:
     """Returns a record of source partition 1."""
     return SourceRecord(1, offset, AT // 1000 + offset, value, reply)
 
@@ -73,7 +73,7 @@ def events(of: Plan, *amounts: Any, waiting: bool = False) -> list[SourceRecord]
         record(
             offset,
             amount if isinstance(amount, bytes) else body(source, f"u{offset % 3}", amount, AT + offset * 1_000),
-            Reply(offset % 2, b"request", offset, INSTALLATION) if waiting else None,
+            ReplyAddress(offset % 2, b"request", offset, INSTALLATION) if waiting else None,
         )
         for offset, amount in enumerate(amounts)
     ]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from infra.kafka.definitions import DefinitionsFollower
+from infra.kafka.definitions import DefinitionsLog
 from infra.paths import state_path
 from infra.segments.disk import LocalDisk
 from processors.logs.offline_log import read_rows
@@ -128,7 +128,7 @@ def features(answer: httpx.Response) -> list[str | None]:
 
 
 def plan_of(system: Running) -> Plan:
-    definitions = DefinitionsFollower(system.addresses["kafka"])
+    definitions = DefinitionsLog(system.addresses["kafka"])
     definitions.start()
     definitions.wait_caught_up(20)
     plan = definitions.plan("prod")

@@ -13,7 +13,7 @@ import pytest
 
 from infra.database.databases import DatabaseResources, PrimaryDatabase, SecondaryDatabase
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 MEMTABLE_BYTES = 4 << 20
 
 

@@ -1,8 +1,8 @@
 """A process that writes a database on command: stale reads show only between processes.
 
-Started as ``python -m tests.infra.database.writer_process PATH VERSION_FILE MEMTABLE_BYTES``. Each line of standard input is a
-JSON list: a command and its arguments; each is answered by one line, the JSON of its result. ``raw`` commands use the
-library alone, to document what it does.
+Started as ``python -m tests.infra.database.writer_process PATH VERSION_FILE MEMTABLE_BYTES``. Each line of standard
+input is a JSON list: a command and its arguments; each is answered by one line, the JSON of its result. ``raw``
+commands use the library alone, to document what it does.
 """
 
 import json

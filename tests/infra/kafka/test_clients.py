@@ -8,7 +8,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[a
 from infra.kafka.clients import (
     MAX_MESSAGE_BYTES,
     REPEAT_SECONDS,
-    NotAgain,
+    RepeatFilter,
     TopicSpec,
     admin,
     end_offset,
@@ -144,7 +144,7 @@ def test_a_line_that_differs_in_numbers_only_is_logged_once_in_a_while() -> None
     def line(text: str, seconds: float) -> logging.LogRecord:
         return logging.makeLogRecord({"msg": text, "created": seconds})
 
-    lines = NotAgain()
+    lines = RepeatFilter()
     assert lines.filter(line("client 1: refused after 0 ms", 0))
     assert not lines.filter(line("client 23: refused after 45 ms", REPEAT_SECONDS - 1))
     assert lines.filter(line("client 1: timed out", REPEAT_SECONDS - 1))

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer
 
 from infra.kafka.clients import ensure_topics, produce_checked, producer
-from infra.kafka.definitions import DefinitionsFollower, publish_plan, publish_view
+from infra.kafka.definitions import DefinitionsLog, publish_plan, publish_view
 from infra.kafka.topics import control_topics
 from infra.process.ports import LOOPBACK, free_port
 from schemas.definitions.plan import Plan, ViewPlan, encode, plan_key, view_key
@@ -35,16 +35,16 @@ def client(bootstrap: str) -> Producer:
 
 
 @pytest.fixture
-def definitions(bootstrap: str, client: Producer) -> Iterator[DefinitionsFollower]:
+def definitions(bootstrap: str, client: Producer) -> Iterator[DefinitionsLog]:
     del client  # which has made the topic
-    follower = DefinitionsFollower(bootstrap)
+    follower = DefinitionsLog(bootstrap)
     follower.start()
     yield follower
     follower.stop()
 
 
 def test_a_published_plan_reaches_followers_and_calls_them(
-    client: Producer, definitions: DefinitionsFollower, unique: str
+    client: Producer, definitions: DefinitionsLog, unique: str
 ) -> None:
     called = threading.Event()
     definitions.subscribe(called.set)
@@ -60,7 +60,7 @@ def test_a_published_plan_reaches_followers_and_calls_them(
 
 
 def test_a_view_is_known_by_its_offset_to_its_workspace_alone_for_good(
-    client: Producer, definitions: DefinitionsFollower, unique: str
+    client: Producer, definitions: DefinitionsLog, unique: str
 ) -> None:
     known = definitions.views_of(unique)
     first = publish_view(client, unique, view_of("first"), "a")
@@ -75,7 +75,7 @@ def test_a_view_is_known_by_its_offset_to_its_workspace_alone_for_good(
 
 
 def test_a_message_that_cannot_be_used_keeps_the_plan_before_it_and_is_told_until_a_newer_one_comes(
-    client: Producer, definitions: DefinitionsFollower, unique: str
+    client: Producer, definitions: DefinitionsLog, unique: str
 ) -> None:
     first = publish_plan(client, plan_of(unique))
     newer = publish_plan(client, plan_of(unique, format=99))
@@ -96,7 +96,7 @@ def test_a_message_that_cannot_be_used_keeps_the_plan_before_it_and_is_told_unti
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"{", b"[]", b"{}"])
 def test_junk_under_a_views_key_is_no_view(
-    client: Producer, definitions: DefinitionsFollower, unique: str, value: bytes
+    client: Producer, definitions: DefinitionsLog, unique: str, value: bytes
 ) -> None:
     key = view_key(unique, "v", "V1", "n")
     produce_checked(client, DEFINITIONS_TOPIC, key, value, partition=0)
@@ -108,7 +108,7 @@ def test_junk_under_a_views_key_is_no_view(
 
 
 def test_a_plan_that_was_never_published_is_known_to_be_none(
-    client: Producer, definitions: DefinitionsFollower, unique: str
+    client: Producer, definitions: DefinitionsLog, unique: str
 ) -> None:
     number = publish_plan(client, plan_of(unique))
     definitions.read_to(unique, number + 1_000_000, SECONDS)
@@ -120,7 +120,7 @@ def test_a_plan_that_was_never_published_is_known_to_be_none(
 
 
 def test_without_kafka_reading_ends_with_what_is_wrong() -> None:
-    follower = DefinitionsFollower(f"{LOOPBACK}:{free_port()}")
+    follower = DefinitionsLog(f"{LOOPBACK}:{free_port()}")
     follower.start()
     try:
         with pytest.raises(UnavailableError, match="check that Kafka runs"):

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from infra.process.ports import free_port
-from infra.process.supervisor import Child, Pace, Supervisor
+from infra.process.supervisor import Child, RestartPolicy, Supervisor
 from schemas.errors import UnavailableError
 
 DEADLINE_SECONDS = 20.0
@@ -22,7 +22,7 @@ DEADLINE_SECONDS = 20.0
 STOP_SECONDS = 10.0
 """What a stop may take at most, whatever the children do."""
 
-QUICK = Pace(first_pause=0.02, longest_pause=0.05, start_deaths=3, ready_seconds=15.0, stop_seconds=5.0)
+QUICK = RestartPolicy(first_pause=0.02, longest_pause=0.05, start_deaths=3, ready_seconds=15.0, stop_seconds=5.0)
 
 CHILD = """
 import http.server, pathlib, signal, subprocess, sys
@@ -101,7 +101,7 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def supervised(*children: Child, pace: Pace = QUICK) -> AsyncIterator[Supervisor]:
+async def supervised(*children: Child, pace: RestartPolicy = QUICK) -> AsyncIterator[Supervisor]:
     supervisor = Supervisor(children, pace)
     try:
         await supervisor.start()
@@ -141,7 +141,7 @@ def test_a_dead_child_is_started_again(journal: Journal) -> None:
 def test_pauses_double_up_to_a_bound_and_start_over_after_health(
     healthy_after: float, pauses: list[float], journal: Journal
 ) -> None:
-    pace = Pace(first_pause=0.02, longest_pause=0.05, healthy_after=healthy_after)
+    pace = RestartPolicy(first_pause=0.02, longest_pause=0.05, healthy_after=healthy_after)
 
     async def scenario() -> None:
         async with supervised(journal.child("one"), pace=pace):
@@ -157,7 +157,15 @@ def test_pauses_double_up_to_a_bound_and_start_over_after_health(
 
 
 def test_the_default_pauses_go_from_half_a_second_to_half_a_minute() -> None:
-    assert [Pace().pause(deaths) for deaths in (1, 2, 3, 6, 7, 8, 10_000)] == [0.5, 1.0, 2.0, 16.0, 30.0, 30.0, 30.0]
+    assert [RestartPolicy().pause(deaths) for deaths in (1, 2, 3, 6, 7, 8, 10_000)] == [
+        0.5,
+        1.0,
+        2.0,
+        16.0,
+        30.0,
+        30.0,
+        30.0,
+    ]
 
 
 def test_a_child_that_keeps_dying_cannot_start_and_the_next_is_not_tried(journal: Journal) -> None:
@@ -173,7 +181,7 @@ def test_a_child_that_keeps_dying_cannot_start_and_the_next_is_not_tried(journal
 def test_a_child_that_is_not_ready_in_time_cannot_start(journal: Journal) -> None:
     async def scenario() -> None:
         child = journal.child("slow", "unready")
-        async with supervised(child, pace=Pace(ready_seconds=0.5)):
+        async with supervised(child, pace=RestartPolicy(ready_seconds=0.5)):
             pytest.fail("it started")
 
     with pytest.raises(UnavailableError, match=r"slow was not ready at http://.* after 0\.5 s"):
@@ -181,7 +189,7 @@ def test_a_child_that_is_not_ready_in_time_cannot_start(journal: Journal) -> Non
 
 
 def test_children_that_ignore_the_signal_are_killed_in_the_time_allowed(journal: Journal) -> None:
-    pace = Pace(stop_seconds=1.0, least_grace=0.3)
+    pace = RestartPolicy(stop_seconds=1.0, least_grace=0.3)
 
     async def scenario() -> None:
         supervisor = Supervisor([journal.child("a", "deaf"), journal.child("b", "deaf"), journal.child("c")], pace)
@@ -215,7 +223,7 @@ def test_neighbours_of_one_role_start_together(journal: Journal) -> None:
 
 
 def test_stopping_ends_the_wait_between_two_lives(journal: Journal) -> None:
-    pace = Pace(first_pause=1_000.0, longest_pause=1_000.0)
+    pace = RestartPolicy(first_pause=1_000.0, longest_pause=1_000.0)
 
     async def scenario() -> None:
         supervisor = Supervisor([journal.child("one")], pace)
@@ -244,7 +252,7 @@ def test_stopping_in_the_middle_of_a_start_leaves_nothing(journal: Journal) -> N
 
 @pytest.mark.parametrize("frozen", ["by a signal", "in itself"])
 def test_a_child_that_stops_to_answer_is_killed_and_started_again(frozen: str, journal: Journal) -> None:
-    pace = Pace(first_pause=0.02, look_seconds=0.05, frozen_seconds=1.0)
+    pace = RestartPolicy(first_pause=0.02, look_seconds=0.05, frozen_seconds=1.0)
     child = journal.child("one", "serves" if frozen == "by a signal" else "hangs")
 
     async def scenario() -> None:
@@ -260,7 +268,7 @@ def test_a_child_that_stops_to_answer_is_killed_and_started_again(frozen: str, j
 
 
 def test_a_child_that_answers_that_it_is_unwell_lives(journal: Journal) -> None:
-    pace = Pace(look_seconds=0.05, frozen_seconds=0.5)
+    pace = RestartPolicy(look_seconds=0.05, frozen_seconds=0.5)
 
     async def scenario() -> None:
         async with supervised(journal.child("one", "tells"), pace=pace):  # its /healthz answers 503
@@ -271,7 +279,7 @@ def test_a_child_that_answers_that_it_is_unwell_lives(journal: Journal) -> None:
 
 
 def test_what_a_suspended_supervisor_did_not_hear_freezes_no_child(journal: Journal) -> None:
-    pace = Pace(look_seconds=0.05, frozen_seconds=3.0)
+    pace = RestartPolicy(look_seconds=0.05, frozen_seconds=3.0)
 
     async def scenario() -> None:
         async with supervised(journal.child("one", "tells"), pace=pace):

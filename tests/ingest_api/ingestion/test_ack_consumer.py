@@ -6,7 +6,7 @@ import pytest
 
 from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.process.ports import free_port
-from ingest_api.ingestion.ack_consumer import ReplyReader
+from ingest_api.ingestion.ack_consumer import AckConsumer
 from schemas.messages.updates import Ack, Transformed, encode_acks
 from schemas.topics import acks_topic
 from tests.support.waiting import wait_until
@@ -22,9 +22,9 @@ def send(bootstrap: str, workspace: str, partition: int, *names: str) -> None:
 
 
 @contextmanager
-def reading(bootstrap: str, seed: int = 1) -> Iterator[tuple[ReplyReader, list[Ack]]]:
+def reading(bootstrap: str, seed: int = 1) -> Iterator[tuple[AckConsumer, list[Ack]]]:
     heard: list[Ack] = []
-    reader = ReplyReader(bootstrap, heard.extend, pytest.fail, random.Random(seed))
+    reader = AckConsumer(bootstrap, heard.extend, pytest.fail, random.Random(seed))
     reader.start()
     try:
         yield reader, heard
@@ -32,7 +32,7 @@ def reading(bootstrap: str, seed: int = 1) -> Iterator[tuple[ReplyReader, list[A
         reader.stop()
 
 
-def partition_of(reader: ReplyReader, workspace: str) -> int:
+def partition_of(reader: AckConsumer, workspace: str) -> int:
     wait_until(lambda: reader.partition_of(workspace) is not None)
     partition = reader.partition_of(workspace)
     assert partition is not None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_api.ingestion.pending import UNAVAILABLE, AckBook, Answer, Failure
+from ingest_api.ingestion.pending import UNAVAILABLE, Answer, Failure, PendingRequests
 from schemas.errors import OverloadedError
 from schemas.messages.updates import Ack, Transformed, Written
 
@@ -21,8 +21,8 @@ class Clock:
         return self.now
 
 
-def book_of(*records: Sequence[int], clock: Clock | None = None) -> AckBook:
-    book = AckBook(clock or Clock(), DEADLINE)
+def book_of(*records: Sequence[int], clock: Clock | None = None) -> PendingRequests:
+    book = PendingRequests(clock or Clock(), DEADLINE)
     book.open(REQUEST, records)
     return book
 
@@ -143,7 +143,7 @@ def test_next_deadline_is_that_of_the_request_that_waits_longest() -> None:
 
 
 def test_requests_that_wait_are_bounded() -> None:
-    book = AckBook(Clock(), DEADLINE, max_requests=2)
+    book = PendingRequests(Clock(), DEADLINE, max_requests=2)
     book.open(b"a", [[1]])
     book.open(b"b", [[1]])
     with pytest.raises(OverloadedError):
@@ -228,7 +228,7 @@ def test_losses_never_turn_into_success(history: tuple[list[list[int]], list[Ack
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=8))
 def test_requests_expire_in_the_order_of_their_deadlines(pauses: list[float]) -> None:
     clock = Clock()
-    book = AckBook(clock, DEADLINE)
+    book = PendingRequests(clock, DEADLINE)
     for number, pause in enumerate(pauses):
         clock.now += pause
         book.open(bytes([number]), [[1]])

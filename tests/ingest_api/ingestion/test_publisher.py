@@ -10,7 +10,7 @@ from infra.process.ports import free_port
 from ingest_api.ingestion import publisher as module
 from ingest_api.ingestion.publisher import Delivery, Publisher
 from schemas.errors import HeadraceError, OverloadedError, UnavailableError
-from schemas.messages.updates import Reply, plan_header
+from schemas.messages.updates import ReplyAddress, plan_header
 from tests.support.waiting import wait_until
 
 PLAN = plan_header(1)
@@ -29,7 +29,7 @@ def publishing(bootstrap: str, timeout_seconds: float = 10.0) -> Iterator[tuple[
 
 def sender(publisher: Publisher, topic: str, *, report_success: bool) -> Callable[[int], None]:
     def send(index: int) -> None:
-        publisher.publish(topic, 0, b"x", Reply(0, b"r", index, "here"), PLAN, report_success=report_success)
+        publisher.publish(topic, 0, b"x", ReplyAddress(0, b"r", index, "here"), PLAN, report_success=report_success)
 
     return send
 

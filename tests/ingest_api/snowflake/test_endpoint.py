@@ -9,7 +9,7 @@ import pytest
 from infra.http.request_body import SlowBodyError
 from ingest_api.snowflake.requests import MAX_BODY_BYTES
 from schemas.errors import OverloadedError
-from schemas.messages.updates import Ack, Reply, Transformed, Written
+from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written
 from tests.ingest_api.harness import (
     FRAUD_VIEW,
     USER_VIEW,
@@ -201,7 +201,7 @@ def test_records_of_one_source_keep_their_order_in_one_partition(tmp_path: Path,
 def test_source_without_views_succeeds_once_kafka_has_the_record(tmp_path: Path) -> None:
     plan = documented_plan({})
 
-    def confirm(_topic: str, reply: Reply) -> list[Ack]:
+    def confirm(_topic: str, reply: ReplyAddress) -> list[Ack]:
         alone.deliver(reply, None)
         return []
 
@@ -229,7 +229,7 @@ def test_dropped_record_is_a_success(tmp_path: Path, kafka: Loopback) -> None:
 def test_failure_of_some_records_names_them_and_the_other_views_succeed(tmp_path: Path) -> None:
     plan = documented_plan({USER_VIEW: STREAM, FRAUD_VIEW: STREAM})
 
-    def fail_odd(_topic: str, reply: Reply) -> list[Ack]:
+    def fail_odd(_topic: str, reply: ReplyAddress) -> list[Ack]:
         sent = [(0, 0, 1)] if reply.index % 2 else [(0, 0, 1), (1, 2, 1)]
         failures = [(1, "UDF_EXECUTION_FAILED", "ZeroDivisionError: division by zero")] if reply.index % 2 else []
         return [
@@ -265,7 +265,7 @@ def test_failure_of_some_records_names_them_and_the_other_views_succeed(tmp_path
     ("code", "told"), [("FAILED_PRECONDITION", "FAILED_PRECONDITION"), ("UNKNOWN_SCHEMA", "INTERNAL")]
 )
 def test_a_view_that_fails_has_a_code_of_the_reference(tmp_path: Path, code: str, told: str) -> None:
-    def fail(_topic: str, reply: Reply) -> list[Ack]:
+    def fail(_topic: str, reply: ReplyAddress) -> list[Ack]:
         return [Transformed(reply.request, reply.index, [], [(0, code, "why")])]
 
     async def test(api: Api) -> None:
@@ -293,7 +293,7 @@ def test_silence_until_the_deadline_is_unavailable_and_retryable(tmp_path: Path,
 def test_record_that_kafka_did_not_take_is_reported_and_the_others_are_not(tmp_path: Path, kafka: Loopback) -> None:
     store = kafka.behaviour
 
-    def lose_first(topic: str, reply: Reply) -> list[Ack]:
+    def lose_first(topic: str, reply: ReplyAddress) -> list[Ack]:
         if reply.index == 0:
             kafka.deliver(reply, "Kafka did not take the record: gone")
             return []
@@ -318,7 +318,7 @@ def test_record_that_kafka_did_not_take_is_reported_and_the_others_are_not(tmp_p
 
 
 def test_request_that_kafka_took_nothing_of_is_503(tmp_path: Path, kafka: Loopback) -> None:
-    def lose(_topic: str, reply: Reply) -> list[Ack]:
+    def lose(_topic: str, reply: ReplyAddress) -> list[Ack]:
         kafka.deliver(reply, "Kafka did not take the record: gone")
         return []
 

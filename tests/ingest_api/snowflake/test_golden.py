@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.messages.updates import Ack, Reply, Transformed, Written
+from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written
 from tests.ingest_api.harness import Loopback, api_without_kafka, documented_plan
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden").glob("*.json"))
@@ -18,7 +18,7 @@ def behaviour_of(case: dict[str, Any], kafka: Loopback) -> None:
     assert kafka.newest is not None
     plan = kafka.newest
 
-    def answer(topic: str, reply: Reply) -> list[Ack]:
+    def answer(topic: str, reply: ReplyAddress) -> list[Ack]:
         acks: list[Ack] = []
         sent = []
         for view in plan.views_of(topic.rpartition(".")[2]):

@@ -16,7 +16,7 @@ class Counting:
     """An owner that does nothing but remember."""
 
     def __init__(self, start: int | None = None) -> None:
-        self.open = True
+        self.is_owned = True
         self.next_offset = 0
         self.waits_for: str | None = None
         self.committable: int | None = None
@@ -27,7 +27,7 @@ class Counting:
         return committed if self._start is None else self._start
 
     def close(self) -> None:
-        self.closed_while_open = self.open
+        self.closed_while_open = self.is_owned
 
 
 class Received:

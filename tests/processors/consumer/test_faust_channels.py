@@ -1,7 +1,7 @@
 import asyncio
 from typing import Any, cast
 
-from processors.consumer.batches import Batch, Owner
+from processors.consumer.batches import Batch, PartitionWorker
 from processors.consumer.faust_channels import add_agent, make_app, stop_app
 
 
@@ -9,7 +9,7 @@ class Recording:
     """An owner that notes its batches, and fails at one of them."""
 
     def __init__(self, fails_at: int | None = None) -> None:
-        self.open = True
+        self.is_owned = True
         self.seen: list[int] = []
         self._fails_at = fails_at
 
@@ -23,7 +23,7 @@ class Recording:
 
 
 def batch(owner: Recording, number: int, done: Any) -> Batch:
-    return Batch(cast("Owner", owner), cast("Any", [number]), done)
+    return Batch(cast("PartitionWorker", owner), cast("Any", [number]), done)
 
 
 async def run(owner: Recording, count: int) -> tuple[list[BaseException], int]:
@@ -61,6 +61,6 @@ def test_an_exception_ends_the_process_and_no_batch_after_it_is_begun() -> None:
 
 def test_a_batch_whose_partition_was_let_go_is_given_back_unseen() -> None:
     owner = Recording(fails_at=0)
-    owner.open = False
+    owner.is_owned = False
     assert asyncio.run(run(owner, 3)) == ([], 3)
     assert owner.seen == []

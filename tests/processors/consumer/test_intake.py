@@ -22,7 +22,7 @@ class Remembering:
     """An owner that finishes its batches at once, unless ``holds`` is set."""
 
     def __init__(self, log: list[str], partition: int) -> None:
-        self.open = True
+        self.is_owned = True
         self.committable: int | None = None
         self.next_offset = 0
         self.waits_for: str | None = None
@@ -36,7 +36,7 @@ class Remembering:
         return committed
 
     def close(self) -> None:
-        self._log.append(f"close {self._partition} {'open' if self.open else 'fenced'}")
+        self._log.append(f"close {self._partition} {'open' if self.is_owned else 'fenced'}")
 
 
 @dataclass
@@ -74,7 +74,7 @@ class World:
             self.held.append(batch)
             return
         owner = batch.owner
-        if isinstance(owner, Remembering) and batch.messages and owner.open:
+        if isinstance(owner, Remembering) and batch.messages and owner.is_owned:
             owner.seen += [message.offset() or 0 for message in batch.messages]
             owner.next_offset = owner.committable = owner.seen[-1] + 1
         batch.done()

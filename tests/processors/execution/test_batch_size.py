@@ -1,8 +1,8 @@
-from processors.execution.batch_size import FIRST_RECORDS, MAX_RECORDS, STEP_SECONDS, Pace
+from processors.execution.batch_size import FIRST_RECORDS, MAX_RECORDS, STEP_SECONDS, BatchSizer
 
 
 def test_it_begins_carefully_and_follows_the_speed() -> None:
-    pace = Pace()
+    pace = BatchSizer()
     assert pace.records == FIRST_RECORDS
     pace.took(16, 0.001)
     assert pace.records == MAX_RECORDS
@@ -11,12 +11,12 @@ def test_it_begins_carefully_and_follows_the_speed() -> None:
 
 
 def test_a_very_slow_function_gets_its_records_one_by_one() -> None:
-    pace = Pace()
+    pace = BatchSizer()
     pace.took(10, 600.0)
     assert pace.records == 1
 
 
 def test_no_time_at_all_is_fast() -> None:
-    pace = Pace()
+    pace = BatchSizer()
     pace.took(1, 0.0)
     assert pace.records == MAX_RECORDS

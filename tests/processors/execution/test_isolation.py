@@ -14,7 +14,7 @@ from processors.execution import code_process
 from processors.execution.code_child import Code
 from processors.execution.isolation import transform_isolated
 from schemas.definitions.plan import Plan
-from schemas.messages.updates import Reply, Transformed, decode_update
+from schemas.messages.updates import ReplyAddress, Transformed, decode_update
 from schemas.records.rows import FUNCTION_FAILED
 from schemas.records.transform import VIEW_FAILED, Problem, Transformation
 from tests.support.flow import OWN_ID, body, plan, record, transform
@@ -58,7 +58,7 @@ def code(text: str = TEXT) -> list[Code]:
 def run(what: str, time_limit: float = 30.0, text: str = TEXT) -> Transformation:
     subject = transform(planned())
     value = body(subject.source, what, 1.0)
-    waiting = record(4, value, Reply(3, b"request", 0, "here"))
+    waiting = record(4, value, ReplyAddress(3, b"request", 0, "here"))
     call = transform_isolated(
         subject, code(text), waiting, {OWN_ID + 1: None}, time_limit=time_limit, pauses=(0.01, 0.01)
     )
@@ -68,7 +68,7 @@ def run(what: str, time_limit: float = 30.0, text: str = TEXT) -> Transformation
 def test_a_record_that_kills_nobody_becomes_what_it_becomes_here() -> None:
     subject = transform(planned())
     value = body(subject.source, "print", 1.0)
-    alone = record(4, value, Reply(3, b"request", 0, "here"))
+    alone = record(4, value, ReplyAddress(3, b"request", 0, "here"))
     here, there = subject([alone], {}), run("print")
     assert (there.updates, there.rejects, there.acks, there.rows) == (here.updates, [], here.acks, 1)
     assert decode_update(there.updates[0][1]).rows[0].offset == 4

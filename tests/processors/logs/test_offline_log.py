@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.logs.offline_log import OfflineLog, read_rows, read_updates
-from processors.materialize.fold import Message
 from schemas.errors import StorageError, UnavailableError
+from schemas.messages.updates import UpdateMessage
 from schemas.types import Array, Field, Float64, Int64, Map, String, Struct, Timestamp
 from tests.support.column_types import canonical, row_of, update_of, updates, view_of, views
 from tests.support.histories import examples
@@ -26,8 +26,8 @@ def opened(disk: MemoryDisk) -> OfflineLog:
     return log
 
 
-def message(offset: int, view: Any = A, value: Any = 1.5) -> Message:
-    return Message(offset, update_of(view, [row_of("u", AT, AT // 1000, offset, value)]))
+def message(offset: int, view: Any = A, value: Any = 1.5) -> UpdateMessage:
+    return UpdateMessage(offset, update_of(view, [row_of("u", AT, AT // 1000, offset, value)]))
 
 
 def logged(disk: MemoryDisk, from_offset: int = 0) -> list[int]:
@@ -39,10 +39,10 @@ def logged(disk: MemoryDisk, from_offset: int = 0) -> list[int]:
 def test_updates_come_back_as_they_went_in(data: st.DataObject, one: Any, other: Any) -> None:
     disk = MemoryDisk()
     log = opened(disk)
-    sent: list[Message] = []
+    sent: list[UpdateMessage] = []
     for _ in range(data.draw(st.integers(1, 3))):
         batch = [
-            Message(len(sent) + i, data.draw(updates(data.draw(st.sampled_from([one, other])))))
+            UpdateMessage(len(sent) + i, data.draw(updates(data.draw(st.sampled_from([one, other])))))
             for i in range(data.draw(st.integers(1, 3)))
         ]
         sent += batch
@@ -134,7 +134,7 @@ def test_rows_read_for_people_name_columns_and_version_whatever_the_offline_flag
     disk = MemoryDisk()
     log = opened(disk)
     update = update_of(B, [row_of(None, AT + 1, 1_763_000_000_123, 42, 5, index=6)], source_partition=9)
-    log.append({1: A, 2: B}, [message(0), Message(1, update)], 2)
+    log.append({1: A, 2: B}, [message(0), UpdateMessage(1, update)], 2)
     assert list(read_rows(disk, "prod", 3, 2)) == [
         {
             "user": None,
@@ -154,7 +154,7 @@ def test_any_avro_reader_reads_a_segment() -> None:
     disk = MemoryDisk()
     value = {"since": AT, "tags": {"-type": ["a", None], "b": None}}
     row = row_of("u", AT, AT // 1000, 4, value, float("-inf"))
-    opened(disk).append({1: view}, [Message(4, update_of(view, [row]))], 8)
+    opened(disk).append({1: view}, [UpdateMessage(4, update_of(view, [row]))], 8)
     (path, data) = next(iter(disk.files.items()))
     assert path == "log/prod/partition=3/00000000000000000004.avro"
     (item,) = fastavro.reader(BytesIO(bytes(data)))

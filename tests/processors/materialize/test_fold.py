@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from processors.materialize.fold import (
     Materialization,
-    Message,
     ViewState,
     decode,
     materialize,
 )
 from schemas.definitions.plan import ViewPlan
-from schemas.messages.updates import VERSION_BYTES, decode_update, encode_update
+from schemas.messages.updates import VERSION_BYTES, UpdateMessage, decode_update, encode_update
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, watermark_key
 from serving.reads.views import view_reader
 from tests.support import oracle
@@ -52,7 +51,7 @@ def folded(history: History, arrivals: Sequence[Arrival], cuts: Sequence[int]) -
     views, state, offset = states(history.views), MemoryState(), 0
     for batch in batches_of(arrivals, cuts):
         sent = [encode_update(update) for update in updates_of(history, batch)]
-        messages = [Message(offset + number, decode_update(data)) for number, data in enumerate(sent)]
+        messages = [UpdateMessage(offset + number, decode_update(data)) for number, data in enumerate(sent)]
         offset += len(sent)
         state.write(materialize(views, state, messages, offset).writes)
     return state
@@ -120,7 +119,7 @@ def event(time: int, x: float | None, *, appended: int | None = None, partition:
 def folded_batches(view: ViewPlan, *batches: Sequence[Arrival]) -> tuple[MemoryState, list[Materialization]]:
     state, steps = MemoryState(), []
     for number, batch in enumerate(batches):
-        step = materialize({1: ViewState(view)}, state, [Message(number, update_of(view, batch))], number + 1)
+        step = materialize({1: ViewState(view)}, state, [UpdateMessage(number, update_of(view, batch))], number + 1)
         state.write(step.writes)
         steps.append(step)
     return state, steps
@@ -198,7 +197,7 @@ def test_a_view_that_is_not_online_writes_no_state() -> None:
 
 def test_rows_of_views_outside_the_plan_change_nothing_but_the_offset() -> None:
     (view,) = compiled(BY_TILE)
-    step = materialize({}, MemoryState(), [Message(6, update_of(view, [event(BASE, 1.0)]))], 7)
+    step = materialize({}, MemoryState(), [UpdateMessage(6, update_of(view, [event(BASE, 1.0)]))], 7)
     assert step.writes == {NEXT_OFFSET: msgspec.msgpack.encode(7)}
 
 
@@ -253,7 +252,7 @@ def test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_eac
     correction = [event(start + coarsest // 2, 5.0, offset=10**6)]
     for number, rows in enumerate((batch, correction)):
         state.scanned = 0
-        step = materialize({1: ViewState(view)}, state, [Message(number, update_of(view, rows))], number + 1)
+        step = materialize({1: ViewState(view)}, state, [UpdateMessage(number, update_of(view, rows))], number + 1)
         state.write(step.writes)
     assert len(view.resolutions) > 2
     assert step.reread == 3

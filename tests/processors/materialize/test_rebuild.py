@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.segments.disk import Disk, LocalDisk
 from processors.logs.offline_log import OfflineLog, read_updates
-from processors.materialize.fold import Message
 from processors.materialize.rebuild import rebuild
 from processors.materialize.state_store import State
 from processors.materialize.step import MaterializeStep
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
+from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import encode_join_keys, row_prefix
 from tests.support.column_types import row_of, update_of
 from tests.support.flow import AT, plan
@@ -46,17 +46,17 @@ def step_of(disk: Disk, state: State, views: Sequence[ViewPlan]) -> MaterializeS
     return step
 
 
-def message(offset: int) -> Message:
+def message(offset: int) -> UpdateMessage:
     row = row_of("u", AT + offset, AT // 1000, offset)
     values = {"user": "u", "amount": float(offset), "at": AT + offset}
     row.values = [values[column.name] for column in NEWEST.columns]
-    return Message(offset, update_of(NEWEST, [row]))
+    return UpdateMessage(offset, update_of(NEWEST, [row]))
 
 
 @given(histories(), st.integers(1, 10), st.integers(1, 4))
 @examples(40)
 def test_rebuilt_state_is_the_state_that_was_lost(history: History, batch_rows: int, size: int) -> None:
-    messages = [Message(offset, update) for offset, update in enumerate(updates_of(history, history.arrivals))]
+    messages = [UpdateMessage(offset, update) for offset, update in enumerate(updates_of(history, history.arrivals))]
     disk, lost, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
     step = step_of(disk, lost, history.views)
     for start in range(0, len(messages), size):

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from processors.materialize.held_clock import MAX_STEP
 from processors.materialize.retention import FEWEST_KEYS, MOST_KEYS, clocks, next_limit, sweep
 from schemas.definitions.plan import ViewPlan, view_digest
+from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
 from schemas.windows import DAY
 from serving.reads.views import view_reader
@@ -26,7 +27,7 @@ SUM = (
 
 
 def fold(views: Sequence[ViewPlan], state: MemoryState, history: History, arrivals: Sequence[Arrival]) -> None:
-    messages = [Message(offset, update) for offset, update in enumerate(updates_of(history, arrivals))]
+    messages = [UpdateMessage(offset, update) for offset, update in enumerate(updates_of(history, arrivals))]
     state.write(materialize({v.id: ViewState(v) for v in views}, state, messages, len(messages) + 1).writes)
 
 
@@ -120,7 +121,7 @@ def state_of(view: ViewPlan, times: Sequence[int]) -> MemoryState:
         for offset, time in enumerate(times)
     ]
     for offset, arrival in enumerate(arrivals):
-        messages = [Message(offset, update_of(view, [arrival]))]
+        messages = [UpdateMessage(offset, update_of(view, [arrival]))]
         state.write(materialize({view.id: ViewState(view)}, state, messages, offset + 1).writes)
     return state
 
@@ -211,7 +212,7 @@ def test_a_view_without_a_watermark_loses_nothing() -> None:
     (view,) = compiled({"totals": SUM})
     future = Arrival(oracle.Event(view.id, KEY, BASE, (0, 0, 0, 0), EMPTY | {"x": 1.0}))
     state = MemoryState()
-    state.write(materialize({view.id: ViewState(view)}, state, [Message(0, update_of(view, [future]))], 1).writes)
+    state.write(materialize({view.id: ViewState(view)}, state, [UpdateMessage(0, update_of(view, [future]))], 1).writes)
     assert row_times(view, state) == [BASE]
     clock_of = clocks([view.id], state, BASE + 4000 * DAY)
     assert clock_of == {}

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from processors.logs.offline_log import OfflineLog, read_updates
-from processors.materialize.fold import Message
 from processors.materialize.state_store import next_offset_of
 from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import OutMessage
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
-from schemas.messages.updates import Reply, Update, Waiting, Written, decode_acks
+from schemas.messages.updates import ReplyAddress, Update, UpdateMessage, Waiting, Written, decode_acks
 from schemas.state.keys import NEXT_OFFSET, digest_key
 from tests.support.column_types import canonical, row_of, update_of
 from tests.support.flow import AT, INSTALLATION, WORKSPACE, plan
@@ -65,14 +64,14 @@ def stores() -> Stores:
     return Stores(MemoryDisk(), FailingState())
 
 
-def message(offset: int, view: ViewPlan = NEWEST, *, user: str = "u", replies: Sequence[int] = ()) -> Message:
+def message(offset: int, view: ViewPlan = NEWEST, *, user: str = "u", replies: Sequence[int] = ()) -> UpdateMessage:
     """Returns an update of one row; someone waits for it in each of the reply partitions."""
     values = {"user": user, "amount": 1.5, "at": AT + offset}
     row = row_of(user, AT + offset, AT // 1000, offset)
     row.values = [values[column.name] for column in view.columns]
     update = update_of(view, [row])
-    update.waiting = [Waiting(Reply(partition, b"request", offset, INSTALLATION), 1) for partition in replies]
-    return Message(offset, update)
+    update.waiting = [Waiting(ReplyAddress(partition, b"request", offset, INSTALLATION), 1) for partition in replies]
+    return UpdateMessage(offset, update)
 
 
 def answers(messages: Sequence[OutMessage]) -> dict[int | None, list[Written]]:
@@ -85,7 +84,7 @@ def answers(messages: Sequence[OutMessage]) -> dict[int | None, list[Written]]:
 
 def test_callers_of_another_installation_are_left_to_it(stores: Stores) -> None:
     theirs = message(0)
-    theirs.update.waiting = [Waiting(Reply(4, b"request", 0, "elsewhere"), 1)]
+    theirs.update.waiting = [Waiting(ReplyAddress(4, b"request", 0, "elsewhere"), 1)]
     assert stores.step().run([theirs], 1).acks == []
     assert stores.logged() == [0]
 
@@ -107,7 +106,7 @@ def test_rows_are_counted_by_view_and_outcome(stores: Stores) -> None:
     assert step.run([again], 4).rows == {("newest@V1", "superseded"): 1}
 
 
-def changed_row(original: Message, **changes: Any) -> Message:
+def changed_row(original: UpdateMessage, **changes: Any) -> UpdateMessage:
     (row,) = original.update.rows
     for name, value in changes.items():
         setattr(row, name, value)
@@ -122,11 +121,11 @@ def changed_row(original: Message, **changes: Any) -> Message:
         pytest.param(lambda: changed_row(message(1, TOTALS), append_time=-1), id="before all time"),
         pytest.param(lambda: changed_row(message(1, TOTALS), event_time=2**70), id="after all time"),
         pytest.param(lambda: changed_row(message(1, TOTALS), offset=-5), id="a negative offset"),
-        pytest.param(lambda: Message(1, replace(message(1).update, view=99)), id="a view that never was"),
+        pytest.param(lambda: UpdateMessage(1, replace(message(1).update, view=99)), id="a view that never was"),
     ],
 )
 def test_a_message_that_is_no_row_of_its_view_is_in_neither_store_and_stops_no_other(
-    stores: Stores, wrong: Callable[[], Message]
+    stores: Stores, wrong: Callable[[], UpdateMessage]
 ) -> None:
     done = stores.step().run([message(0, replies=[4]), wrong(), message(2, TOTALS, replies=[4])], 3)
     assert [refused.offset for refused, _ in done.refused] == [1]
@@ -242,9 +241,9 @@ CRASHES = st.lists(
 )
 
 
-def messages_of(history: History) -> list[Message]:
+def messages_of(history: History) -> list[UpdateMessage]:
     """Returns the partition: each update by its offset, with gaps as control records leave them."""
-    return [Message(3 * number, update) for number, update in enumerate(updates_of(history, history.arrivals))]
+    return [UpdateMessage(3 * number, update) for number, update in enumerate(updates_of(history, history.arrivals))]
 
 
 class Process:
@@ -256,7 +255,7 @@ class Process:
         self._data = data
         self._plan = Plan(WORKSPACE, 1, {}, {view.key: view for view in history.views}, {}, {}, "", number=1)
 
-    def run(self, messages: Sequence[Message], crash: Crash | None) -> None:
+    def run(self, messages: Sequence[UpdateMessage], crash: Crash | None) -> None:
         log = OfflineLog(self._stores.disk, WORKSPACE, 3, roll_bytes=2_000)
         log.open()
         views = {view.id: view for view in self._history.views}
@@ -306,5 +305,5 @@ def test_log_and_state_are_the_same_whatever_crashes(
 
 def test_an_update_without_rows_still_moves_both_stores(stores: Stores) -> None:
     empty = Update(1, 5, NEWEST.id, 0, [], [])
-    stores.step().run([Message(0, empty)], 1)
+    stores.step().run([UpdateMessage(0, empty)], 1)
     assert stores.step().start_offset(0) == 1

@@ -1,8 +1,9 @@
 import msgspec
 
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan, view_digest
+from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import digest_key, meta_key, row_prefix, tile_prefix, watermark_key
 from tests.support import oracle
 from tests.support.histories import BASE, Arrival, compiled, update_of
@@ -14,7 +15,7 @@ EMPTY = {"flag": None, "text": None, "whole": None, "x": None, "y": None}
 
 def fold(view: ViewPlan, state: MemoryState) -> None:
     event = oracle.Event(view.id, ("a", 1), BASE, (BASE // 1000, 0, 0, 0), EMPTY | {"x": 1.0})
-    messages = [Message(0, update_of(view, [Arrival(event)]))]
+    messages = [UpdateMessage(0, update_of(view, [Arrival(event)]))]
     state.write(materialize({view.id: ViewState(view)}, state, messages, 1).writes)
 
 

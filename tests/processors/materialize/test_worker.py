@@ -19,7 +19,7 @@ from infra.paths import offline_log_folder, state_path
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import LOOPBACK
 from processors.materialize.step import OFFLINE
-from schemas.messages.updates import REPLY_HEADER, Reply, Transformed, Written, decode_acks, place_of
+from schemas.messages.updates import REPLY_HEADER, ReplyAddress, Transformed, Written, decode_acks, place_of
 from schemas.topics import acks_topic, source_topic, updates_topic
 from tests.support.site import (
     SOURCE,
@@ -232,7 +232,9 @@ def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing(alone: Counted) 
         # No file may grow any more: what a full disk is to a process.
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (1, 1))
         here = place_of(source_topic(site.workspace, SOURCE), 0)
-        site.produce(event("first", 2), headers={REPLY_HEADER: Reply(3, request, 0, site.installation).header(here)})
+        site.produce(
+            event("first", 2), headers={REPLY_HEADER: ReplyAddress(3, request, 0, site.installation).header(here)}
+        )
         assert running.wait(60) == ExitCode.STORAGE, running.log
         assert "check free space" in running.log
     acks = everything(site.bootstrap, acks_topic(site.workspace), 3)

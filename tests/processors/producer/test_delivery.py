@@ -1,8 +1,8 @@
-from processors.producer.delivery import Delivered
+from processors.producer.delivery import DeliveryTracker
 
 
 def test_the_offset_never_passes_what_is_not_delivered() -> None:
-    delivered = Delivered()
+    delivered = DeliveryTracker()
     first, second, third = (delivered.expect(offset) for offset in (10, 20, 30))
     reached = [delivered.offset]
     for arrived in (second, first, third):

@@ -10,15 +10,15 @@ from infra.kafka.clients import TopicSpec, ensure_topics, producer
 from infra.process.ports import LOOPBACK, free_port
 from processors.producer import sender as outbox_module
 from processors.producer.messages import OutMessage
-from processors.producer.sender import Outbox
+from processors.producer.sender import DeliveryProducer
 from schemas.errors import UnavailableError
 from tests.support.site import everything
 from tests.support.waiting import wait_until
 
 
 @contextmanager
-def started(client: Producer, failures: list[BaseException]) -> Iterator[Outbox]:
-    outbox = Outbox(client, failures.append)
+def started(client: Producer, failures: list[BaseException]) -> Iterator[DeliveryProducer]:
+    outbox = DeliveryProducer(client, failures.append)
     outbox.start()
     yield outbox
     outbox.stop()
@@ -86,7 +86,7 @@ def test_a_full_queue_lets_others_run_until_there_is_room() -> None:
     away = producer(f"{LOOPBACK}:{free_port()}", delivery_timeout_seconds=1.0, max_queued_messages=2)
     failures: list[BaseException] = []
 
-    async def send(outbox: Outbox) -> int:
+    async def send(outbox: DeliveryProducer) -> int:
         turns = 0
         sending = asyncio.create_task(outbox.send([message("topic", b"x")] * 5, lambda: None))
         while not sending.done():

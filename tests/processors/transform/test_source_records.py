@@ -5,12 +5,12 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
 
 from processors.transform.source_records import source_records
-from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, place_of, plan_header
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of, plan_header
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-REPLY = Reply(3, b"request", 5, "here")
+REPLY = ReplyAddress(3, b"request", 5, "here")
 HERE = place_of("prod.source.events", 2)
 
 
@@ -40,7 +40,7 @@ class Given:
         return b"record"
 
 
-def replies(*sent: tuple[str, Any], installation: str = "here") -> list[Reply | None]:
+def replies(*sent: tuple[str, Any], installation: str = "here") -> list[ReplyAddress | None]:
     records, _ = source_records([cast("Message", Given(list(sent)))], installation)
     return [record.reply for record in records]
 

@@ -19,7 +19,7 @@ from processors.producer.messages import (
     DEAD_LETTER_VIEW,
 )
 from schemas.avro import schema as avro
-from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, Reply, plan_header
+from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, plan_header
 from schemas.topics import source_topic, value_subject
 from tests.support.site import (
     HEAD,
@@ -148,9 +148,9 @@ def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(
         {PLAN_HEADER: plan_header(2**63)},
         {PLAN_HEADER: b"short", REPLY_HEADER: b"x"},
         {PLAN_HEADER: b"", REPLY_HEADER: b""},
-        {REPLY_HEADER: Reply(99, b"x", 0, "here").header(0)},
-        {REPLY_HEADER: Reply(1, b"x" * 1_000, 0, "here").header(0)},
-        {REPLY_HEADER: Reply(1, b"x", 0, "elsewhere").header(0)},
+        {REPLY_HEADER: ReplyAddress(99, b"x", 0, "here").header(0)},
+        {REPLY_HEADER: ReplyAddress(1, b"x" * 1_000, 0, "here").header(0)},
+        {REPLY_HEADER: ReplyAddress(1, b"x", 0, "elsewhere").header(0)},
         {REPLY_HEADER: b"\0\0\0\0\0\0\0\1\0\0\1\xffx"},
     ],
     ids=[

@@ -9,7 +9,7 @@ from schemas.errors import CodecError, NewerFormatError
 from schemas.messages.updates import (
     MESSAGE_FORMAT,
     VERSION_BYTES,
-    Reply,
+    ReplyAddress,
     Row,
     Transformed,
     Update,
@@ -29,7 +29,7 @@ U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 SCALAR = st.one_of(st.none(), st.booleans(), INTEGERS, FLOATS.filter(lambda value: value == value), TEXTS)  # noqa: PLR0124
 VALUES = st.recursive(SCALAR, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXTS, v, max_size=3), max_leaves=5)
 REPLIES = st.builds(
-    Reply, U32, st.binary(min_size=1, max_size=16), st.integers(0, 2**16 - 1), st.text(min_size=1, max_size=32)
+    ReplyAddress, U32, st.binary(min_size=1, max_size=16), st.integers(0, 2**16 - 1), st.text(min_size=1, max_size=32)
 )
 ROWS = st.builds(Row, st.binary(max_size=9), INTEGERS, U64, U64, U32, st.lists(VALUES, max_size=4))
 UPDATES = st.builds(
@@ -70,8 +70,8 @@ def test_answers_come_back(acks: list[Any]) -> None:
 
 @given(REPLIES, U32, U64)
 @examples(50)
-def test_headers_come_back(reply: Reply, place: int, plan: int) -> None:
-    assert Reply.of_header(reply.header(place)) == (reply, place)
+def test_headers_come_back(reply: ReplyAddress, place: int, plan: int) -> None:
+    assert ReplyAddress.of_header(reply.header(place)) == (reply, place)
     assert plan_of_header(plan_header(plan)) == plan
 
 
@@ -122,13 +122,13 @@ def test_what_no_later_version_wrote_is_garbage_and_stops_nobody(garbage: list[o
 
 def test_headers_of_a_wrong_length_are_refused() -> None:
     with pytest.raises(CodecError, match="header headrace-reply has 11 bytes, expected more than 11"):
-        Reply.of_header(bytes(11))
+        ReplyAddress.of_header(bytes(11))
     with pytest.raises(CodecError, match="header headrace-reply has 15 bytes, expected more than 15"):
-        Reply.of_header(Reply(1, b"", 0, "here").header(0))
+        ReplyAddress.of_header(ReplyAddress(1, b"", 0, "here").header(0))
     with pytest.raises(CodecError, match="header headrace-plan has 7 bytes, expected 8"):
         plan_of_header(bytes(7))
 
 
 def test_an_installation_that_is_no_text_is_refused() -> None:
     with pytest.raises(CodecError, match="names an installation that is no text"):
-        Reply.of_header(bytes(10) + b"\x01\xffrequest")
+        ReplyAddress.of_header(bytes(10) + b"\x01\xffrequest")

@@ -11,7 +11,7 @@ from schemas.definitions.plan import Plan
 from schemas.definitions.repository import load_repository
 from schemas.errors import RecordError
 from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES
-from schemas.messages.updates import Reply, Transformed, Update, decode_update
+from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update
 from schemas.records.rows import FUNCTION_FAILED, micros
 from schemas.records.transform import (
     MAX_PROBLEM_CHARACTERS,
@@ -28,7 +28,7 @@ from tests.support.repositories import plan_of, view
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SCHEMA_ID = 7
-REPLY = Reply(3, b"request", 5, "here")
+REPLY = ReplyAddress(3, b"request", 5, "here")
 
 
 def transform_of(text: str) -> SourceTransform:
@@ -46,12 +46,12 @@ def framed(plan: Plan, **values: Any) -> bytes:
 
 
 def source_record(
-    transform: SourceTransform, offset: int = 0, reply: Reply | None = None, **values: Any
+    transform: SourceTransform, offset: int = 0, reply: ReplyAddress | None = None, **values: Any
 ) -> SourceRecord:
     return SourceRecord(2, offset, 1_767_312_000_000, framed(transform.plan, **values), reply)
 
 
-def run(text: str, *, reply: Reply | None = None, **values: Any) -> Transformation:
+def run(text: str, *, reply: ReplyAddress | None = None, **values: Any) -> Transformation:
     transform = transform_of(text)
     return transform([source_record(transform, 9, reply, **values)], {})
 
@@ -116,7 +116,9 @@ def test_one_views_failure_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("reply", [None, REPLY], ids=["direct", "from the ingest API, or with a copy of its header"])
-def test_a_record_that_fails_is_one_dead_letter_of_all_views_that_failed_whoever_sent_it(reply: Reply | None) -> None:
+def test_a_record_that_fails_is_one_dead_letter_of_all_views_that_failed_whoever_sent_it(
+    reply: ReplyAddress | None,
+) -> None:
     text = view("broken", body="return record['nothing']") + view("works") + view("wrong", body="return 7")
     outcome = run(text, reply=reply)
     (reject,) = outcome.rejects
@@ -232,7 +234,9 @@ def test_one_row_may_be_as_large_as_the_largest_source_record_and_no_larger() ->
 def test_messages_are_closed_as_they_grow_and_split_no_record() -> None:
     transform = transform_of(view(options="", body="return [record, {**record, 'at': record['at'] + timedelta(1)}]"))
     tags = ["x" * 1000] * 30
-    records = [source_record(transform, offset, Reply(0, b"r", offset, "here"), tags=tags) for offset in range(20)]
+    records = [
+        source_record(transform, offset, ReplyAddress(0, b"r", offset, "here"), tags=tags) for offset in range(20)
+    ]
     outcome = transform(records, {})
     messages = updates(outcome)
     assert len(messages) > 2

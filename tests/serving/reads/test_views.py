@@ -4,8 +4,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.materialize.fold import Message, ViewState, materialize
+from processors.materialize.fold import ViewState, materialize
 from schemas.definitions.plan import ViewPlan
+from schemas.messages.updates import UpdateMessage
 from schemas.windows import MAX_TILES_READ
 from serving.reads.views import ViewValues, view_reader
 from tests.support import oracle
@@ -44,7 +45,7 @@ def events(*pairs: tuple[int, dict[str, Any]]) -> list[Arrival]:
 def state_of(view: ViewPlan, arrivals: list[Arrival]) -> MemoryState:
     state = MemoryState()
     if arrivals:
-        state.write(materialize({1: ViewState(view)}, state, [Message(0, update_of(view, arrivals))], 1).writes)
+        state.write(materialize({1: ViewState(view)}, state, [UpdateMessage(0, update_of(view, arrivals))], 1).writes)
     return state
 
 

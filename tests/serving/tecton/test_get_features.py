@@ -14,7 +14,7 @@ from starlette.types import Message
 from access.authentication import Authenticator
 from access.roles import Role
 from infra.paths import state_path
-from serving.tecton.get_features import MAX_ARRIVING, MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeatures
+from serving.tecton.get_features import MAX_ARRIVING, MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeaturesEndpoint
 from tests.serving.world import (
     DAY,
     HOUR,
@@ -369,7 +369,7 @@ def test_a_body_that_never_comes_is_a_400_that_ends_the_connection(
 
 def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp_path: Path) -> None:
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
-        endpoint = GetFeatures(
+        endpoint = GetFeaturesEndpoint(
             world.services, world.state, Authenticator(world.access), "prod", clock=lambda: world.clock
         )
         scope = {"type": "http", "headers": [(b"authorization", f"Tecton-key {world.key()}".encode())]}
@@ -407,7 +407,7 @@ def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp
 
 def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones(tmp_path: Path) -> None:
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
-        endpoint = GetFeatures(
+        endpoint = GetFeaturesEndpoint(
             world.services, world.state, Authenticator(world.access), "prod", clock=lambda: world.clock
         )
         body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()

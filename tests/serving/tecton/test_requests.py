@@ -10,7 +10,7 @@ from serving.tecton.requests import (
     MAX_DECODED_BYTES,
     NOTHING,
     SNAKE,
-    GetFeatures,
+    GetFeaturesRequest,
     Wanted,
     parse_get_features,
     parse_params,
@@ -30,9 +30,9 @@ PADDINGS = (b"", b" " * MAX_DECODED_BYTES)
 """Bodies with the second are large, and read in another way; what comes out must be the same."""
 
 
-def parsed(**params: Any) -> GetFeatures:
+def parsed(**params: Any) -> GetFeaturesRequest:
     body = msgspec.json.encode({"params": params})
-    outcomes: list[GetFeatures | str] = []
+    outcomes: list[GetFeaturesRequest | str] = []
     for padding in PADDINGS:
         try:
             outcomes.append(parse_get_features(parse_params(padding + body)))
@@ -46,7 +46,7 @@ def parsed(**params: Any) -> GetFeatures:
 
 
 def test_the_least_request_asks_for_values_at_the_wall_clock() -> None:
-    assert parsed(**LEAST) == GetFeatures("s", {}, NOTHING, LeadingEdge.WALL_CLOCK, zero_counts=False)
+    assert parsed(**LEAST) == GetFeaturesRequest("s", {}, NOTHING, LeadingEdge.WALL_CLOCK, zero_counts=False)
 
 
 @pytest.mark.parametrize("spelling", [str, SNAKE.__getitem__])
@@ -74,7 +74,7 @@ def test_both_spellings_are_understood(spelling: Any) -> None:
     }
     wanted = Wanted(names=True, data_types=True, effective_times=True, serving_status=True, slo_info=True)
 
-    assert parsed(**spelled(request)) == GetFeatures(
+    assert parsed(**spelled(request)) == GetFeaturesRequest(
         "s", {"userId": "a"}, wanted, LeadingEdge.LATEST_EVENT, zero_counts=True
     )
 

@@ -11,7 +11,7 @@ from serving.reads.metering import Meter
 from serving.reads.read_plan import Answer, LeadingEdge, ReadPlan
 from serving.reads.views import ViewValues
 from serving.tecton.join_keys import JoinKeys
-from serving.tecton.requests import NOTHING, GetFeatures, Wanted, parse_get_features, parse_params
+from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted, parse_get_features, parse_params
 from serving.tecton.responses import SLO_STORE_BYTES, Responses, SloInfo, slo_info
 from tests.serving.world import NOON, TEN_MINUTES, read_plan_of, service_text, view_text
 
@@ -99,8 +99,8 @@ def counts() -> tuple[ReadPlan, list[Answer]]:
     return plan, [Answer(ViewValues([None, None], NOON), None)]
 
 
-def asked(*, zero_counts: bool = False, **wanted: bool) -> GetFeatures:
-    return GetFeatures("s", {}, Wanted(**wanted) if wanted else NOTHING, LeadingEdge.WALL_CLOCK, zero_counts)
+def asked(*, zero_counts: bool = False, **wanted: bool) -> GetFeaturesRequest:
+    return GetFeaturesRequest("s", {}, Wanted(**wanted) if wanted else NOTHING, LeadingEdge.WALL_CLOCK, zero_counts)
 
 
 def test_without_metadata_options_there_is_only_the_result() -> None:
