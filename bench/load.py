@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 import uvloop
+from typing_extensions import override
 
 from bench.harness import BenchmarkError
 from infra.process.ports import LOOPBACK
@@ -76,12 +77,12 @@ class Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[Answer] | None = None
         self._transport: asyncio.Transport | None = None
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is of no class of asyncio's
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """See ``asyncio.Protocol``."""
         self._buffer += data
         head = self._buffer.find(_END_OF_HEADERS)
         if head < 0 or self._waiting is None:
@@ -94,8 +95,8 @@ class Connection(asyncio.Protocol):
             self._buffer = b""
             self._waiting.set_result(Answer(int(headers[9:12]), body))
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """See ``asyncio.Protocol``."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(BenchmarkError(f"the server closed a connection: {exc}"))
 

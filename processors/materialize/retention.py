@@ -47,7 +47,7 @@ class SweptState(Protocol):
     """What a sweep asks of state: keys, as values are many times their size, and watermarks."""
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """See ``schemas.state.reader.Reader``."""
+        """Returns the values of ``keys``, in their order; None for each that is absent."""
         ...
 
     def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:

@@ -7,6 +7,8 @@ computes the same value. A new aggregate is one class and one entry in ``FUNCTIO
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from schemas.aggregation import exact_sum
 from schemas.aggregation.partials import Count, Extreme, FloatSum, IntSum, Last, PartialKind
 from schemas.types import Array, DataType, Float64, Int64, Scalar, String, Timestamp
@@ -33,26 +35,26 @@ class AggregateFunction(Protocol):
         """Returns the feature's value; none of the partials is None."""
 
 
-class CountFunction:
+class CountFunction(AggregateFunction):
     """Number of values that are not null."""
 
     accepts: tuple[DataType, ...] | None = None
     takes_n = False
 
-    def text(self, n: int | None) -> str:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def text(self, n: int | None) -> str:
         return "count"
 
-    def output(self, column: DataType, n: int | None) -> DataType:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def output(self, column: DataType, n: int | None) -> DataType:
         return Int64
 
-    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:  # noqa: ARG002
-        """See ``AggregateFunction``."""
+    @override
+    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:
         return (("count", Count()),)
 
-    def finish(self, partials: Sequence[Any], n: int | None) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def finish(self, partials: Sequence[Any], n: int | None) -> Any:
         return partials[0]
 
 
@@ -63,26 +65,27 @@ def _sum(column: DataType) -> tuple[str, PartialKind]:
     return ("sum", FloatSum() if column == Float64 else IntSum())
 
 
-class SumFunction:
+class SumFunction(AggregateFunction):
     """Exact sum; integers stay integers."""
 
     accepts: tuple[DataType, ...] | None = (Int64, Float64)
     takes_n = False
 
-    def text(self, n: int | None) -> str:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def text(self, n: int | None) -> str:
         return "sum"
 
-    def output(self, column: DataType, n: int | None) -> DataType:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def output(self, column: DataType, n: int | None) -> DataType:
         return column
 
-    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:  # noqa: ARG002
-        """See ``AggregateFunction``."""
+    @override
+    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:
         return (_COUNT, _sum(column))
 
-    def finish(self, partials: Sequence[Any], n: int | None) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``; null where every value is null, or where the sum does not fit in 64 bits."""
+    @override
+    def finish(self, partials: Sequence[Any], n: int | None) -> Any:
+        """Returns null where every value is null, and where the sum does not fit in 64 bits."""
         count, total = partials
         if not count:
             return None
@@ -91,33 +94,34 @@ class SumFunction:
         return exact_sum.finish(total) if isinstance(total, list) else total
 
 
-class MeanFunction:
+class MeanFunction(AggregateFunction):
     """Exact sum divided by the count, correctly rounded."""
 
     accepts: tuple[DataType, ...] | None = (Int64, Float64)
     takes_n = False
 
-    def text(self, n: int | None) -> str:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def text(self, n: int | None) -> str:
         return "mean"
 
-    def output(self, column: DataType, n: int | None) -> DataType:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def output(self, column: DataType, n: int | None) -> DataType:
         return Float64
 
-    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:  # noqa: ARG002
-        """See ``AggregateFunction``."""
+    @override
+    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:
         return (_COUNT, _sum(column))
 
-    def finish(self, partials: Sequence[Any], n: int | None) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``; null where every value is null."""
+    @override
+    def finish(self, partials: Sequence[Any], n: int | None) -> Any:
+        """Returns null where every value is null."""
         count, total = partials
         if not count:
             return None
         return exact_sum.finish_mean(total, count) if isinstance(total, list) else int(total) / count
 
 
-class ExtremeFunction:
+class ExtremeFunction(AggregateFunction):
     """The least or the greatest value; NaN is greater than every number."""
 
     accepts: tuple[DataType, ...] | None = (Int64, Float64, String, Timestamp)
@@ -127,43 +131,44 @@ class ExtremeFunction:
         self._name = name
         self._choose = {"min": min, "max": max}[name]
 
-    def text(self, n: int | None) -> str:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def text(self, n: int | None) -> str:
         return self._name
 
-    def output(self, column: DataType, n: int | None) -> DataType:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def output(self, column: DataType, n: int | None) -> DataType:
         return column
 
-    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:  # noqa: ARG002
-        """See ``AggregateFunction``."""
+    @override
+    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:
         return ((self._name, Extreme(self._choose, column == Float64)),)
 
-    def finish(self, partials: Sequence[Any], n: int | None) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``AggregateFunction``."""
+    @override
+    def finish(self, partials: Sequence[Any], n: int | None) -> Any:
         return partials[0][0] if partials[0] else None
 
 
-class LastFunction:
+class LastFunction(AggregateFunction):
     """The newest value, or with ``n`` the n newest, oldest first."""
 
     accepts: tuple[DataType, ...] | None = None
     takes_n = True
 
+    @override
     def text(self, n: int | None) -> str:
-        """See ``AggregateFunction``."""
         return "last" if n is None else f"last_{n}"
 
+    @override
     def output(self, column: DataType, n: int | None) -> DataType:
-        """See ``AggregateFunction``."""
         return column if n is None else Array(column)
 
-    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:  # noqa: ARG002
-        """See ``AggregateFunction``."""
+    @override
+    def partials(self, column: DataType, n: int | None) -> tuple[tuple[str, PartialKind], ...]:
         return ((f"last_{n or 1}", Last(n or 1)),)
 
+    @override
     def finish(self, partials: Sequence[Any], n: int | None) -> Any:
-        """See ``AggregateFunction``; null where every value is null."""
+        """Returns null where every value is null."""
         values = partials[0][1::2]
         if not values:
             return None

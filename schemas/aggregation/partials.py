@@ -20,21 +20,22 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from math import copysign, isnan, nan
 from operator import itemgetter
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
+
+from typing_extensions import override
 
 from schemas.aggregation import exact_sum
 from schemas.types import INT64_MAX, INT64_MIN
 
 
 class PartialKind(Protocol):
-    """How rows become one kind of partial, and how partials merge.
+    """How rows become one kind of partial, and how partials merge."""
 
-    ``kept``: how many of the column's values a partial keeps at most; 0 where it keeps a result of fixed size.
-    """
+    __slots__ = ()
 
     @property
     def kept(self) -> int:
-        """See above."""
+        """Returns how many values a partial keeps at most; 0 where it keeps a result of fixed size."""
 
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         """Returns the partial of some rows.
@@ -49,32 +50,32 @@ class PartialKind(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class Count(PartialKind):
     """Counts values that are not null."""
 
-    kept: ClassVar[int] = 0
+    kept = 0
 
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``PartialKind``."""
+    @override
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         return len(values) - values.count(None)
 
+    @override
     def merge(self, partials: Sequence[Any]) -> Any:
-        """See ``PartialKind``."""
         return sum(partials)
 
 
 @dataclass(frozen=True, slots=True)
-class IntSum:
+class IntSum(PartialKind):
     """Adds integers exactly."""
 
-    kept: ClassVar[int] = 0
+    kept = 0
 
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``PartialKind``."""
+    @override
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         return self.merge([value for value in values if value is not None])
 
+    @override
     def merge(self, partials: Sequence[Any]) -> Any:
-        """See ``PartialKind``."""
         try:
             total = sum(partials)
         except TypeError:
@@ -83,17 +84,17 @@ class IntSum:
 
 
 @dataclass(frozen=True, slots=True)
-class FloatSum:
+class FloatSum(PartialKind):
     """Adds floats exactly."""
 
-    kept: ClassVar[int] = 0
+    kept = 0
 
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``PartialKind``."""
+    @override
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         return exact_sum.lift([value for value in values if value is not None])
 
+    @override
     def merge(self, partials: Sequence[Any]) -> Any:
-        """See ``PartialKind``."""
         return partials[0] if len(partials) == 1 else exact_sum.merge(partials)
 
 
@@ -103,19 +104,19 @@ def _rank(value: float) -> tuple[bool, float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Extreme:
+class Extreme(PartialKind):
     """Keeps the least or the greatest value; ``choose`` is ``min`` or ``max``."""
 
-    kept: ClassVar[int] = 1
+    kept = 1
     choose: Callable[..., Any]
     floats: bool
 
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:  # noqa: ARG002 - the protocol's
-        """See ``PartialKind``."""
+    @override
+    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
         return self._best([value for value in values if value is not None])
 
+    @override
     def merge(self, partials: Sequence[Any]) -> Any:
-        """See ``PartialKind``."""
         return self._best([partial[0] for partial in partials if partial])
 
     def _best(self, present: list[Any]) -> list[Any]:
@@ -133,22 +134,22 @@ class Extreme:
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
+class Last(PartialKind):
     """Keeps the values of the ``n`` newest rows whose value is not null."""
 
     n: int
 
     @property
+    @override
     def kept(self) -> int:
-        """See ``PartialKind``."""
         return self.n
 
+    @override
     def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
-        """See ``PartialKind``."""
         return self._newest([(time, value) for time, value in zip(times, values, strict=True) if value is not None])
 
+    @override
     def merge(self, partials: Sequence[Any]) -> Any:
-        """See ``PartialKind``."""
         ordered = sorted(filter(None, partials), key=itemgetter(0))
         if all(earlier[-2] < later[0] for earlier, later in pairwise(ordered)):  # tiles side by side: nothing to sort
             return list(chain.from_iterable(ordered))[-2 * self.n :]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from typing_extensions import override
 
 from schemas.aggregation.functions import FUNCTIONS, AggregateFunction, is_out_of_range
 from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
@@ -55,7 +56,7 @@ class ViewReader(Protocol):
         """
 
 
-class AttributeReader:
+class AttributeReader(ViewReader):
     """Reads the newest row at or before the leading edge."""
 
     def __init__(self, view: ViewPlan) -> None:
@@ -64,8 +65,8 @@ class AttributeReader:
         self._columns = [stored.index(feature.column) for feature in view.features]
         self.nothing = _nothing(view)
 
+    @override
     def read(self, state: Reader, key: bytes, edge: int) -> ViewValues:
-        """See ``ViewReader``."""
         prefix = row_prefix(self._view.id, key)
         found = state.last_before(prefix + time_suffix(EARLIEST), prefix + time_suffix(edge + 1))
         if found is None:
@@ -130,7 +131,7 @@ class _Tiles:
     partials: Sequence[Sequence[Any]]
 
 
-class AggregateReader:
+class AggregateReader(ViewReader):
     """Reads windows from tiles, and from rows where a window ends inside a tile."""
 
     def __init__(self, view: ViewPlan) -> None:
@@ -143,8 +144,8 @@ class AggregateReader:
         self._latest: tuple[int, _Layout] | None = None
         self.nothing = _nothing(view)
 
+    @override
     def read(self, state: Reader, key: bytes, edge: int) -> ViewValues:
-        """See ``ViewReader``."""
         view = self._view
         if view.interval:
             edge = floor(edge, view.interval)

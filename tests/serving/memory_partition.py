@@ -14,7 +14,7 @@ from tests.support.memory_state import MemoryState
 
 
 class MemoryPartition:
-    """See ``serving.reads.read_plan.Partition``."""
+    """A ``serving.reads.read_plan.Partition``."""
 
     def __init__(self) -> None:
         self.reader = MemoryState()

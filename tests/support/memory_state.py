@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from sortedcontainers import SortedDict
+from typing_extensions import override
+
+from schemas.state.reader import Reader
 
 Write = tuple[bytes, bytes | None]
 
 
-class MemoryState:
+class MemoryState(Reader):
     """A ``schemas.state.reader.Reader`` that can be written.
 
     Args:
@@ -18,25 +21,25 @@ class MemoryState:
     def __init__(self, entries: Mapping[bytes, bytes] | None = None) -> None:
         self.entries: SortedDict[bytes, bytes] = SortedDict(entries or {})
 
+    @override
     def get(self, key: bytes) -> bytes | None:
-        """See ``Reader``."""
         return self.entries.get(key)
 
+    @override
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """See ``Reader``."""
         return [self.entries.get(key) for key in keys]
 
+    @override
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """See ``Reader``; of one moment, whatever is written while it is read."""
+        """Yields what there is at the call, whatever is written while it is read."""
         keys = list(self.entries.irange(start, end, inclusive=(True, False)))
         return iter([(key, self.entries[key]) for key in keys])
 
     def keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
-        """See ``processors.materialize.retention.SweptState``."""
         return list(islice(self.entries.irange(start, end, inclusive=(True, False)), limit))
 
+    @override
     def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
-        """See ``Reader``."""
         key = next(self.entries.irange(start, end, inclusive=(True, False), reverse=True), None)
         return None if key is None else (key, self.entries[key])
 
