@@ -15,6 +15,7 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka.clients import admin, end_offset, reader
+from infra.kafka.errors import is_end, is_fatal, is_lost
 from infra.logs import get_logger
 from schemas.errors import UnavailableError
 
@@ -27,8 +28,6 @@ PROBE_SECONDS: Final = 0.5
 METADATA_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 5.0
-
-_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - its public name
 
 _log = get_logger(__name__)
 
@@ -156,11 +155,11 @@ class TopicFollower:
             self._next_offset = offset + 1
         elif error is None:
             raise RuntimeError("a record came without its offset")
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        elif is_end(error):
             self._next_offset = max(self._next_offset, offset or 0)
-        elif error.code() in _LOST:
+        elif is_lost(error):
             raise self._lost()
-        elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        elif is_fatal(error):
             raise RuntimeError(error.str())
         else:
             self._report(error.str())

@@ -18,6 +18,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka.clients import reader
+from infra.kafka.errors import is_end, is_fatal, is_gone, is_lost
 from infra.kafka.topics import ACKS_PARTITIONS
 from infra.logs import get_logger
 from schemas.errors import CodecError
@@ -29,17 +30,6 @@ POLL_SECONDS: Final = 0.1
 PROBE_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 5.0
-
-_NO_LONGER_THERE: Final = frozenset(
-    {
-        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - its public name
-        KafkaError.OFFSET_OUT_OF_RANGE,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - its public name
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - its public name
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-    }
-)
-"""The topic was truncated, deleted or made anew: what was to be read there is gone."""
 
 _log = get_logger(__name__)
 
@@ -149,11 +139,11 @@ class AckConsumer:
 
     def _meet(self, message: Message, error: KafkaError) -> None:
         topic, partition = message.topic(), message.partition()
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        if is_end(error):
             return
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        if is_fatal(error):
             raise RuntimeError(error.str())
-        if error.code() in _NO_LONGER_THERE and topic is not None and partition is not None:
+        if (is_lost(error) or is_gone(error)) and topic is not None and partition is not None:
             _log.warning("answers are lost, reading goes on at the end", topic=topic, problem=error.str())
             self._consumer.incremental_unassign([TopicPartition(topic, partition)])
             self._partitions = {name: at for name, at in self._partitions.items() if acks_topic(name) != topic}

@@ -13,6 +13,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from infra.kafka.clients import producer, warm
+from infra.kafka.errors import is_fatal
 from schemas.errors import OverloadedError, UnavailableError
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of
 
@@ -133,7 +134,7 @@ class Publisher:
         self._deliveries.append(Delivery(request, index, failure))
 
     def _check(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        if is_fatal(error):
             self._on_fatal(f"the producer cannot go on: {error.str()}")
 
     def _run(self) -> None:

@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka.clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
+from infra.kafka.errors import is_end, is_fatal, is_gone, is_lost
 from infra.logs import get_logger
 from infra.metrics import CONSUMER_LAG
 from processors.consumer.assignment import Partitions, Where
@@ -44,8 +45,6 @@ ASK_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 5.0
 QUEUED_KIB: Final = 16 * 1024
-
-_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - its public name
 
 T = TypeVar("T")
 
@@ -313,18 +312,18 @@ class Intake:
         error = message.error()
         if error is None:
             return True
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        if is_end(error):
             # The end that Kafka tells counts what no consumer sees (markers, aborted and uncommitted records).
             self._partitions.note_emptied((message.topic() or "", message.partition() or 0), message.offset() or 0)
             return False
-        if error.code() in _LOST:
+        if is_lost(error):
             raise StorageError(
                 f"{message.topic()} partition {message.partition()}: Kafka no longer holds the next record to process; "
                 "restore log and state of the partition from a newer copy, then start this process again"
             )
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+        if is_fatal(error):
             raise UnavailableError(f"the consumer group {self._settings.group} ended: {error.str()}; starting over")
-        if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # a topic that was just made
+        if not is_gone(error):  # a topic that was just made
             _log.warning("consumer problem", group=self._settings.group, problem=error.str())
             self._on_error(error)
         return False

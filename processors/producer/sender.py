@@ -14,6 +14,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from infra.kafka.errors import is_gone
 from processors.producer.messages import OutMessage
 from schemas.errors import UnavailableError
 
@@ -126,6 +127,6 @@ class DeliveryProducer:
 
 def _refused(topic: str, error: KafkaError) -> UnavailableError:
     remedy = "starting over"
-    if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}:  # noqa: SLF001 - their public names
+    if is_gone(error):
         remedy = "apply the workspace's repository again, which makes missing topics"
     return UnavailableError(f"Kafka did not take a message for {topic}: {error.str()}; {remedy}")

@@ -13,6 +13,7 @@ from schemas.errors import HeadraceError, OverloadedError, UnavailableError
 from schemas.messages.updates import ReplyAddress, plan_header
 from tests.support.waiting import wait_until
 
+FATAL = -150  # as rdkafka.h has it
 PLAN = plan_header(1)
 
 
@@ -92,8 +93,8 @@ class BrokenProducer:
     ("error", "raised", "is_fatal"),
     [
         (BufferError("full"), OverloadedError, False),
-        (KafkaException(KafkaError(KafkaError._FATAL)), UnavailableError, True),  # noqa: SLF001 - its public name
-        (KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC)), UnavailableError, False),  # noqa: SLF001 - its public name
+        (KafkaException(KafkaError(FATAL)), UnavailableError, True),
+        (KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)), UnavailableError, False),
     ],
 )
 def test_what_kafka_clients_raise_is_translated_and_the_fatal_is_reported(

@@ -1,0 +1,33 @@
+"""What an error of Kafka's means for whoever reads or writes: four questions, and the codes behind them.
+
+Invariant: no code answers two of the questions with yes; one that answers none passes by itself, or is the operator's.
+"""
+
+from typing import Final
+
+from confluent_kafka import KafkaError
+
+_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
+_GONE: Final = frozenset(
+    {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
+)  # of the client, which may remember for a while, and of the broker
+
+
+def is_end(error: KafkaError) -> bool:
+    """Tell whether nothing is wrong: a consumer stands at the end of a partition, or before an open transaction."""
+    return error.code() == KafkaError._PARTITION_EOF
+
+
+def is_lost(error: KafkaError) -> bool:
+    """Tell whether Kafka does not hold the offset that was to be read next: it expired, was cut, or never was."""
+    return error.code() in _LOST
+
+
+def is_gone(error: KafkaError) -> bool:
+    """Tell whether Kafka has no such topic or partition: not yet, or no longer."""
+    return error.code() in _GONE
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Tell whether the client can never go on; another one can."""
+    return error.fatal() or error.code() == KafkaError._FATAL
