@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from headrace import commands
-from infra.process.exit_codes import exit_code_of
+from infra.process.exit_codes import ExitCode, exit_code_of
 from schemas.errors import HeadraceError
 
 
@@ -44,11 +44,12 @@ class Commands(click.Group):
             raise failure from error
 
 
-@click.command(cls=Commands)
+def _exit_codes() -> str:
+    # \b: click keeps the lines of this paragraph as they are.
+    return "\n".join(["\b", "Exit codes:", *(f"  {code:d}  {code.meaning}" for code in ExitCode)])
+
+
+@click.command(cls=Commands, epilog=_exit_codes())
 @click.version_option(package_name="headrace")
 def main() -> None:
-    """Headrace, a self-hosted streaming feature platform on Kafka.
-
-    Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a process cannot start, 4 already running, 5 apply failed,
-    6 storage cannot be used, 7 something needed is away, 8 a partition stood still.
-    """
+    """Headrace, a self-hosted streaming feature platform on Kafka."""

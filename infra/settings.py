@@ -1,22 +1,20 @@
 """The one table of settings, and where their values come from.
 
-A setting is a field of `Settings`: its name, type, default and help stand there and nowhere else. Sources, strongest
-first: the flag ``--kebab-name``, the environment variable ``HEADRACE_UPPER_NAME``, ``headrace.toml`` in the working
-directory (or ``--config FILE``), the default.
+A setting is a field of `Settings`: its name, type, default, group and help stand there and nowhere else. Commands take
+groups, never single names. Sources, strongest first: the flag ``--kebab-name``, the environment variable
+``HEADRACE_UPPER_NAME``, ``headrace.toml`` in the working directory (or ``--config FILE``), the default.
 
 Invariant: a `Settings` made by `load_settings` is valid as a whole, and a name that nothing reads is an error.
 """
 
 import difflib
-import functools
-import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from enum import Flag, auto
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, cast
 
-import click
 import msgspec
 
 from schemas.errors import SettingsError
@@ -26,9 +24,6 @@ ENVIRONMENT_PREFIX: Final = "HEADRACE_"
 
 ENVIRONMENT_ONLY: Final = frozenset({"HEADRACE_CACHE", "HEADRACE_TEST_BOOTSTRAP"})
 """Variables that are no settings: where downloaded jars are kept, and the broker that the tests use."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +59,52 @@ NAMES = Kind(
 LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
 
 
-def _about(kind: Kind, text: str) -> dict[str, object]:
-    return {"kind": kind, "help": text}
+class Group(Flag):
+    """Settings that whoever takes one of them takes together; every setting is in one group."""
+
+    DATA = auto()
+    KAFKA = auto()
+    LOCAL_KAFKA = auto()
+    TOPICS = auto()
+    WORKSPACE = auto()
+    INSTALLATION = auto()
+    APPLYING = auto()
+    HTTP = auto()
+    INGEST_PORT = auto()
+    INGESTING = auto()
+    SERVING_PORT = auto()
+    PROCESSOR_PORT = auto()
+    PROCESSING = auto()
+    PROCESSES = auto()
+    LOGS = auto()
+
+
+_SERVER: Final = Group.DATA | Group.KAFKA | Group.WORKSPACE | Group.HTTP | Group.LOGS
+
+# What the roles take.
+BROKER: Final = Group.DATA | Group.LOCAL_KAFKA | Group.LOGS
+PROCESSOR: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.PROCESSOR_PORT | Group.PROCESSING
+INGEST_API: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.INGEST_PORT | Group.INGESTING
+SERVING: Final = _SERVER | Group.SERVING_PORT
+
+# What the commands take that work on definitions, or on all roles.
+APPLY: Final = Group.KAFKA | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
+UP: Final = Group.PROCESSES | APPLY | BROKER | INGEST_API | SERVING | (PROCESSOR & ~Group.PROCESSOR_PORT)
+"""Each processor has a port of its own, which ``up`` chooses."""
+LOOK: Final = (
+    Group.DATA
+    | Group.KAFKA
+    | Group.WORKSPACE
+    | Group.INSTALLATION
+    | Group.HTTP
+    | Group.INGEST_PORT
+    | Group.SERVING_PORT
+)
+"""What ``status`` and ``doctor`` need to find everything."""
+
+
+def _about(group: Group, kind: Kind, text: str) -> dict[str, object]:
+    return {"group": group, "kind": kind, "help": text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,70 +112,98 @@ class Settings:
     """Every setting of every role; each process reads those that concern it."""
 
     data: Path = field(
-        default=Path(".headrace"), metadata=_about(FOLDER, "Folder of all state: keys, databases, logs, local Kafka.")
+        default=Path(".headrace"),
+        metadata=_about(Group.DATA, FOLDER, "Folder of all state: keys, databases, logs, local Kafka."),
     )
     host: str = field(
         default="127.0.0.1",
-        metadata=_about(HOST, "Address that HTTP servers listen on; the local Kafka keeps to 127.0.0.1."),
+        metadata=_about(Group.HTTP, HOST, "Address that HTTP servers listen on; the local Kafka keeps to 127.0.0.1."),
     )
-    bootstrap: str = field(default="127.0.0.1:9092", metadata=_about(BROKERS, "Kafka brokers to connect to."))
-    workspace: str = field(default="prod", metadata=_about(NAME, "Workspace to work in."))
+    bootstrap: str = field(
+        default="127.0.0.1:9092", metadata=_about(Group.KAFKA, BROKERS, "Kafka brokers to connect to.")
+    )
+    workspace: str = field(default="prod", metadata=_about(Group.WORKSPACE, NAME, "Workspace to work in."))
     workspaces: str = field(
         default="",
-        metadata=_about(NAMES, "Workspaces that a processor works for, joined by commas; all if it is empty."),
+        metadata=_about(
+            Group.PROCESSING, NAMES, "Workspaces that a processor works for, joined by commas; all if it is empty."
+        ),
     )
     installation: str = field(
         default="",
         metadata=_about(
+            Group.INSTALLATION,
             INSTALLATION_ID,
             "Id of this installation, part of its consumer groups' names; if it is empty, the one that DATA keeps.",
         ),
     )
-    kafka_port: int = field(default=9092, metadata=_about(PORT, "Port of the local Kafka."))
-    ingest_port: int = field(default=8181, metadata=_about(PORT, "Port of the ingest API and the schema registry."))
-    serving_port: int = field(default=8080, metadata=_about(PORT, "Port of the serving API."))
-    processor_port: int = field(default=0, metadata=_about(PORT, "Port of a processor's health and metrics."))
-    processors: int = field(default=1, metadata=_about(COUNT, "Processor processes that `up` starts."))
-    partitions: int = field(
-        default=4, metadata=_about(COUNT, "Partitions of a workspace's updates topic; fixed once the topic exists.")
+    kafka_port: int = field(default=9092, metadata=_about(Group.LOCAL_KAFKA, PORT, "Port of the local Kafka."))
+    ingest_port: int = field(
+        default=8181, metadata=_about(Group.INGEST_PORT, PORT, "Port of the ingest API and the schema registry.")
     )
-    source_partitions: int = field(default=4, metadata=_about(COUNT, "Partitions of a new source topic."))
-    replication: int = field(default=1, metadata=_about(COUNT, "Copies of each topic, at most the number of brokers."))
+    serving_port: int = field(default=8080, metadata=_about(Group.SERVING_PORT, PORT, "Port of the serving API."))
+    processor_port: int = field(
+        default=0, metadata=_about(Group.PROCESSOR_PORT, PORT, "Port of a processor's health and metrics.")
+    )
+    processors: int = field(default=1, metadata=_about(Group.PROCESSES, COUNT, "Processor processes that `up` starts."))
+    partitions: int = field(
+        default=4,
+        metadata=_about(Group.TOPICS, COUNT, "Partitions of a workspace's updates topic; fixed once the topic exists."),
+    )
+    source_partitions: int = field(
+        default=4, metadata=_about(Group.APPLYING, COUNT, "Partitions of a new source topic.")
+    )
+    replication: int = field(
+        default=1, metadata=_about(Group.TOPICS, COUNT, "Copies of each topic, at most the number of brokers.")
+    )
     retired_grace_days: float = field(
         default=7.0,
         metadata=_about(
+            Group.APPLYING,
             DAYS,
             "Days of running time for which `apply` has removed views computed on, so that they can come back without "
             "a gap.",
         ),
     )
     ack_deadline_seconds: float = field(
-        default=10.0, metadata=_about(SECONDS, "How long an ingest call waits for its records' results.")
+        default=10.0,
+        metadata=_about(Group.INGESTING, SECONDS, "How long an ingest call waits for its records' results."),
     )
     watchdog_seconds: float = field(
         default=60.0,
         metadata=_about(
-            SECONDS, "How long a partition may stand still while its lag grows before its processor stops."
+            Group.PROCESSING,
+            SECONDS,
+            "How long a partition may stand still while its lag grows before its processor stops.",
         ),
     )
     code_retry_seconds: float = field(
-        default=300.0, metadata=_about(SECONDS, "After which view code that does not load on a host is tried again.")
+        default=300.0,
+        metadata=_about(
+            Group.PROCESSING, SECONDS, "After which view code that does not load on a host is tried again."
+        ),
     )
     clock_hold_hours: float = field(
         default=24.0,
         metadata=_about(
+            Group.PROCESSING,
             HOURS,
             "For how long a host runs before retention follows its clock after a step ahead of more than an hour; 0 "
             "follows at once, for replays.",
         ),
     )
-    log_level: str = field(default="info", metadata=_about(LEVEL, "Least level that is logged."))
+    log_level: str = field(default="info", metadata=_about(Group.LOGS, LEVEL, "Least level that is logged."))
 
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """Names of the settings that some source gave; the others have their defaults."""
 
 
 TABLE: Final[Mapping[str, "Field[Any]"]] = {each.name: each for each in fields(Settings) if "kind" in each.metadata}
+
+
+def names_of(groups: Group) -> list[str]:
+    """Return the names of the settings of some groups, in the order of the table."""
+    return [name for name, setting in TABLE.items() if setting.metadata["group"] in groups]
 
 
 def flag_name(name: str) -> str:
@@ -180,51 +247,6 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], confi
 def as_environment(settings: Settings) -> dict[str, str]:
     """Return the variables that give a child process exactly these settings, unless its flags say otherwise."""
     return {environment_name(name): str(getattr(settings, name)) for name in TABLE}
-
-
-def settings_options(*names: str) -> Callable[[Callable[Concatenate[Settings, P], R]], Callable[P, R]]:
-    """Add the flags of the named settings, and ``--config``, to a click command.
-
-    The command gets one `Settings` as its first argument instead of the single values. Errors end the command as
-    wrong usage does (exit code 2).
-    """
-
-    def decorate(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
-        @functools.wraps(command)
-        def with_settings(*args: P.args, **kwargs: P.kwargs) -> R:
-            config_file = cast("Path | None", kwargs.pop("config"))
-            flags = {name: kwargs.pop(name) for name in names}
-            try:
-                settings = load_settings(flags, os.environ, config_file)
-            except SettingsError as error:
-                raise click.UsageError(error.message) from error
-            return command(settings, *args, **kwargs)
-
-        decorated: Callable[P, R] = with_settings
-        for option in [_config_option(), *map(_option, reversed(names))]:
-            decorated = option(decorated)
-        return decorated
-
-    return decorate
-
-
-def _option(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    setting = TABLE[name]
-    return click.option(
-        flag_name(name),
-        name,
-        metavar="VALUE",
-        help=f"{setting.metadata['help']} [{environment_name(name)}; default: {setting.default}]",
-    )
-
-
-def _config_option() -> Callable[[Callable[P, R]], Callable[P, R]]:
-    return click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help=f"Settings file. [default: {CONFIG_FILE} in the working directory, if there is one]",
-    )
 
 
 def _read_config(config_file: Path | None) -> tuple[Path, dict[str, object]]:

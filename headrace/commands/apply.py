@@ -10,9 +10,10 @@ import msgspec
 
 from headrace.applying import Applied, Removals, apply_repository
 from headrace.removals import RemovalsCommand, removals_option
+from headrace.settings_options import settings_options
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
-from infra.settings import Settings, settings_options
+from infra.settings import APPLY, Settings
 from schemas.definitions.changes import Change
 from schemas.topics import source_topic
 
@@ -21,15 +22,7 @@ MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}
 
 @click.command("apply", cls=RemovalsCommand)
 @click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@settings_options(
-    "bootstrap",
-    "workspace",
-    "partitions",
-    "source_partitions",
-    "replication",
-    "retired_grace_days",
-    "log_level",
-)
+@settings_options(APPLY)
 @removals_option
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
@@ -40,7 +33,7 @@ def command(settings: Settings, repo: Path, removals: Removals | None, *, dry_ru
     reasons are shown, and the exit code is 1. What the repository leaves out is removed only if you say so: at the
     question on a terminal, or with --allow-removals.
     """
-    configure_logs("apply", "error" if settings.log_level == "info" else settings.log_level)
+    configure_logs("apply", settings.log_level if "log_level" in settings.given else "error")
     asks = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     question = _Question() if asks else None
     applied = apply_repository(repo, settings, dry_run=dry_run, removals=removals, confirm=question)

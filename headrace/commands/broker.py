@@ -8,11 +8,12 @@ from typing import NoReturn
 import click
 import setproctitle
 
+from headrace.settings_options import settings_options
 from infra.local_kafka.broker import LocalKafka
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs, get_logger
 from infra.process.exit_codes import ExitCode
-from infra.settings import Settings, settings_options
+from infra.settings import BROKER, Settings
 from schemas.errors import UnavailableError
 
 FOLDER = "kafka"
@@ -24,7 +25,7 @@ log = get_logger(__name__)
 
 
 @click.command("broker")
-@settings_options("data", "kafka_port", "log_level")
+@settings_options(BROKER)
 @click.option("--log-ready", is_flag=True, hidden=True, help="Log the address instead of printing it.")
 def command(settings: Settings, *, log_ready: bool) -> None:
     """Run a local Apache Kafka until asked to stop.

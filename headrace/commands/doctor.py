@@ -8,13 +8,14 @@ from dataclasses import asdict
 import click
 
 from headrace.checks import Outcome, examine
+from headrace.settings_options import settings_options
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
-from infra.settings import Settings, settings_options
+from infra.settings import LOOK, Settings
 
 
 @click.command("doctor")
-@settings_options("data", "host", "bootstrap", "ingest_port", "serving_port", "workspace", "installation")
+@settings_options(LOOK)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Check this machine and what Headrace needs; exit with 1 if something must be put right."""

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
-from infra.settings import Settings, settings_options
+from headrace.settings_options import settings_options
+from infra.settings import Group, Settings
 
 PATH: Final = "/api/v1/feature-service/get-features"
 OPTIONS: Final = dict.fromkeys(
@@ -23,7 +24,7 @@ PIPE_WIDTH: Final = 200
 @click.command("get")
 @click.argument("service")
 @click.argument("join_keys", nargs=-1, metavar="KEY=VALUE...")
-@settings_options("data", "host", "serving_port", "workspace")
+@settings_options(Group.DATA | Group.WORKSPACE | Group.HTTP | Group.SERVING_PORT)
 @key_file_option
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer.")
 def command(

@@ -10,8 +10,9 @@ from typing import Any, BinaryIO, Final
 import click
 
 from headrace.api_client import ApiClient, encode_json, key_file_option, read_key
+from headrace.settings_options import settings_options
 from infra.process.exit_codes import ExitCode
-from infra.settings import Settings, settings_options
+from infra.settings import Group, Settings
 from schemas.errors import RequestError
 
 PATH: Final = "/api/v1/ingest"
@@ -26,7 +27,7 @@ MAX_PROBLEMS: Final = 20
 @click.command("ingest")
 @click.argument("source")
 @click.argument("file", type=click.File("rb"))
-@settings_options("data", "host", "ingest_port")
+@settings_options(Group.DATA | Group.HTTP | Group.INGEST_PORT)
 @key_file_option
 @click.option("--dry-run", is_flag=True, help="Check the records; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")

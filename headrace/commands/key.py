@@ -10,7 +10,8 @@ import click
 
 from access.roles import ALL_WORKSPACES, Principal, Role
 from access.store.accounts import AccessStore
-from infra.settings import Settings, settings_options
+from headrace.settings_options import settings_options
+from infra.settings import Group, Settings
 
 
 @click.group("key")
@@ -19,7 +20,7 @@ def command() -> None:
 
 
 @command.command("create")
-@settings_options("data", "workspace")
+@settings_options(Group.DATA | Group.WORKSPACE)
 @click.option("--name", required=True, metavar="NAME", help="Name of the new service account.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="Role in the workspace.")
 @click.option("--all-workspaces", is_flag=True, help="Give the role in all workspaces instead.")
@@ -51,7 +52,7 @@ def create(
 
 
 @command.command("list")
-@settings_options("data")
+@settings_options(Group.DATA)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(settings: Settings, *, as_json: bool) -> None:
     """List all keys by id, with what their accounts may do."""
@@ -80,7 +81,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 
 
 @command.command("revoke")
-@settings_options("data")
+@settings_options(Group.DATA)
 @click.argument("key_id", metavar="ID")
 def revoke(settings: Settings, key_id: str) -> None:
     """End the validity of a key; running processes see it within a second."""

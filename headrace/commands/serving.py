@@ -3,11 +3,12 @@
 import click
 
 from headrace.role_process import run_role
-from infra.settings import Settings, settings_options
+from headrace.settings_options import settings_options
+from infra.settings import SERVING, Settings
 
 
 @click.command("serving")
-@settings_options("data", "host", "serving_port", "bootstrap", "workspace", "log_level")
+@settings_options(SERVING)
 def command(settings: Settings) -> None:
     """Read feature values over HTTP."""
     run_role("serving", "serving.server:run_serving", settings)

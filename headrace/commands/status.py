@@ -13,12 +13,13 @@ from rich.table import Table
 from headrace.current_plan import current_plan
 from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
+from headrace.settings_options import settings_options
 from infra.http.server import reachable_host
 from infra.installation import known_installation
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
 from infra.processor_urls import processor_urls
-from infra.settings import Settings, settings_options
+from infra.settings import LOOK, Settings
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 from schemas.topics import materialize_group, transform_group
@@ -46,7 +47,7 @@ class KafkaStatus:
 
 
 @click.command("status")
-@settings_options("data", "host", "bootstrap", "ingest_port", "serving_port", "workspace", "installation")
+@settings_options(LOOK)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Show servers, processors, definitions and lag; exit with 7 if something is away or not ready, or none runs."""

@@ -29,6 +29,7 @@ from access.admin_key import AdminKey, ensure_admin_key
 from access.store.accounts import AccessStore
 from headrace.applying import Removals
 from headrace.removals import FLAG, RemovalsCommand, removals_option
+from headrace.settings_options import settings_options
 from infra.http.server import bind, reachable_host
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs
@@ -37,7 +38,7 @@ from infra.process.file_lock import FileLock
 from infra.process.parent_death import PYTHON, tied_to_parent
 from infra.process.ports import LOOPBACK, free_port
 from infra.process.supervisor import Child, Supervisor
-from infra.settings import Settings, as_environment, environment_name, settings_options
+from infra.settings import UP, Settings, as_environment, environment_name
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
 LOCK_FILE: Final = "up.lock"
@@ -94,27 +95,7 @@ def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
 
 
 @click.command("up", cls=RemovalsCommand)
-@settings_options(
-    "data",
-    "bootstrap",
-    "host",
-    "kafka_port",
-    "ingest_port",
-    "serving_port",
-    "workspace",
-    "workspaces",
-    "installation",
-    "processors",
-    "partitions",
-    "source_partitions",
-    "replication",
-    "retired_grace_days",
-    "ack_deadline_seconds",
-    "watchdog_seconds",
-    "code_retry_seconds",
-    "clock_hold_hours",
-    "log_level",
-)
+@settings_options(UP)
 @click.option(
     "--repo",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

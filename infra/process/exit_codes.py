@@ -5,32 +5,32 @@ Invariant: a code says whether trying again can help, and who must act, without 
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from schemas.errors import HeadraceError, NotInstalledError, SettingsError, StorageError, UnavailableError
 
 
 class ExitCode(IntEnum):
-    """What an exit status means."""
+    """An exit status, with what it means as the command line says it."""
 
-    OK = 0
-    """Done, or stopped because it was asked to."""
-    FAILURE = 1
-    """Refused or failed; the message says why."""
-    USAGE = 2
-    """Wrong flags, arguments or settings, or a command whose packages are not installed."""
-    CHILD_CANNOT_START = 3
-    """A process that `headrace up` starts kept dying, or did not become ready in time."""
-    ALREADY_RUNNING = 4
-    """Another `headrace up` uses the data folder."""
-    APPLY_FAILED = 5
-    """`headrace up --repo` could not apply the feature repository."""
-    STORAGE = 6
-    """A disk or database cannot be used; an operator must act."""
-    UNAVAILABLE = 7
-    """Something needed is away; trying again later helps."""
-    STUCK = 8
-    """A partition stood still while records waited; starting over may help."""
+    meaning: str
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        """Makes a code that counts as its number."""
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.meaning = meaning
+        return code
+
+    OK = 0, "done, or stopped because it was asked to"
+    FAILURE = 1, "refused or failed; the message says why"
+    USAGE = 2, "wrong flags, arguments or settings, or a command whose packages are not installed"
+    CHILD_CANNOT_START = 3, "a process that `headrace up` starts kept dying, or did not become ready in time"
+    ALREADY_RUNNING = 4, "another `headrace up` uses the data folder"
+    APPLY_FAILED = 5, "`headrace up --repo` could not apply the feature repository"
+    STORAGE = 6, "a disk or database cannot be used; an operator must act"
+    UNAVAILABLE = 7, "something needed is away; trying again later helps"
+    STUCK = 8, "a partition stood still while records waited; starting over may help"
 
 
 BY_ERROR: Final[Mapping[type[HeadraceError], ExitCode]] = {

@@ -46,6 +46,12 @@ def test_each_kind_of_error_has_its_exit_code(error: HeadraceError, code: ExitCo
     assert exit_code_of(error) is code
 
 
+def test_help_lists_each_exit_code() -> None:
+    output = CliRunner().invoke(main, ["--help"]).output
+    for code in ExitCode:
+        assert f"  {code:d}  {code.meaning}\n" in output
+
+
 def test_the_version_is_told() -> None:
     result = CliRunner().invoke(main, ["--version"])
     assert (result.exit_code, "version" in result.output) == (0, True)

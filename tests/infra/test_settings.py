@@ -1,11 +1,9 @@
 import dataclasses
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from infra.settings import TABLE, Settings, as_environment, environment_name, load_settings, settings_options
+from infra.settings import TABLE, UP, Group, Settings, as_environment, environment_name, load_settings, names_of
 from schemas.errors import SettingsError
 
 
@@ -82,29 +80,11 @@ def test_a_child_reads_back_exactly_what_its_parent_passes_on() -> None:
     assert as_environment(settings).keys() == {environment_name(name) for name in TABLE}
 
 
-@click.command()
-@settings_options("ingest_port", "data")
-@click.option("--extra", default="none")
-def sample(settings: Settings, extra: str) -> None:
-    """Print what came."""
-    click.echo(f"{settings.ingest_port} {settings.serving_port} {settings.data} {extra}")
+def test_every_setting_belongs_to_one_group() -> None:
+    each = [name for group in Group for name in names_of(group)]
+    assert sorted(each) == sorted(TABLE)
 
 
-def test_a_command_gets_its_settings_from_all_sources() -> None:
-    result = CliRunner().invoke(
-        sample, ["--ingest-port", "5", "--extra", "e"], env={"HEADRACE_SERVING_PORT": "6", "HEADRACE_DATA": "d"}
-    )
-    assert result.output == "5 6 d e\n"
-
-
-def test_a_wrong_setting_is_wrong_usage() -> None:
-    result = CliRunner().invoke(sample, ["--ingest-port", "x"])
-    assert result.exit_code == 2
-    assert "expected a port from 0 to 65535" in result.output
-
-
-def test_help_shows_flag_variable_and_default() -> None:
-    output = " ".join(CliRunner().invoke(sample, ["--help"]).output.split())
-    assert "--ingest-port" in output
-    assert "[HEADRACE_INGEST_PORT; default: 8181]" in output
-    assert "--serving-port" not in output
+def test_the_settings_of_groups_come_in_the_order_of_the_table() -> None:
+    assert names_of(Group.TOPICS | Group.DATA) == ["data", "partitions", "replication"]
+    assert [name for name in TABLE if name not in names_of(UP)] == ["processor_port"]

@@ -147,3 +147,16 @@ def test_a_name_that_no_workspace_can_have_is_wrong_usage(bootstrap: str, folder
     failed = run(bootstrap, "no/such", folder)
     assert failed.exit_code == ExitCode.USAGE
     assert "workspace" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"), [([], "error"), (["--log-level", "info"], "info"), (["--log-level", "debug"], "debug")]
+)
+def test_it_logs_errors_only_unless_a_level_is_given(
+    flags: list[str], level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[str] = []
+    monkeypatch.setattr("headrace.commands.apply.configure_logs", lambda _role, given: levels.append(given))
+    folder = write(tmp_path / "r", features="broken(")
+    assert run("127.0.0.1:1", "w", folder, *flags).exit_code == ExitCode.FAILURE
+    assert levels == [level]
