@@ -1,6 +1,6 @@
 """The first key: the operator's own, in a file of the data folder.
 
-Invariant: after `ensure_admin_key` the file holds a valid key of an account that may do everything, readable by its
+Invariant: after ``ensure_admin_key`` the file holds a valid key of an account that may do everything, readable by its
 owner only; a file that is valid already is left alone.
 """
 
@@ -32,7 +32,7 @@ class AdminKey:
 
 
 def ensure_admin_key(store: AccessStore, data: Path) -> AdminKey:
-    """Make sure that the data folder has a valid key of an admin that is owner of all workspaces.
+    """Makes sure that the data folder has a valid key of an admin that is owner of all workspaces.
 
     Raises:
         StorageError: the file cannot be read or written.
@@ -48,13 +48,14 @@ def ensure_admin_key(store: AccessStore, data: Path) -> AdminKey:
         roles = {ALL_WORKSPACES: frozenset({Role.OWNER})}
         _write_private(path, store.create_account(ADMIN_ACCOUNT, roles, is_admin=True).key)
     except (OSError, UnicodeDecodeError) as error:
-        message = f"the admin key file {path} cannot be used: {error}; remove it and start again for a new key"
-        raise StorageError(message) from error
+        raise StorageError(
+            f"the admin key file {path} cannot be used: {error}; remove it and start again for a new key"
+        ) from error
     return AdminKey(path, "created")
 
 
 def _write_private(path: Path, key: str) -> None:
-    """Replace the file in one step, so that a crash leaves the old one or the whole new one."""
+    """Replaces the file in one step, so that a crash leaves the old one or the whole new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -3,7 +3,7 @@
 Accepted are ``Tecton-key KEY`` (Tecton HTTP API), ``Snowflake Token="KEY"`` (Snowflake ingest and query API), and
 Basic with the key as user name or as password (schema registry clients).
 
-Invariant: a key counts for at most `CACHE_SECONDS` after it was revoked, and the key itself is not kept.
+Invariant: a key counts for at most ``CACHE_SECONDS`` after it was revoked, and the key itself is not kept.
 """
 
 import base64
@@ -50,17 +50,17 @@ class Authenticator:
         self._cache: dict[bytes, tuple[float, Principal]] = {}
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """Return the principal of an ``Authorization`` header.
+        """Returns the principal of an ``Authorization`` header.
 
         Raises:
             UnauthenticatedError: no header, a scheme that is not accepted, or a key that is unknown or revoked.
         """
         if not authorization:
-            message = f"the Authorization header is missing; {ACCEPTED}"
-            raise UnauthenticatedError(message)
+            raise UnauthenticatedError(f"the Authorization header is missing; {ACCEPTED}")
         if len(authorization) > LONGEST_HEADER:
-            message = f"the Authorization header has more than {LONGEST_HEADER} characters; {ACCEPTED}"
-            raise UnauthenticatedError(message)
+            raise UnauthenticatedError(
+                f"the Authorization header has more than {LONGEST_HEADER} characters; {ACCEPTED}"
+            )
         digest = hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
         now = self._clock()
         cached = self._cache.get(digest)
@@ -78,12 +78,13 @@ class Authenticator:
             principal = self._store.find(key) if key.startswith(KEY_PREFIX) else None
             if principal is not None:
                 return principal
-        message = "the key in the Authorization header is unknown or was revoked; `headrace key list` shows valid ones"
-        raise UnauthenticatedError(message)
+        raise UnauthenticatedError(
+            "the key in the Authorization header is unknown or was revoked; `headrace key list` shows valid ones"
+        )
 
 
 def credentials(authorization: str) -> tuple[str, ...]:
-    """Return what may be a key in an ``Authorization`` header.
+    """Returns what may be a key in an ``Authorization`` header.
 
     Raises:
         UnauthenticatedError: the scheme is not accepted, or the header is not of its form.
@@ -95,16 +96,17 @@ def credentials(authorization: str) -> tuple[str, ...]:
         case "snowflake":
             token = SNOWFLAKE_TOKEN.fullmatch(rest)
             if token is None:
-                message = 'the Authorization header is malformed: expected Snowflake Token="KEY", with the quotes'
-                raise UnauthenticatedError(message)
+                raise UnauthenticatedError(
+                    'the Authorization header is malformed: expected Snowflake Token="KEY", with the quotes'
+                )
             return (token[1],)
         case "basic":
             try:
                 user, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError) as error:
-                message = "the Authorization header is malformed: expected Basic and base64 of USER:KEY or KEY:"
-                raise UnauthenticatedError(message) from error
+                raise UnauthenticatedError(
+                    "the Authorization header is malformed: expected Basic and base64 of USER:KEY or KEY:"
+                ) from error
             return (password, user)
         case _:
-            message = f"the scheme of the Authorization header is not accepted; {ACCEPTED}"
-            raise UnauthenticatedError(message)
+            raise UnauthenticatedError(f"the scheme of the Authorization header is not accepted; {ACCEPTED}")

@@ -15,10 +15,10 @@ RANDOM_BYTES: Final = 32
 
 
 def new_key() -> str:
-    """Return a fresh key."""
+    """Returns a fresh key."""
     return KEY_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def hash_key(key: str) -> str:
-    """Return the SHA-256 of a key, 64 hex digits: the form it is stored and looked up in."""
+    """Returns the SHA-256 of a key, 64 hex digits: the form it is stored and looked up in."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

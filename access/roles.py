@@ -58,7 +58,7 @@ class Principal:
         id: of the account, 32 hex digits.
         name: of the account, unique.
         is_admin: whether the account's type is admin.
-        roles: by workspace, with `ALL_WORKSPACES` for those held everywhere.
+        roles: by workspace, with ``ALL_WORKSPACES`` for those held everywhere.
         default_workspace: the workspace of calls that name none; None leaves it to the server's default.
     """
 
@@ -69,7 +69,7 @@ class Principal:
     default_workspace: str | None
 
     def may(self, action: Action, workspace: str) -> bool:
-        """Return whether the principal's roles, or its type, allow an action in a workspace."""
+        """Returns whether the principal's roles, or its type, allow an action in a workspace."""
         if self.is_admin and action is Action.ADMINISTER:
             return True
         held = (self.roles.get(workspace, ()), self.roles.get(ALL_WORKSPACES, ()))

@@ -161,7 +161,7 @@ def _view(plan: Plan) -> ViewPlan:
 def _database(folder: Path) -> Iterator[PrimaryDatabase]:
     resources = DatabaseResources.of_sizes()
     with PrimaryDatabase.open(
-        folder / "state", version_file=folder / "state.version", resources=resources, lock_deadline=0
+        folder / "state", version_file=folder / "state.version", resources=resources, lock_seconds=0
     ) as database:
         database.promote()
         yield database

@@ -7,12 +7,12 @@ what came, or of the definition where it can be known there.
 | limit                       | of                                     | refused by                               |
 |-----------------------------|----------------------------------------|------------------------------------------|
 | ``MAX_SOURCE_RECORD_BYTES`` | a record of a source, in Avro          | ingest API, Kafka (other producers)      |
-| ``MAX_JOIN_KEY_BYTES``      | the join keys of a row, encoded        | transform, serving (400), `apply`        |
+| ``MAX_JOIN_KEY_BYTES``      | the join keys of a row, encoded        | transform, serving (400), ``apply``      |
 | ``MAX_ROW_BYTES``           | a row that a view's function returned  | transform                                |
 | ``MAX_ROWS_PER_RECORD``     | rows that one view makes of one record | transform                                |
 | ``MAX_ROWS_BYTES``          | these rows together                    | transform                                |
-| ``MAX_TILE_BYTES``          | the values that a tile keeps           | `apply` (too many), transform (too long) |
-| ``MAX_N``                   | values in one list feature             | `apply`                                  |
+| ``MAX_TILE_BYTES``          | the values that a tile keeps           | ``apply`` (too many), transform (long)   |
+| ``MAX_N``                   | values in one list feature             | ``apply``                                |
 
 Limits of requests stand where these are read: ``ingest_api.snowflake.requests`` (128 KiB a record, 10 records a
 source), ``serving.tecton.get_features`` and ``serving.tecton.requests`` (5 MiB, 64 KiB of them looked at).
@@ -47,4 +47,4 @@ KEPT_VALUE_BYTES: Final = 18
 """Of a kept value: 9 bytes for its time, and 9 for itself unless it is a text; both MessagePack's longest."""
 
 MIN_TEXT_BYTES: Final = 64
-"""Each kept text may be at least this long, or `apply` refuses the view."""
+"""Each kept text may be at least this long, or ``apply`` refuses the view."""

@@ -14,35 +14,35 @@ SCHEMAS_TOPIC: Final = "headrace.schemas"
 
 
 def transform_group(installation: str) -> str:
-    """Return the consumer group of an installation's processors that reads source topics."""
+    """Returns the consumer group of an installation's processors that reads source topics."""
     return f"headrace.{installation}.transform"
 
 
 def materialize_group(installation: str) -> str:
-    """Return the consumer group of an installation's processors that reads updates topics."""
+    """Returns the consumer group of an installation's processors that reads updates topics."""
     return f"headrace.{installation}.materialize"
 
 
 def source_topic(workspace: str, source: str) -> str:
-    """Return the topic that holds a stream source's records, as producers sent them."""
+    """Returns the topic that holds a stream source's records, as producers sent them."""
     return f"{workspace}.source.{source}"
 
 
 def dead_letter_topic(workspace: str, source: str) -> str:
-    """Return the topic that keeps the records of a source that could not be processed, raw, with the reasons."""
+    """Returns the topic that keeps the records of a source that could not be processed, raw, with the reasons."""
     return f"{workspace}.dead-letter.{source}"
 
 
 def updates_topic(workspace: str) -> str:
-    """Return the topic that carries the rows of all views of a workspace, partitioned by their keys."""
+    """Returns the topic that carries the rows of all views of a workspace, partitioned by their keys."""
     return f"{workspace}.updates"
 
 
 def acks_topic(workspace: str) -> str:
-    """Return the topic on which processors tell waiting ingest processes what became of their records."""
+    """Returns the topic on which processors tell waiting ingest processes what became of their records."""
     return f"{workspace}.acks"
 
 
 def value_subject(topic: str) -> str:
-    """Return the registry subject of a topic's values, named as stock serializers do by default."""
+    """Returns the registry subject of a topic's values, named as stock serializers do by default."""
     return f"{topic}-value"

@@ -16,7 +16,7 @@ Invariant: a value that passed ``schemas.records.validate`` for a type is of the
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Array", "Bool", "DataType", "Field", "Float64", "Int64", "Map", "Scalar", "String", "Struct", "Timestamp"]
 
@@ -57,17 +57,17 @@ class Struct:
 
 DataType = Scalar | Array | Map | Struct
 
-Int64 = Scalar("int64")
-Float64 = Scalar("float64")
-String = Scalar("string")
-Bool = Scalar("boolean")
-Timestamp = Scalar("timestamp")
+Int64: Final = Scalar("int64")
+Float64: Final = Scalar("float64")
+String: Final = Scalar("string")
+Bool: Final = Scalar("boolean")
+Timestamp: Final = Scalar("timestamp")
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
-SCALARS = {scalar.name: scalar for scalar in (Int64, Float64, String, Bool, Timestamp)}
+SCALARS: Final = {scalar.name: scalar for scalar in (Int64, Float64, String, Bool, Timestamp)}
 
-_AVRO_OF_SCALAR: dict[str, Any] = {
+_AVRO_OF_SCALAR: Final[dict[str, Any]] = {
     "int64": "long",
     "float64": "double",
     "string": "string",

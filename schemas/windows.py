@@ -9,18 +9,25 @@ which in whole µs is ``[now - w + 1, now + 1)``; offsets shift both ends.
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-SECOND = 1_000_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
 
-MAX_TILES_READ = 128  # per window (design §3)
-MAX_RESOLUTIONS = 5
-_MAX_FACTOR = MAX_TILES_READ // 2 + 1  # between two widths: with more, the finer tiles at both ends break the budget
-_STEPS = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY)
-_CONTINUOUS_TILES = 10  # tiles that the shortest continuous window should hold, at least
+MAX_TILES_READ: Final = 128
+"""By one window (decision 4)."""
+
+MAX_RESOLUTIONS: Final = 5
+
+_MAX_FACTOR: Final = MAX_TILES_READ // 2 + 1
+"""Between two widths: with more, the finer tiles at both ends alone break the budget."""
+
+_STEPS: Final = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY)
+
+_CONTINUOUS_TILES: Final = 10
+"""That the shortest continuous window holds, at least."""
 
 
 class Piece(NamedTuple):
@@ -66,8 +73,7 @@ def choose_resolutions(interval: int, windows: Iterable[int]) -> tuple[int, ...]
         best = min(_ladders(interval, longest, levels), key=lambda ladder: worst_tiles(longest, ladder))
         if worst_tiles(longest, best) <= MAX_TILES_READ:
             return best
-    message = f"a window of {longest // SECOND} s is too long for tiles of {interval / SECOND} s"
-    raise ValueError(message)
+    raise ValueError(f"a window of {longest // SECOND} s is too long for tiles of {interval / SECOND} s")
 
 
 def _ladders(interval: int, longest: int, levels: int) -> Iterable[tuple[int, ...]]:

@@ -52,7 +52,7 @@ class AccessStore:
 
     @classmethod
     def open(cls, data: Path) -> Self:
-        """Open the store in a data folder; make it if there is none.
+        """Opens the store in a data folder; makes it if there is none.
 
         Raises:
             StorageError: the database cannot be opened.
@@ -60,7 +60,7 @@ class AccessStore:
         return cls(open_engine(default_url(data)))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Closes all connections."""
         self._readers.dispose()
 
     def create_account(
@@ -71,11 +71,11 @@ class AccessStore:
         is_admin: bool = False,
         default_workspace: str | None = None,
     ) -> NewKey:
-        """Make a service account and its key.
+        """Makes a service account and its key.
 
         Args:
             name: unique among the accounts.
-            roles: by workspace, or `ALL_WORKSPACES`.
+            roles: by workspace, or ``ALL_WORKSPACES``.
             is_admin: whether the account may administer access.
             default_workspace: of calls that name none.
 
@@ -99,11 +99,10 @@ class AccessStore:
                 session.add(account)
                 return _add_key(session, account)
         except IntegrityError as error:
-            message = f"a service account named {name!r} exists already; choose another name"
-            raise RequestError(message) from error
+            raise RequestError(f"a service account named {name!r} exists already; choose another name") from error
 
     def create_key(self, account_name: str) -> NewKey:
-        """Make another key for an existing account.
+        """Makes another key for an existing account.
 
         Raises:
             NotFoundError: there is no such account.
@@ -111,23 +110,22 @@ class AccessStore:
         with Session(self._writers) as session, session.begin():
             account = session.scalar(select(ServiceAccount).where(ServiceAccount.name == account_name))
             if account is None:
-                message = f"there is no service account named {account_name!r}"
-                raise NotFoundError(message)
+                raise NotFoundError(f"there is no service account named {account_name!r}")
             return _add_key(session, account)
 
     def has_account(self, name: str) -> bool:
-        """Return whether an account of that name exists."""
+        """Returns whether an account of that name exists."""
         with Session(self._readers) as session, session.begin():
             return session.scalar(select(ServiceAccount.id).where(ServiceAccount.name == name)) is not None
 
     def find(self, key: str) -> Principal | None:
-        """Return the account that a key belongs to; None if there is no such key or it was revoked."""
+        """Returns the account that a key belongs to; None if there is no such key or it was revoked."""
         with Session(self._readers) as session, session.begin():
             stored = session.scalar(select(Key).where(Key.key_hash == hash_key(key), Key.revoked_at.is_(None)))
             return None if stored is None else _principal(stored.account)
 
     def list_keys(self) -> list[StoredKey]:
-        """Return all keys, the revoked ones too, oldest first."""
+        """Returns all keys, the revoked ones too, oldest first."""
         with Session(self._readers) as session, session.begin():
             return [
                 StoredKey(
@@ -137,7 +135,7 @@ class AccessStore:
             ]
 
     def revoke(self, key_id: str) -> None:
-        """End a key's validity; running processes see it within a second. Revoking it again changes nothing.
+        """Ends a key's validity; running processes see it within a second. Revoking it again changes nothing.
 
         Raises:
             NotFoundError: there is no key of that id.
@@ -145,8 +143,7 @@ class AccessStore:
         with Session(self._writers) as session, session.begin():
             key = session.get(Key, key_id)
             if key is None:
-                message = f"there is no key with the id {key_id!r}; `headrace key list` shows the ids"
-                raise NotFoundError(message)
+                raise NotFoundError(f"there is no key with the id {key_id!r}; `headrace key list` shows the ids")
             key.revoked_at = key.revoked_at or _now()
 
 

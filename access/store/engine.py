@@ -25,12 +25,12 @@ WRITES: Final = "headrace_writes"
 
 
 def default_url(data: Path) -> URL:
-    """Return the address of the SQLite file in the data folder."""
+    """Returns the address of the SQLite file in the data folder."""
     return URL.create("sqlite", database=str(data / DATABASE_FILE))
 
 
 def open_engine(url: URL) -> Engine:
-    """Open the database and make what tables it lacks.
+    """Opens the database and makes what tables it lacks.
 
     Raises:
         StorageError: it cannot be opened.
@@ -46,16 +46,15 @@ def open_engine(url: URL) -> Engine:
             Base.metadata.create_all(connection)
     except DBAPIError as error:
         engine.dispose()
-        message = (
+        raise StorageError(
             f"the access store {url.render_as_string(hide_password=True)} cannot be opened: {error.orig}; "
             "check that the folder is writable and the file is a database, or restore it from a copy"
-        )
-        raise StorageError(message) from error
+        ) from error
     return engine
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # The driver leaves transactions to `_begin_sqlite`.
+    connection.isolation_level = None  # the driver leaves transactions to ``_begin_sqlite``
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -7,10 +7,11 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from infra.process.file_lock import FileLock
 
-_LOCK = "in-use.lock"
+_LOCK: Final = "in-use.lock"
 
 
 class SecondaryFolder:

@@ -24,30 +24,30 @@ version is there and batches before it are missing, for a while. A hole always t
 
 import struct
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, WriteBufferManager
 
 from schemas.state.reader import RESERVED_PREFIX
 
-FORMAT_KEY = RESERVED_PREFIX + b"format"
-EPOCH_KEY = RESERVED_PREFIX + b"epoch"
-VERSION_KEY = RESERVED_PREFIX + b"version"
-GENERATION_SLOTS = 64
-EPOCH_RANDOM_BITS = 20  # with the milliseconds, 61 bits of 64
-_GENERATION_KEYS = [RESERVED_PREFIX + b"generation" + bytes([slot]) for slot in range(GENERATION_SLOTS)]
-_NUMBER = struct.Struct(">Q")
-_VERSION = struct.Struct(">QQ")
-_GENERATION = struct.Struct(">QQQ")
+FORMAT_KEY: Final = RESERVED_PREFIX + b"format"
+EPOCH_KEY: Final = RESERVED_PREFIX + b"epoch"
+VERSION_KEY: Final = RESERVED_PREFIX + b"version"
+GENERATION_SLOTS: Final = 64
+EPOCH_RANDOM_BITS: Final = 20  # with the milliseconds, 61 bits of 64
+_GENERATION_KEYS: Final = [RESERVED_PREFIX + b"generation" + bytes([slot]) for slot in range(GENERATION_SLOTS)]
+_NUMBER: Final = struct.Struct(">Q")
+_VERSION: Final = struct.Struct(">QQ")
+_GENERATION: Final = struct.Struct(">QQQ")
 
-BLOCK_CACHE_BYTES = 64 << 20
-WRITE_BUFFER_BYTES = 128 << 20
-MEMTABLE_BYTES = 32 << 20
-BLOOM_BITS_PER_KEY = 10
-_BLOCK_BYTES = 16 << 10
-_INFO_LOG_BYTES = 4 << 20
-_INFO_LOG_FILES = 2
-_UNLIMITED_BYTES = 1 << 60
+BLOCK_CACHE_BYTES: Final = 64 << 20
+WRITE_BUFFER_BYTES: Final = 128 << 20
+MEMTABLE_BYTES: Final = 32 << 20
+BLOOM_BITS_PER_KEY: Final = 10
+_BLOCK_BYTES: Final = 16 << 10
+_INFO_LOG_BYTES: Final = 4 << 20
+_INFO_LOG_FILES: Final = 2
+_UNLIMITED_BYTES: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)

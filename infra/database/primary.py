@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from rocksdict import Rdict, WriteBatch
 
@@ -45,10 +45,10 @@ from infra.process.file_lock import FileLock
 from schemas.errors import LockedError, StorageError
 from schemas.state.keys import FORMAT_VERSION
 
-_FLUSH_SIGN = "rocksdb.current-super-version-number"  # grows with every flush and compaction; 0.3 µs to read
-_MEMTABLE_BYTES = "rocksdb.cur-size-active-mem-table"  # 0.3 µs to read
-_SMALLEST_SHARE = 32  # under pressure from other databases, at least this part of the budget is flushed at once
-_RETRY_SECONDS = 0.02
+_FLUSH_SIGN: Final = "rocksdb.current-super-version-number"  # grows with every flush and compaction; 0.3 µs to read
+_MEMTABLE_BYTES: Final = "rocksdb.cur-size-active-mem-table"  # 0.3 µs to read
+_SMALLEST_SHARE: Final = 32  # under pressure from other databases, at least this part of the budget is flushed at once
+_RETRY_SECONDS: Final = 0.02
 
 
 class PrimaryDatabase:
@@ -78,7 +78,7 @@ class PrimaryDatabase:
 
     @classmethod
     def open(
-        cls, path: Path, *, version_file: Path, resources: DatabaseResources, lock_deadline: float
+        cls, path: Path, *, version_file: Path, resources: DatabaseResources, lock_seconds: float
     ) -> "PrimaryDatabase":
         """Opens the database in ``path`` for writing, or begins one to be rebuilt if there is none.
 
@@ -86,17 +86,17 @@ class PrimaryDatabase:
             path: the folder; its parent is made if needed.
             version_file: where epoch and version are published; it must outlive the folder.
             resources: shared by all databases of this process.
-            lock_deadline: how long to wait for a former owner to let go, in seconds.
+            lock_seconds: how long to wait for a former owner to let go.
 
         Raises:
             LockedError: another process keeps the lock.
             StorageError: the disk is full; the database is damaged, or of another
                 format.
         """
-        deadline = time.monotonic() + lock_deadline
+        deadline = time.monotonic() + lock_seconds
         lock = FileLock(path.with_name(path.name + ".lock"))
         try:
-            held = lock.acquire(lock_deadline)
+            held = lock.acquire(lock_seconds)
         except OSError as error:
             raise storage_error(path, str(error)) from error
         if not held:

@@ -13,12 +13,13 @@ are a third faster than an iterator, and end at a damaged block as if nothing ca
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from rocksdict import DbClosedError, Rdict, ReadOptions
 
 from schemas.errors import StorageError
 
-SCAN_CHUNK = 1024
+SCAN_CHUNK: Final = 1024
 
 
 class Failures:

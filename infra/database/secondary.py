@@ -23,7 +23,7 @@ kept until another file at its path has a publication. From then on only that on
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from rocksdict import AccessType, Rdict
 
@@ -43,8 +43,8 @@ from infra.database.reads import DatabaseReads, Failures, storage_error
 from infra.database.version_file import VersionFileReader
 from schemas.errors import UnavailableError
 
-REOPEN_TRIES = 5
-GENERATIONS_CHECKED = 16  # far more than can end during one catch-up
+REOPEN_TRIES: Final = 5
+GENERATIONS_CHECKED: Final = 16  # far more than can end during one catch-up
 
 
 class SecondaryDatabase:

@@ -19,14 +19,15 @@ pair a version with an older epoch; the reader finds that out from the epoch ins
 import mmap
 import os
 from pathlib import Path
+from typing import Final
 
 from infra.file_identity import identity_at, identity_of
 from infra.mapped_file import map_whole
 from schemas.errors import StorageError
 
-_BYTES = 16
+_BYTES: Final = 16
 _EPOCH, _VERSION = 0, 1
-_ABANDONED = 2**64 - 1
+_ABANDONED: Final = 2**64 - 1
 
 
 class VersionFileWriter:

@@ -11,11 +11,11 @@ must not be torn off, because something that follows stands on it, is given to `
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from schemas.errors import StorageError
 
-MAX_OPEN_FILES = 64
+MAX_OPEN_FILES: Final = 64
 
 
 class Disk(Protocol):

@@ -28,18 +28,19 @@ from binascii import crc32
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Final
 
 import cramjam
 
-FORMAT_VERSION = 2
+FORMAT_VERSION: Final = 2
 
-_MAGIC = b"Obj\x01"
-_CODEC = b"snappy"
-_SYNC_BYTES = 16
-_CRC_BYTES = 4
-_MAX_LONG_BYTES = 10
-_MAX_HEADER_BYTES = 16 << 20
-_SNAPPY_MAX_RATIO = 32  # its densest element makes 64 bytes of 3; a damaged length must not allocate gigabytes
+_MAGIC: Final = b"Obj\x01"
+_CODEC: Final = b"snappy"
+_SYNC_BYTES: Final = 16
+_CRC_BYTES: Final = 4
+_MAX_LONG_BYTES: Final = 10
+_MAX_HEADER_BYTES: Final = 16 << 20
+_SNAPPY_MAX_RATIO: Final = 32  # its densest element makes 64 bytes of 3; a damaged length must not allocate gigabytes
 
 Take = Callable[[int, int], bytes]
 """Returns up to so many bytes (second) from a position (first); fewer only at the end of the file."""

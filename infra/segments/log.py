@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 
 from fastavro import parse_schema, schemaless_reader
 from fastavro.types import Schema
@@ -47,9 +47,9 @@ from infra.segments.format import (
 )
 from schemas.errors import StorageError
 
-ROLL_BYTES = 64 << 20
-_WINDOW_BYTES = 1 << 20
-_NAME = re.compile(r"\d{20}\.avro")
+ROLL_BYTES: Final = 64 << 20
+_WINDOW_BYTES: Final = 1 << 20
+_NAME: Final = re.compile(r"\d{20}\.avro")
 
 _log = get_logger(__name__)
 

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
+from typing import Final
 
 from schemas.messages.updates import Value
 from schemas.types import Array, DataType, Field, Map, Scalar, Struct
@@ -19,15 +20,15 @@ Encode = Callable[[Sequence[Value]], list[bytes]]
 """Encodes the values of one column, each by itself."""
 
 _NULL, _PRESENT = b"\x00", b"\x02"  # the branches of a union of null and a type
-_END = b"\x00"  # of an array's or a map's blocks
+_END: Final = b"\x00"  # of an array's or a map's blocks
 _FALSE, _TRUE = b"\x00", b"\x01"
 
-_BITS = 14  # of the tables: two bytes of seven bits each
-_MASK = (1 << _BITS) - 1
-_MORE = [bytes((low | 0x80, high | 0x80)) for high in range(128) for low in range(128)]
-_LAST = [bytes((low,)) if not high else bytes((low | 0x80, high)) for high in range(128) for low in range(128)]
+_BITS: Final = 14  # of the tables: two bytes of seven bits each
+_MASK: Final = (1 << _BITS) - 1
+_MORE: Final = [bytes((low | 0x80, high | 0x80)) for high in range(128) for low in range(128)]
+_LAST: Final = [bytes((low,)) if not high else bytes((low | 0x80, high)) for high in range(128) for low in range(128)]
 
-_double = struct.Struct("<d").pack
+_double: Final = struct.Struct("<d").pack
 
 
 def encode_long(number: int) -> bytes:
@@ -110,7 +111,7 @@ def _structs(members: Sequence[tuple[str, Encode]], values: Sequence[Value]) -> 
     return [b"".join(column[index] for column in columns) for index in range(len(values))]
 
 
-_SCALARS: dict[str, Encode] = {
+_SCALARS: Final[dict[str, Encode]] = {
     "int64": encode_longs,
     "float64": _doubles,
     "string": _strings,

@@ -66,8 +66,8 @@ def look(last: Reading | None, host: int, elapsed: int, hold: int) -> Reading:
     return Reading(host, held, ran)
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Reading).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Reading).decode
 
 
 class HeldClock:

@@ -30,17 +30,17 @@ MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all
 MUCH: Final = 8  # one dead key in so many is much: state then has an eighth more keys than are needed
 MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
-_ROWS = row_prefix(0, b"")[:1]
-_TILES = tile_prefix(0, b"")[:1]
-_SPACES = (_ROWS, _TILES, DIGESTS, WATERMARKS)
-_FIRST = min(_SPACES)
-_END = bytes([max(_SPACES)[0] + 1])
-_VIEW = slice(1, 9)  # of row and tile keys (``schemas.state.keys``)
-_KEY = slice(0, -8)
-_RESOLUTION = slice(-16, -8)
-_LEEWAY = MAX_STEP  # by which the host's clock may have been ahead and come back
+_ROWS: Final = row_prefix(0, b"")[:1]
+_TILES: Final = tile_prefix(0, b"")[:1]
+_SPACES: Final = (_ROWS, _TILES, DIGESTS, WATERMARKS)
+_FIRST: Final = min(_SPACES)
+_END: Final = bytes([max(_SPACES)[0] + 1])
+_VIEW: Final = slice(1, 9)  # of row and tile keys (``schemas.state.keys``)
+_KEY: Final = slice(0, -8)
+_RESOLUTION: Final = slice(-16, -8)
+_LEEWAY: Final = MAX_STEP  # by which the host's clock may have been ahead and come back
 
-_decode = msgspec.msgpack.Decoder(int).decode
+_decode: Final = msgspec.msgpack.Decoder(int).decode
 
 
 class SweptState(Protocol):

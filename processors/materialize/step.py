@@ -21,8 +21,8 @@ from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError, UnavailableError
 from schemas.messages.updates import Ack, UpdateMessage, Written
 
-OFFLINE = "offline"
-ONLINE = "online"
+OFFLINE: Final = "offline"
+ONLINE: Final = "online"
 
 RowCounts = dict[tuple[str, str], int]
 """How many rows counted, by view (``name@version``) and outcome: written, superseded or late."""

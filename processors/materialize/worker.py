@@ -104,7 +104,7 @@ class MaterializeWorker:
             state_path(parts.data, workspace, partition),
             version_file=version_path(parts.data, workspace, partition),
             resources=parts.resources,
-            lock_deadline=0,
+            lock_seconds=0,
         )
         try:
             # What a former owner wrote under a newer plan must not look like what no plan wants.

@@ -5,7 +5,7 @@ computes the same value. A new aggregate is one class and one entry in ``FUNCTIO
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from typing_extensions import override
 
@@ -58,7 +58,7 @@ class CountFunction(AggregateFunction):
         return partials[0]
 
 
-_COUNT = ("count", Count())
+_COUNT: Final = ("count", Count())
 
 
 def _sum(column: DataType) -> tuple[str, PartialKind]:
@@ -175,7 +175,7 @@ class LastFunction(AggregateFunction):
         return values[-1] if n is None else values
 
 
-FUNCTIONS: dict[str, AggregateFunction] = {
+FUNCTIONS: Final[dict[str, AggregateFunction]] = {
     "count": CountFunction(),
     "sum": SumFunction(),
     "mean": MeanFunction(),

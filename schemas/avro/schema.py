@@ -6,17 +6,17 @@ Invariant: ``fields_of_avro_record`` and ``schemas.types.avro_record`` are inver
 import io
 import json
 import struct
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import fastavro
 
 from schemas.errors import CodecError
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp, avro_record
 
-MAGIC = b"\x00"
-PREFIX_BYTES = 5  # magic byte, then the schema id as a big-endian unsigned 32-bit integer
+MAGIC: Final = b"\x00"
+PREFIX_BYTES: Final = 5  # magic byte, then the schema id as a big-endian unsigned 32-bit integer
 
-_SCALARS: dict[str, DataType] = {
+_SCALARS: Final[dict[str, DataType]] = {
     "int": Int64,
     "long": Int64,
     "float": Float64,
@@ -24,7 +24,7 @@ _SCALARS: dict[str, DataType] = {
     "string": String,
     "boolean": Bool,
 }
-_NULLABLE_BRANCHES = 2
+_NULLABLE_BRANCHES: Final = 2
 
 ParsedSchema = Any  # fastavro's own document
 
@@ -53,8 +53,7 @@ def _field(item: dict[str, Any]) -> Field:
     if isinstance(kind, list):
         branches = [branch for branch in kind if branch != "null"]
         if len(branches) != 1 or len(kind) != _NULLABLE_BRANCHES:
-            message = f"field {item['name']!r}: a union must be of null and one type, got {json.dumps(kind)}"
-            raise CodecError(message)
+            raise CodecError(f"field {item['name']!r}: a union must be of null and one type, got {json.dumps(kind)}")
         return Field(item["name"], _data_type(item["name"], branches[0]), required=False)
     return Field(item["name"], _data_type(item["name"], kind))
 
@@ -78,11 +77,10 @@ def _data_type(name: str, kind: Any) -> DataType:
             return Struct(fields_of_avro_record(kind))
         if "logicalType" not in kind and base is not None:
             return _data_type(name, base)
-    message = (
+    raise CodecError(
         f"field {name!r}: Avro type {json.dumps(kind)} is not supported; expected long, double, string, boolean, "
         "timestamp-micros, array, map or record"
     )
-    raise CodecError(message)
 
 
 def source_schema(name: str, fields: tuple[Field, ...]) -> str:

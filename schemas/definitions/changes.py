@@ -6,7 +6,7 @@ and running producers keep their meaning; this holds for retired views, which ma
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -14,8 +14,8 @@ from schemas.definitions.plan import Plan, RetiredView, ServicePlan, SourcePlan,
 
 Kind = Literal["added", "changed", "removed"]
 
-DAY_SECONDS = 86_400.0
-_LISTED_FEATURES = 10
+DAY_SECONDS: Final = 86_400.0
+_LISTED_FEATURES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ def carry_ids(current: Plan | None, views: Mapping[str, ViewPlan]) -> dict[str, 
     return carried
 
 
-def retire(current: Plan | None, new: Plan, grace: float) -> Plan:
+def retire(current: Plan | None, new: Plan, grace_seconds: float) -> Plan:
     """Returns a plan with what it removes, and what was retired before and has not come back, as retired views.
 
     Args:
         current: the plan in force.
         new: its views have the ids of ``carry_ids``.
-        grace: seconds of running time for which what this plan removes is kept.
+        grace_seconds: of running time, for which what this plan removes is kept.
     """
     if current is None:
         return new
@@ -63,7 +63,7 @@ def retire(current: Plan | None, new: Plan, grace: float) -> Plan:
     }
     for key, view in current.views.items():
         if key not in new.views:
-            retired[key] = RetiredView(view, sources[view.source], current.digest, current.number, grace)
+            retired[key] = RetiredView(view, sources[view.source], current.digest, current.number, grace_seconds)
     texts = needed_texts({**current.repositories, current.digest: current.files}, retired)
     return msgspec.structs.replace(new, retired=retired, repositories=texts)
 
@@ -194,7 +194,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(every[:_LISTED_FEATURES]) + more
 
 
-_IGNORED = ("id",)
+_IGNORED: Final = ("id",)
 
 
 def _differing(old: ViewPlan, new: ViewPlan) -> list[str]:

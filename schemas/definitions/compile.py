@@ -5,6 +5,7 @@ Invariant: what compiles can run. Each error names file, line, object and remedy
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Final
 
 from schemas.aggregation.functions import FUNCTIONS, accepts
 from schemas.avro.schema import source_schema
@@ -19,10 +20,10 @@ from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import Field, Int64, Timestamp, wire_type
 from schemas.windows import DAY, MINUTE, SECOND, choose_resolutions, continuous_interval
 
-MICROSECOND = timedelta(microseconds=1)
-MAX_WINDOW = 365 * DAY
-MAX_DURATION = 36_500 * DAY  # of all else: sums of durations and instants stay within 64 bits
-_DURATION_UNITS = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", SECOND), ("us", 1))
+MICROSECOND: Final = timedelta(microseconds=1)
+MAX_WINDOW: Final = 365 * DAY
+MAX_DURATION: Final = 36_500 * DAY  # of all else: sums of durations and instants stay within 64 bits
+_DURATION_UNITS: Final = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", SECOND), ("us", 1))
 
 
 def compile_sources(repository: Repository, partitions: int) -> dict[str, SourcePlan]:
@@ -234,8 +235,9 @@ class _ViewCompiler:
             if aggregate.column not in self._known:
                 raise self._refuse(self._unknown("column", aggregate.column, repr(aggregate.function), "Type"))
             if aggregate.column not in names:
-                problem = f"column {aggregate.column!r} of {aggregate.function!r} is not in schema=[...]; add it"
-                raise self._refuse(problem)
+                raise self._refuse(
+                    f"column {aggregate.column!r} of {aggregate.function!r} is not in schema=[...]; add it"
+                )
         return tuple(Column.of(self._known[name]) for name in names)
 
     def _aggregate(self, aggregate: Aggregate, interval: int) -> FeaturePlan:

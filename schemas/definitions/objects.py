@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from schemas.avro.schema import fields_of_avro_record
 from schemas.errors import CodecError, DefinitionError
@@ -28,15 +28,15 @@ __all__ = [
     "stream_feature_view",
 ]
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
-MEMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Avro has it
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
-MAX_SOURCE_NAME = 32
-MAX_ENTITY_NAME = 32
-MAX_VIEW_NAME_AND_VERSION = 45
-MAX_COLUMN_NAME = 62
-MAX_SERVICE_NAME = 255
-JOIN_KEY_TYPES = (String, Int64)
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
+MEMBER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Avro has it
+VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+MAX_SOURCE_NAME: Final = 32
+MAX_ENTITY_NAME: Final = 32
+MAX_VIEW_NAME_AND_VERSION: Final = 45
+MAX_COLUMN_NAME: Final = 62
+MAX_SERVICE_NAME: Final = 255
+JOIN_KEY_TYPES: Final = (String, Int64)
 
 Row = Mapping[str, Any]
 RowFunction = Callable[[dict[str, Any]], Row | Sequence[Row] | None]
@@ -162,8 +162,11 @@ class StreamSource:
         try:
             text = read_file(self.schema_file)
         except KeyError:
-            problem = f"schema file {self.schema_file!r} is not in the repository; add it or correct the name"
-            raise _refuse(self.origin, what, problem) from None
+            raise _refuse(
+                self.origin,
+                what,
+                f"schema file {self.schema_file!r} is not in the repository; add it or correct the name",
+            ) from None
         try:
             fields = fields_of_avro_record(json.loads(text))
         except (CodecError, ValueError, RecursionError) as error:

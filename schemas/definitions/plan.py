@@ -14,7 +14,7 @@ everyone who has read it (decision 12).
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,8 +23,8 @@ from schemas.aggregation.partials import PartialKind
 from schemas.errors import CodecError, DefinitionError
 from schemas.types import DataType, Field, Timestamp, avro_record, parse_wire_type, wire_type
 
-PLAN_FORMAT = 2
-_READABLE_FORMATS = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
+PLAN_FORMAT: Final = 2
+_READABLE_FORMATS: Final = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -131,7 +131,7 @@ class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
         return avro_record(f"{name}__{self.id}", fields)
 
 
-_AVRO_NAME = str.maketrans({".": "_", "-": "_"})
+_AVRO_NAME: Final = str.maketrans({".": "_", "-": "_"})
 
 
 class ServicePlan(msgspec.Struct, frozen=True):
@@ -194,10 +194,10 @@ class _Ended(msgspec.Struct, frozen=True):
     since: int
 
 
-_JSON = msgspec.json.Encoder(order="deterministic")
-_ENDED = msgspec.json.Decoder(_Ended)
-_PLAN = msgspec.json.Decoder(Plan)
-_VIEW = msgspec.json.Decoder(ViewPlan)
+_JSON: Final = msgspec.json.Encoder(order="deterministic")
+_ENDED: Final = msgspec.json.Decoder(_Ended)
+_PLAN: Final = msgspec.json.Decoder(Plan)
+_VIEW: Final = msgspec.json.Decoder(ViewPlan)
 
 
 def plan_key(workspace: str) -> bytes:
@@ -339,7 +339,7 @@ def join_keys_of(views: Iterable[ViewPlan]) -> tuple[Field, ...]:
     return tuple(Field(name, types[name][0]) for name in sorted(types))
 
 
-_SORTED = msgspec.json.Encoder(order="sorted")
+_SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
 def view_digest(view: ViewPlan) -> bytes:

@@ -125,7 +125,7 @@ def load_views(
             continue  # it failed after it had run: with one that it had imported half-made
         for value in vars(module).values():
             if isinstance(value, StreamFeatureView) and views.setdefault(key := _key(value), value) is not value:
-                twice.add(key)  # `apply` refuses it, so it is so on this host alone: neither may run as the other
+                twice.add(key)  # ``apply`` refuses it, so it is so on this host alone: neither may run as the other
     return LoadedViews({key: view for key, view in views.items() if key not in twice}, loader.failures)
 
 
@@ -245,8 +245,9 @@ class _Loader:
                 self.load(f"{absolute}.{item}")
                 self._importers.setdefault(f"{absolute}.{item}", set()).add(importer)
             elif absolute in self._running:
-                message = f"{absolute!r} has no {item!r} yet: the modules import each other; move it to a third module"
-                raise ImportError(message)
+                raise ImportError(
+                    f"{absolute!r} has no {item!r} yet: the modules import each other; move it to a third module"
+                )
         return module if fromlist else self.load(absolute.partition(".")[0])
 
     def _is_ours(self, name: str) -> bool:

@@ -7,25 +7,27 @@ the format version.
 """
 
 import struct
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
 
 from schemas.errors import CodecError, NewerFormatError
 
-MESSAGE_FORMAT = 2
-ANSWERS_FORMAT = 3
+MESSAGE_FORMAT: Final = 2
+ANSWERS_FORMAT: Final = 3
 
-REPLY_HEADER = "headrace-reply"
-PLAN_HEADER = "headrace-plan"
+REPLY_HEADER: Final = "headrace-reply"
+PLAN_HEADER: Final = "headrace-plan"
 
 Value = Any  # what one column of a row holds: null, bool, int, float, str, or lists and dicts of these
 
-_REPLY = struct.Struct(">IIHB")  # place, reply partition, record index, length of the installation; it, then request
-_U64 = struct.Struct(">Q")
-_VERSION = struct.Struct(">QIQI")
-VERSION_BYTES = _VERSION.size
+_REPLY: Final = struct.Struct(">IIHB")
+"""Place, reply partition, record index, length of the installation's id; that id, then the request's, follow."""
+
+_U64: Final = struct.Struct(">Q")
+_VERSION: Final = struct.Struct(">QIQI")
+VERSION_BYTES: Final = _VERSION.size
 
 
 class ReplyAddress(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -175,12 +177,12 @@ class _Head(msgspec.Struct, array_like=True):
     view: int
 
 
-encode = msgspec.msgpack.Encoder().encode
-_HEAD = msgspec.msgpack.Decoder(_Head)
-_UPDATE = msgspec.msgpack.Decoder(Update)
-_ACKS = msgspec.msgpack.Decoder(tuple[int, list[Ack]])
+encode: Final = msgspec.msgpack.Encoder().encode
+_HEAD: Final = msgspec.msgpack.Decoder(_Head)
+_UPDATE: Final = msgspec.msgpack.Decoder(Update)
+_ACKS: Final = msgspec.msgpack.Decoder(tuple[int, list[Ack]])
 
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)  # msgspec lets through what a text's bytes raise
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)  # msgspec lets through what a text's bytes raise
 
 
 def encode_update(update: Update) -> bytes:

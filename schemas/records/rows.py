@@ -6,7 +6,7 @@ and of the texts that tiles keep; timestamps are µs since the epoch.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import kept_texts, text_limit
@@ -16,10 +16,10 @@ from schemas.messages.updates import Value
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, Struct, parse_wire_type
 
-FUNCTION_FAILED = "UDF_EXECUTION_FAILED"
+FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 BuiltRow = tuple[bytes, int, list[Value]]
 Convert = Callable[[Any], Value]
@@ -73,16 +73,24 @@ def compile_row_builder(view: ViewPlan) -> Callable[[Mapping[str, Any]], BuiltRo
             except (TypeError, ValueError, OverflowError):
                 raise _refused(view, name, expected, f"{type(value).__name__} {value!r:.60}") from None
             except _LongTextError as error:
-                most = f"at most {limit:,} bytes of text, as its features keep {MAX_TILE_BYTES:,} bytes in a tile"
-                raise _refused(view, name, most, f"{error.args[0]:,} bytes") from None
+                raise _refused(
+                    view,
+                    name,
+                    f"at most {limit:,} bytes of text, as its features keep {MAX_TILE_BYTES:,} bytes in a tile",
+                    f"{error.args[0]:,} bytes",
+                ) from None
         event_time = values[key_count]
         if not isinstance(event_time, int):
             raise _refused(view, view.timestamp_field, "timestamp", "null")
         try:
             key = encode_join_keys(cast("list[JoinKey]", values[:key_count]))
         except LongKeyError as error:
-            expected = f"at most {MAX_JOIN_KEY_BYTES:,} bytes of join keys"
-            raise _refused(view, view.join_keys[error.position], expected, f"{error.size:,} bytes") from None
+            raise _refused(
+                view,
+                view.join_keys[error.position],
+                f"at most {MAX_JOIN_KEY_BYTES:,} bytes of join keys",
+                f"{error.size:,} bytes",
+            ) from None
         return key, event_time, values
 
     return build
@@ -138,7 +146,7 @@ def _timestamp(value: Any) -> Value:
     return int(micros(value))  # pandas' NaT is a datetime too, and ends here as NaN
 
 
-_SCALARS: dict[str, Convert] = {
+_SCALARS: Final[dict[str, Convert]] = {
     "int64": _int64,
     "float64": _float64,
     "string": _string,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
@@ -30,15 +30,20 @@ from schemas.records.rows import FUNCTION_FAILED, BuiltRow, compile_row_builder
 from schemas.state.keys import partition_of
 from schemas.types import SCALARS
 
-MAX_UPDATE_BYTES = 256 * 1024  # at which a message is closed; one record's rows are never split, so it may end above
-ROW_BYTES = 64  # of a row besides key, event time and values
-MAX_PROBLEM_CHARACTERS = 1_000  # of what is told of a failure: functions may raise whole documents
+MAX_UPDATE_BYTES: Final = 256 * 1024
+"""At which a message is closed; one record's rows are never split, so it may end above."""
 
-MALFORMED = "MALFORMED"
-UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
-VIEW_FAILED = "FAILED_PRECONDITION"  # of a view whose code does not load here
+ROW_BYTES: Final = 64
+"""Of a row besides key, event time and values."""
 
-NOTHING_FAILED: Mapping[str, str] = MappingProxyType({})
+MAX_PROBLEM_CHARACTERS: Final = 1_000
+"""Of what is told of a failure: functions may raise whole documents."""
+
+MALFORMED: Final = "MALFORMED"
+UNKNOWN_SCHEMA: Final = "UNKNOWN_SCHEMA"
+VIEW_FAILED: Final = "FAILED_PRECONDITION"  # of a view whose code does not load here
+
+NOTHING_FAILED: Final[Mapping[str, str]] = MappingProxyType({})
 
 ViewFunction = Callable[[dict[str, Any]], Any]
 Copy = Callable[[dict[str, Any]], dict[str, Any]]
@@ -208,8 +213,10 @@ class SourceTransform:
                 return avro.unframe(value, self._reader, None)
             writer = writers[schema_id]
             if writer is None:
-                message = f"schema id {schema_id} is not in the registry; register the schema before producing with it"
-                raise RecordError(UNKNOWN_SCHEMA, message)
+                raise RecordError(
+                    UNKNOWN_SCHEMA,
+                    f"schema id {schema_id} is not in the registry; register the schema before producing with it",
+                )
             return avro.unframe(value, writer, self._reader)
         except CodecError as error:
             raise RecordError(MALFORMED, error.message) from error
@@ -270,13 +277,15 @@ def _built(returned: Any, build: Callable[[Mapping[str, Any]], BuiltRow]) -> tup
     if isinstance(returned, (dict, Mapping)):  # the first is the common case; the abstract class costs 0.3 µs more
         returned = (returned,)
     elif not isinstance(returned, list | tuple) or not all(isinstance(row, Mapping) for row in returned):
-        problem = f"expected a dict, a list of dicts or None, the function returned {type(returned).__name__}"
-        raise RecordError(FUNCTION_FAILED, problem)
-    if len(returned) > MAX_ROWS_PER_RECORD:
-        problem = (
-            f"expected at most {MAX_ROWS_PER_RECORD:,} rows of one record, the function returned {len(returned):,}"
+        raise RecordError(
+            FUNCTION_FAILED,
+            f"expected a dict, a list of dicts or None, the function returned {type(returned).__name__}",
         )
-        raise RecordError(FUNCTION_FAILED, problem)
+    if len(returned) > MAX_ROWS_PER_RECORD:
+        raise RecordError(
+            FUNCTION_FAILED,
+            f"expected at most {MAX_ROWS_PER_RECORD:,} rows of one record, the function returned {len(returned):,}",
+        )
     rows: list[BuiltRow] = []
     size = 0
     for row in returned:
@@ -284,12 +293,14 @@ def _built(returned: Any, build: Callable[[Mapping[str, Any]], BuiltRow]) -> tup
         row_size = len(encode(rows[-1]))
         size += row_size
         if row_size > MAX_ROW_BYTES:
-            problem = f"expected at most {MAX_ROW_BYTES:,} bytes in a row, the function returned one of {row_size:,}"
-            raise RecordError(FUNCTION_FAILED, problem)
-        if size > MAX_ROWS_BYTES:
-            problem = (
-                f"expected at most {MAX_ROWS_BYTES:,} bytes in the rows of one record, "
-                f"{len(rows):,} of the {len(returned):,} that the function returned have {size:,}"
+            raise RecordError(
+                FUNCTION_FAILED,
+                f"expected at most {MAX_ROW_BYTES:,} bytes in a row, the function returned one of {row_size:,}",
             )
-            raise RecordError(FUNCTION_FAILED, problem)
+        if size > MAX_ROWS_BYTES:
+            raise RecordError(
+                FUNCTION_FAILED,
+                f"expected at most {MAX_ROWS_BYTES:,} bytes in the rows of one record, "
+                f"{len(rows):,} of the {len(returned):,} that the function returned have {size:,}",
+            )
     return rows, size

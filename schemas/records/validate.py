@@ -183,12 +183,15 @@ def _nothing(expected: str, *, is_null: bool) -> _RefusedError:
 def _int64(value: Any) -> int:
     if type(value) is not int:
         if type(value) is float:
-            problem = f"expected integer, got number {value!r}; write it without decimal point and exponent"
-            raise _RefusedError(INVALID_FIELD_TYPE, problem)
+            raise _RefusedError(
+                INVALID_FIELD_TYPE,
+                f"expected integer, got number {value!r}; write it without decimal point and exponent",
+            )
         raise _mismatch("integer", value)
     if not INT64_MIN <= value <= INT64_MAX:
-        problem = f"expected integer from {INT64_MIN} to {INT64_MAX}, got one outside of it"
-        raise _RefusedError(INVALID_FIELD_TYPE, problem)
+        raise _RefusedError(
+            INVALID_FIELD_TYPE, f"expected integer from {INT64_MIN} to {INT64_MAX}, got one outside of it"
+        )
     return value
 
 
@@ -199,8 +202,9 @@ def _float64(value: Any) -> float:
         try:
             return float(value)
         except OverflowError:
-            problem = "expected number in the range of 64-bit floats, got one outside of it"
-            raise _RefusedError(INVALID_FIELD_TYPE, problem) from None
+            raise _RefusedError(
+                INVALID_FIELD_TYPE, "expected number in the range of 64-bit floats, got one outside of it"
+            ) from None
     number = FLOAT_WORDS.get(value) if type(value) is str else None
     if number is None:
         raise _mismatch("number", value)
@@ -214,8 +218,9 @@ def _string(value: Any) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            problem = "expected string of whole Unicode characters, got string with a lone surrogate"
-            raise _RefusedError(INVALID_FIELD_TYPE, problem) from None
+            raise _RefusedError(
+                INVALID_FIELD_TYPE, "expected string of whole Unicode characters, got string with a lone surrogate"
+            ) from None
     return value
 
 
@@ -237,8 +242,9 @@ def _timestamp(value: Any) -> datetime:
             return instant.replace(tzinfo=UTC) if zone is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    problem = f"expected ISO 8601 timestamp such as 2024-01-15T10:30:00Z, got '{_shown(value)}'"
-    raise _RefusedError(INVALID_TIMESTAMP, problem)
+    raise _RefusedError(
+        INVALID_TIMESTAMP, f"expected ISO 8601 timestamp such as 2024-01-15T10:30:00Z, got '{_shown(value)}'"
+    )
 
 
 _SCALARS: Final[Mapping[str, tuple[_Convert, str]]] = {

@@ -69,47 +69,47 @@ class SubjectVersion:
 
 
 def canonical_form(text: str) -> str:
-    """Return the text that equal schemas share.
+    """Returns the text that equal schemas share.
 
     Raises:
         RequestError: the text is no Avro schema, or past the limits above; says what is wrong with it.
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_SCHEMA_BYTES:
-        message = f"the schema has {size} bytes, at most {MAX_SCHEMA_BYTES} are accepted; shorten its docs or split it"
-        raise RequestError(message)
+        raise RequestError(
+            f"the schema has {size} bytes, at most {MAX_SCHEMA_BYTES} are accepted; shorten its docs or split it"
+        )
     try:
         document = msgspec.json.decode(text, type=str | list[Any] | dict[str, Any])
         _check_shape(document)
         named: dict[str, Any] = {}
         parsed = fastavro.schema.parse_schema(document, named_schemas=named, _write_hint=False)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        message = f"the schema is not JSON of an Avro schema ({error}); send the schema's text, quoted as one string"
-        raise RequestError(message) from None
+        raise RequestError(
+            f"the schema is not JSON of an Avro schema ({error}); send the schema's text, quoted as one string"
+        ) from None
     except KeyError as error:
-        message = f"not an Avro schema: the attribute {error} is missing; add it and register the schema again"
-        raise RequestError(message) from None
+        raise RequestError(
+            f"not an Avro schema: the attribute {error} is missing; add it and register the schema again"
+        ) from None
     except _PARSE_ERRORS as error:
-        message = f"not an Avro schema: {error}; correct it and register it again"
-        raise RequestError(message) from None
+        raise RequestError(f"not an Avro schema: {error}; correct it and register it again") from None
     empty = empty_items(parsed, named)
     if empty is not None:
-        message = (
+        raise RequestError(
             f"the schema has an array of {empty}, whose items take no bytes, so that a short record could claim any "
             "number of them; use a count instead"
         )
-        raise RequestError(message)
     return msgspec.json.encode(parsed, order="sorted").decode()
 
 
 def _check_shape(document: object) -> None:
-    """Refuse what the parser must not meet: nesting that ends in its recursion limit, and its own private notes."""
+    """Refuses what the parser must not meet: nesting that ends in its recursion limit, and its own private notes."""
     level = [document]
     for _ in range(MAX_SCHEMA_DEPTH):
         for item in level:
             if isinstance(item, dict) and (private := [key for key in item if key.startswith("__")]):
-                message = f"the schema has the attribute {private[0]!r}, a parser's private note; remove it"
-                raise RequestError(message)
+                raise RequestError(f"the schema has the attribute {private[0]!r}, a parser's private note; remove it")
         level = [
             child
             for item in level
@@ -118,12 +118,11 @@ def _check_shape(document: object) -> None:
         ]
         if not level:
             return
-    message = f"the schema nests deeper than {MAX_SCHEMA_DEPTH} levels of JSON; flatten it"
-    raise RequestError(message)
+    raise RequestError(f"the schema nests deeper than {MAX_SCHEMA_DEPTH} levels of JSON; flatten it")
 
 
 def guid_of(canonical: str) -> str:
-    """Return the GUID of the schema with this canonical form."""
+    """Returns the GUID of the schema with this canonical form."""
     return str(uuid.uuid5(_GUID_NAMESPACE, canonical))
 
 
@@ -137,7 +136,7 @@ class Registry:
         self._versions: dict[str, tuple[SubjectVersion, ...]] = {}
 
     def register_record(self, offset: int, value: bytes | None) -> SubjectVersion:
-        """Take the next record of the log and return what it registered, now or at an earlier offset.
+        """Takes the next record of the log and returns what it registered, now or at an earlier offset.
 
         Raises:
             CodecError: the record is no registration; it changes nothing, in any process.
@@ -146,11 +145,9 @@ class Registry:
             registration = msgspec.json.decode(value or b"", type=Registration)
             canonical = canonical_form(registration.schema)
         except (msgspec.DecodeError, UnicodeDecodeError, RequestError) as error:
-            message = f"offset {offset} holds no registration: {error}"
-            raise CodecError(message) from error
+            raise CodecError(f"offset {offset} holds no registration: {error}") from error
         if registration.schema_type != AVRO:
-            message = f"offset {offset} registers schema type {registration.schema_type!r}, expected {AVRO!r}"
-            raise CodecError(message)
+            raise CodecError(f"offset {offset} registers schema type {registration.schema_type!r}, expected {AVRO!r}")
 
         schema = self._by_canonical.get(canonical)
         if schema is None:
@@ -168,23 +165,23 @@ class Registry:
         return added
 
     def schema(self, schema_id: int) -> RegisteredSchema | None:
-        """Return the schema with this id, or None."""
+        """Returns the schema with this id, or None."""
         return self._by_id.get(schema_id)
 
     def schema_by_guid(self, guid: str) -> RegisteredSchema | None:
-        """Return the schema with this GUID, in its usual lower-case form, or None."""
+        """Returns the schema with this GUID, in its usual lower-case form, or None."""
         return self._by_guid.get(guid)
 
     def subjects(self) -> list[str]:
-        """Return all subjects, sorted."""
+        """Returns all subjects, sorted."""
         return sorted(self._versions.copy())
 
     def versions(self, subject: str) -> Sequence[SubjectVersion]:
-        """Return the versions of a subject in order; none if it is unknown."""
+        """Returns the versions of a subject in order; none if it is unknown."""
         return self._versions.get(subject, ())
 
     def lookup(self, subject: str, text: str) -> SubjectVersion | None:
-        """Return the version under which a subject holds this schema, or None.
+        """Returns the version under which a subject holds this schema, or None.
 
         Raises:
             RequestError: the text is no Avro schema.
@@ -193,6 +190,6 @@ class Registry:
         return next((known for known in self.versions(subject) if known.schema is schema), None)
 
     def uses(self, schema_id: int) -> list[SubjectVersion]:
-        """Return every subject and version that hold the schema with this id, sorted by subject."""
+        """Returns every subject and version that hold the schema with this id, sorted by subject."""
         versions = self._versions.copy()
         return [known for subject in sorted(versions) for known in versions[subject] if known.schema.id == schema_id]

@@ -7,9 +7,9 @@ them.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
-RESERVED_PREFIX = b"D"
+RESERVED_PREFIX: Final = b"D"
 
 
 class Reader(Protocol):

@@ -10,7 +10,7 @@ saves the decoding of a time per tile (a third of a read).
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from typing_extensions import override
@@ -22,9 +22,9 @@ from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, ti
 from schemas.state.reader import Reader
 from schemas.windows import Piece, continuous_bounds, cover, floor, tiled_bounds
 
-EARLIEST = -(2**63)
+EARLIEST: Final = -(2**63)
 
-decode = msgspec.msgpack.Decoder().decode
+decode: Final = msgspec.msgpack.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)

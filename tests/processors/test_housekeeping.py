@@ -90,7 +90,7 @@ class Host:
         """The state, while no owner has it open."""
         where, version = state_path(self.data, WORKSPACE, 0), version_path(self.data, WORKSPACE, 0)
         resources = DatabaseResources.of_sizes()
-        with PrimaryDatabase.open(where, version_file=version, resources=resources, lock_deadline=5) as database:
+        with PrimaryDatabase.open(where, version_file=version, resources=resources, lock_seconds=5) as database:
             if database.rebuilding:
                 database.promote()
             yield database

@@ -131,7 +131,7 @@ def _open(data: Path, workspace: str, partition: int, resources: DatabaseResourc
         state_path(data, workspace, partition),
         version_file=version_path(data, workspace, partition),
         resources=resources,
-        lock_deadline=5,
+        lock_seconds=5,
     )
     if database.rebuilding:
         database.promote()

@@ -36,10 +36,10 @@ class Place:
     def secondaries(self) -> Path:
         return self.root / "secondaries"
 
-    def primary(self, lock_deadline: float = 5) -> PrimaryDatabase:
+    def primary(self, lock_seconds: float = 5) -> PrimaryDatabase:
         """Opens for writing, promoting an empty database if there was none."""
         database = PrimaryDatabase.open(
-            self.path, version_file=self.version_file, resources=self.resources, lock_deadline=lock_deadline
+            self.path, version_file=self.version_file, resources=self.resources, lock_seconds=lock_seconds
         )
         if database.rebuilding:
             database.promote()

@@ -135,7 +135,7 @@ class TestPublication:
             before = published(place)
         shutil.rmtree(place.path)
         with PrimaryDatabase.open(
-            place.path, version_file=place.version_file, resources=place.resources, lock_deadline=0
+            place.path, version_file=place.version_file, resources=place.resources, lock_seconds=0
         ) as database:
             rebuilding = [database.rebuilding]
             database.write([(b"key", b"rebuilt")])
@@ -209,7 +209,7 @@ class TestRebuild:
             raise OSError(28, "No space left on device", str(target))
 
         database = PrimaryDatabase.open(
-            place.path, version_file=place.version_file, resources=place.resources, lock_deadline=0
+            place.path, version_file=place.version_file, resources=place.resources, lock_seconds=0
         )
         monkeypatch.setattr(Path, "rename", failing)
         with pytest.raises(StorageError, match="the disk is full: free space"):
@@ -220,10 +220,10 @@ class TestRebuild:
 class TestLocks:
     def test_second_owner_waits_for_the_first(self, writer: WriterProcess, place: Place) -> None:
         with pytest.raises(StorageError, match=r"another process keeps it open: look for"):
-            place.primary(lock_deadline=0.1)
+            place.primary(lock_seconds=0.1)
         before, _ = published(place)
         writer.start("close")
-        with place.primary(lock_deadline=20) as database:
+        with place.primary(lock_seconds=20) as database:
             assert database.epoch > before
 
     def test_stopped_owner_of_a_deleted_folder_still_keeps_others_out(
@@ -231,9 +231,9 @@ class TestLocks:
     ) -> None:
         shutil.rmtree(place.path)
         with pytest.raises(StorageError, match="another process keeps it open"):
-            place.primary(lock_deadline=0)
+            place.primary(lock_seconds=0)
         writer.kill()
-        place.primary(lock_deadline=20).close()
+        place.primary(lock_seconds=20).close()
 
     @pytest.mark.parametrize("what", ["state", "state.lock"])
     @pytest.mark.parametrize("replaced", [False, True])
@@ -250,7 +250,7 @@ class TestLocks:
 
     def test_owner_without_its_lock_is_noticed_even_while_it_rebuilds(self, place: Place) -> None:
         with PrimaryDatabase.open(
-            place.path, version_file=place.version_file, resources=place.resources, lock_deadline=0
+            place.path, version_file=place.version_file, resources=place.resources, lock_seconds=0
         ) as database:
             database.check_in_place()
             (place.root / "state.lock").unlink()
@@ -261,13 +261,13 @@ class TestLocks:
         with place.primary():
             (place.root / "state.lock").unlink()
             with pytest.raises(StorageError, match="another process keeps it open"):
-                place.primary(lock_deadline=0.1)
+                place.primary(lock_seconds=0.1)
 
     def test_owner_that_knows_no_lock_file_is_waited_for_too(self, place: Place) -> None:
         place.primary().close()
         raw = Rdict(str(place.path), database_options(place.resources))
         with pytest.raises(StorageError, match="another process keeps it open"):
-            place.primary(lock_deadline=0.1)
+            place.primary(lock_seconds=0.1)
         raw.close()
         place.primary().close()
 
@@ -277,7 +277,7 @@ class TestLocks:
         scan = database.scan(b"k", b"l")
         next(scan)
         database.close()
-        with place.primary(lock_deadline=0), pytest.raises(StorageError, match="not open in this process any more"):
+        with place.primary(lock_seconds=0), pytest.raises(StorageError, match="not open in this process any more"):
             list(scan)
 
     def test_closed_database_says_so_and_closes_again(self, place: Place) -> None:
@@ -339,7 +339,7 @@ class TestBadDisks:
         version_file = place.root / "y" / "version" if kind == "version file" else place.version_file
         (place.root / {"folder": "x", "rebuild": "state.rebuild", "version file": "y"}[kind]).touch()
         with pytest.raises(StorageError, match=str(place.root)):
-            PrimaryDatabase.open(target, version_file=version_file, resources=place.resources, lock_deadline=0)
+            PrimaryDatabase.open(target, version_file=version_file, resources=place.resources, lock_seconds=0)
 
     def test_what_rocksdb_says_is_kept_beside_the_remedy(self) -> None:
         error = storage_error(Path("/state"), "IO error: No space left on device: while appending")

@@ -129,7 +129,7 @@ def test_no_read_is_stale_while_a_writer_goes_on_in_a_folder_that_was_removed(pl
             with pytest.raises(StorageError, match="was removed or replaced while in use"):
                 primary.check_in_place()
         rebuilding = PrimaryDatabase.open(
-            place.path, version_file=place.version_file, resources=place.resources, lock_deadline=0
+            place.path, version_file=place.version_file, resources=place.resources, lock_seconds=0
         )
         assert rebuilding.rebuilding
         for reader in (secondary, idle):

@@ -31,7 +31,7 @@ class Writer:
     def open(self) -> bool:
         """Opens the database; returns whether it has to be promoted."""
         self._database = PrimaryDatabase.open(
-            self._path, version_file=self._version_file, resources=self._resources, lock_deadline=5
+            self._path, version_file=self._version_file, resources=self._resources, lock_seconds=5
         )
         return self._database.rebuilding
 

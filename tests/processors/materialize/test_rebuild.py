@@ -121,7 +121,7 @@ def test_a_missing_database_is_rebuilt_and_processing_goes_on(tmp_path: Path) ->
     version_file = tmp_path / "version"
     resources = DatabaseResources.of_sizes()
     with PrimaryDatabase.open(
-        tmp_path / "db", version_file=version_file, resources=resources, lock_deadline=1.0
+        tmp_path / "db", version_file=version_file, resources=resources, lock_seconds=1.0
     ) as database:
         assert database.rebuilding
         step = step_of(disk, database, [NEWEST])
