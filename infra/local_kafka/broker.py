@@ -7,16 +7,14 @@ that was acknowledged.
 It listens on the loopback address only: it asks nobody for a password, and who may write definitions is trusted as
 code. The data folder holds::
 
-    topics/             the topics; formatted once, in one rename
+    topics/             the topics; formatted once, in one rename, or copied from the cache of formatted folders
     server.properties   written at each start
     log4j2.properties   written at each start
     broker.log          the broker's own log (the runs before: broker.log.1 …)
     console.log         what the JVM itself said, this run
 """
 
-import base64
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -31,6 +29,7 @@ from confluent_kafka import KafkaException
 
 from infra.kafka.clients import admin
 from infra.local_kafka.configuration import LOG4J2, LOG_FILE, TOPICS_FOLDER, server_properties
+from infra.local_kafka.formatted import formatted_folder, give_new_ids, keep, new_id
 from infra.local_kafka.jars import cache_folder, kafka_jars
 from infra.local_kafka.java import find_java
 from infra.process.parent_death import tied_to_parent
@@ -55,7 +54,6 @@ QUICK_START = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 PROPERTIES_FILE = "server.properties"
 LOG4J2_FILE = "log4j2.properties"
 CONSOLE_FILE = "console.log"
-CLUSTER_ID_BYTES = 16
 QUOTE_BYTES = 1500
 """How much of a log an error message quotes."""
 
@@ -125,10 +123,11 @@ class LocalKafka:
         if not is_free(self._port):
             raise SettingsError(self._port_taken())
         java = str(find_java(os.environ))
-        class_path = os.pathsep.join(map(str, kafka_jars(cache_folder(os.environ))))
+        jars = kafka_jars(cache_folder(os.environ))
+        class_path = os.pathsep.join(map(str, jars))
         try:
-            self._write_files()
-            self._format([java, "-cp", class_path])
+            properties = self._write_files()
+            self._format([java, "-cp", class_path], formatted_folder(jars[0].parent, properties))
             self._launch([java, *self._jvm_options(), "-cp", class_path])
         except OSError as error:
             message = f"cannot write Kafka's data folder {self._data}: {error}; free the disk or choose another --data"
@@ -178,35 +177,46 @@ class LocalKafka:
     def _port_taken(self) -> str:
         return f"port {self._port} of {LOOPBACK} is taken; stop what listens there, or choose another with --kafka-port"
 
-    def _write_files(self) -> None:
+    def _write_files(self) -> str:
+        """Writes the files of configuration and returns the text of ``server.properties``."""
         self._data.mkdir(parents=True, exist_ok=True)
         controller_address = f"{LOOPBACK}:{free_port()}"
         properties = server_properties(self.bootstrap, controller_address, self._properties)
         (self._data / PROPERTIES_FILE).write_text(properties, "ascii")
         (self._data / LOG4J2_FILE).write_text(LOG4J2, "ascii")
+        return properties
 
-    def _format(self, java: Sequence[str]) -> None:
+    def _format(self, java: Sequence[str], kept: Path) -> None:
         """Formats the folder of the topics once; in a scratch folder, so that a half-formatted one never counts."""
         if (self._data / TOPICS_FOLDER).exists():
             return
         scratch = Path(tempfile.mkdtemp(dir=self._data, prefix="format-"))
+        topics = scratch / TOPICS_FOLDER
         try:
-            shutil.copy(self._data / PROPERTIES_FILE, scratch)
-            cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(CLUSTER_ID_BYTES)).decode().rstrip("=")
-            # With "=", since one id in 64 starts with a dash and would be taken for an option.
-            options = [f"--cluster-id={cluster_id}", f"--config={PROPERTIES_FILE}"]
-            tool = [*java, *QUICK_START, "kafka.tools.StorageTool", "format", *options]
-            answer = subprocess.run(tool, cwd=scratch, capture_output=True, timeout=FORMAT_SECONDS, check=False)
-            if answer.returncode:
-                text = (answer.stderr or answer.stdout)[:QUOTE_BYTES].decode(errors="replace")
-                message = f"Kafka cannot format {self._data / TOPICS_FOLDER} (exit code {answer.returncode}): {text}"
-                raise StorageError(message)
-            (scratch / TOPICS_FOLDER).rename(self._data / TOPICS_FOLDER)
+            if kept.exists():
+                shutil.copytree(kept, topics)
+                give_new_ids(topics)
+            else:
+                self._run_format_tool(java, scratch)
+                keep(topics, kept)
+            topics.rename(self._data / TOPICS_FOLDER)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _run_format_tool(self, java: Sequence[str], folder: Path) -> None:
+        shutil.copy(self._data / PROPERTIES_FILE, folder)
+        # With "=", since one id in 64 starts with a dash and would be taken for an option.
+        options = [f"--cluster-id={new_id()}", f"--config={PROPERTIES_FILE}"]
+        tool = [*java, *QUICK_START, "kafka.tools.StorageTool", "format", *options]
+        try:
+            answer = subprocess.run(tool, cwd=folder, capture_output=True, timeout=FORMAT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
             message = f"formatting {self._data / TOPICS_FOLDER} took over {FORMAT_SECONDS:.0f} s; is the machine busy?"
             raise UnavailableError(message) from error
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        if answer.returncode:
+            text = (answer.stderr or answer.stdout)[:QUOTE_BYTES].decode(errors="replace")
+            message = f"Kafka cannot format {self._data / TOPICS_FOLDER} (exit code {answer.returncode}): {text}"
+            raise StorageError(message)
 
     def _jvm_options(self) -> list[str]:
         heap = [f"-Xmx{self._heap_mb}m"]

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from confluent_kafka import TopicPartition
 
-from infra.kafka.clients import TopicSpec, ensure_topics, producer, reader
+from infra.kafka.clients import TopicSpec, admin, ensure_topics, producer, reader
 from infra.local_kafka.broker import LocalKafka
 from infra.process.ports import LOOPBACK
 from schemas.errors import SettingsError, StorageError, UnavailableError
@@ -56,6 +56,10 @@ def test_a_killed_broker_starts_again_with_all_it_acknowledged(kafka: LocalKafka
     assert kafka.bootstrap == address
     assert kafka.pid not in {None, killed}
     assert end_offset(kafka, "events") == 100
+
+
+def test_a_folder_that_was_copied_serves_under_its_own_id(kafka: LocalKafka) -> None:
+    assert admin(kafka.bootstrap).describe_cluster().result(20).cluster_id == "-_v7-_v7-_v7-_v7-_v7-w"
 
 
 def test_a_running_broker_is_not_started_twice(kafka: LocalKafka, monkeypatch: pytest.MonkeyPatch) -> None:
