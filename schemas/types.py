@@ -104,8 +104,8 @@ def avro_type(dtype: DataType, name: str) -> Any:
             return {"type": "array", "items": ["null", avro_type(element, f"{name}_item")]}
         case Map(value):
             return {"type": "map", "values": ["null", avro_type(value, f"{name}_value")]}
-        case Struct(fields):
-            return {"type": "record", "name": name, "fields": [avro_field(field, name) for field in fields]}
+        case _:
+            return {"type": "record", "name": name, "fields": [avro_field(field, name) for field in dtype.fields]}
 
 
 def avro_field(field: Field, prefix: str) -> dict[str, Any]:
@@ -130,8 +130,8 @@ def wire_type(dtype: DataType) -> dict[str, Any]:
             return {"type": "array", "elementType": wire_type(element)}
         case Map(value):
             return {"type": "map", "keyType": {"type": "string"}, "valueType": wire_type(value)}
-        case Struct(fields):
-            members = [{"name": field.name, "dataType": wire_type(field.dtype)} for field in fields]
+        case _:
+            members = [{"name": field.name, "dataType": wire_type(field.dtype)} for field in dtype.fields]
             return {"type": "struct", "fields": members}
 
 

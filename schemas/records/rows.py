@@ -14,7 +14,7 @@ from schemas.errors import RecordError
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
 from schemas.messages.updates import Value
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
-from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, Struct, parse_wire_type
+from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, parse_wire_type
 
 FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
 
@@ -163,8 +163,8 @@ def _converter(dtype: DataType) -> Convert:
             return _array(_nullable(_converter(element)))
         case Map(value):
             return _map(_nullable(_converter(value)))
-        case Struct(fields):
-            return _struct({field.name: _nullable(_converter(field.dtype)) for field in fields})
+        case _:
+            return _struct({field.name: _nullable(_converter(field.dtype)) for field in dtype.fields})
 
 
 def _nullable(convert: Convert) -> Convert:

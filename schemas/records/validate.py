@@ -28,7 +28,7 @@ from typing import Any, Final
 from schemas.avro.schema import fields_of_avro_record
 from schemas.definitions.plan import SourcePlan
 from schemas.errors import RecordError
-from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Map, Scalar, Struct
+from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Map, Scalar
 
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
 INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
@@ -275,8 +275,8 @@ def _converter(dtype: DataType) -> _Convert:
             return _array(_converter(element))
         case Map(value):
             return _map(_converter(value))
-        case Struct(fields):
-            return _members(fields)
+        case _:
+            return _members(dtype.fields)
 
 
 def _array(convert: _Convert) -> _Convert:

@@ -1,4 +1,12 @@
-from schemas.topics import acks_topic, dead_letter_topic, source_topic, updates_topic, value_subject
+from schemas.topics import (
+    acks_topic,
+    dead_letter_topic,
+    materialize_group,
+    source_topic,
+    transform_group,
+    updates_topic,
+    value_subject,
+)
 
 
 def test_topics_are_named_by_workspace_then_use_then_source() -> None:
@@ -10,3 +18,8 @@ def test_topics_are_named_by_workspace_then_use_then_source() -> None:
 
 def test_the_subject_of_a_topic_is_the_one_stock_serializers_use() -> None:
     assert value_subject(source_topic("prod", "flights")) == "prod.source.flights-value"
+
+
+def test_the_groups_of_an_installation_are_its_own_and_differ_by_stage() -> None:
+    assert transform_group("h1") == "headrace.h1.transform"
+    assert materialize_group("h1") == "headrace.h1.materialize"

@@ -133,6 +133,21 @@ def test_what_was_loaded_rests_on_nothing_that_failed_later(files: dict[str, str
     assert loaded.failures.keys() == (failed or {"p", "p.b", "p.c"})
 
 
+def test_a_module_that_got_half_of_one_after_it_had_loaded_itself_fails_with_it() -> None:
+    late = "def late():\n    import b\n"
+    files = {"a.py": HEAD + view("of_a") + late, "b.py": "import a\na.late()\n1 / 0", "c.py": HEAD + view("of_c")}
+    loaded = load_views(files, "repo", {})
+    assert list(loaded.views) == [("of_c", "V1")]
+    assert loaded.failures.keys() == {"a", "b"}
+    assert loaded.failures["a"].startswith("'a' imports 'b': repo/b.py:3: ZeroDivisionError")
+
+
+def test_functions_are_found_by_the_key_that_plans_name_their_view_by() -> None:
+    loaded = load_views({"views.py": HEAD + view(body="return {'x': 7.0}") + view("other")}, "repo", {})
+    assert loaded.functions().keys() == {"totals@V1", "other@V1"}
+    assert loaded.functions()["totals@V1"]({}) == {"x": 7.0}
+
+
 def test_a_module_that_lives_without_one_that_failed_loads() -> None:
     text = "try:\n    import helper\nexcept Exception:\n    helper = None\n"
     loaded = load_views({"helper.py": "1 / 0", "views.py": text + HEAD + view()}, "repo", {})

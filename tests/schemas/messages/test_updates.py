@@ -19,6 +19,7 @@ from schemas.messages.updates import (
     decode_update,
     encode_acks,
     encode_update,
+    place_of,
     plan_header,
     plan_of_header,
     version_bytes,
@@ -55,6 +56,9 @@ ACKS = st.lists(
     max_size=4,
 )
 
+PLACE_IN_EVENTS_3 = 3752786016
+"""Of ``prod.source.events[3]``: headers that a release wrote are read by the next."""
+
 
 @given(UPDATES)
 @examples(100)
@@ -73,6 +77,12 @@ def test_answers_come_back(acks: list[Any]) -> None:
 def test_headers_come_back(reply: ReplyAddress, place: int, plan: int) -> None:
     assert ReplyAddress.of_header(reply.header(place)) == (reply, place)
     assert plan_of_header(plan_header(plan)) == plan
+
+
+def test_places_tell_partitions_apart_and_are_the_same_in_every_release() -> None:
+    places = [("a", 1), ("a", 11), ("a1", 1), ("b", 1)]
+    assert len({place_of(topic, partition) for topic, partition in places}) == len(places)
+    assert place_of("prod.source.events", 3) == PLACE_IN_EVENTS_3
 
 
 @given(st.tuples(U64, U32, U64, U32), st.tuples(U64, U32, U64, U32))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.definitions.plan import ViewPlan
+from schemas.definitions.tile_budget import text_limit
 from schemas.errors import RecordError
 from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.records.rows import compile_row_builder, instant, micros
@@ -78,6 +79,7 @@ class Nothing:
         ("count", True, "int64, the function returned bool True"),
         ("count", 2**63, "int64, the function returned int 9223372036854775808"),
         ("flag", 1, "boolean, the function returned int 1"),
+        ("map", {"a": 1.0, 5: 2.0}, "map, the function returned dict"),
         ("name", b"x", "string, the function returned bytes b'x'"),
         ("name", "\ud800", r"string, the function returned str '\\ud800'"),
         ("seen", 5, "timestamp, the function returned int 5"),
@@ -152,3 +154,14 @@ def test_join_keys_that_are_too_long_are_refused_with_the_longest_of_them(plan: 
     assert failure.value.message == (
         "view 'totals': column 'user': expected at most 1,024 bytes of join keys, the function returned 5,000,003 bytes"
     )
+
+
+def test_a_text_that_tiles_keep_is_a_text_of_at_most_its_length_in_bytes() -> None:
+    kept = ', schema=[Field("name", String, required=False)], features=[Aggregate("last", "name", hour, n=1000)]'
+    plan = view_plan(view(options=kept))
+    limit = text_limit(plan)
+    assert column(plan, {"name": "é" * (limit // 2)}, "name") == "é" * (limit // 2)
+    with pytest.raises(RecordError, match=f"column 'name': expected at most {limit:,} bytes of text"):
+        column(plan, {"name": "é" * (limit // 2 + 1)}, "name")
+    with pytest.raises(RecordError, match="column 'name': expected string, the function returned int 5"):
+        column(plan, {"name": 5}, "name")

@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.state.keys import (
+    DIGESTS,
+    WATERMARKS,
     JoinKey,
     LongKeyError,
+    digest_key,
     encode_join_keys,
     meta_key,
     murmur2,
@@ -17,6 +20,8 @@ from schemas.state.keys import (
     tile_suffix,
     time_of,
     time_suffix,
+    view_ranges,
+    watermark_key,
 )
 from tests.support.histories import examples
 
@@ -64,6 +69,20 @@ def test_bytes_are_as_documented() -> None:
     assert time_suffix(0) == b"\x80" + bytes(7)
     assert tile_suffix(1, -1) == bytes(7) + b"\x01\x7f" + b"\xff" * 7
     assert meta_key("next_offset") == b"Mnext_offset"
+    assert digest_key(258) == DIGESTS + b"258" == b"Mview/258"
+    assert watermark_key(258) == WATERMARKS + b"258" == b"Mwatermark/258"
+
+
+@pytest.mark.parametrize("view", [0, 255, 2**32 - 1])
+def test_the_ranges_of_a_view_hold_all_its_rows_and_tiles_and_nothing_of_its_neighbours(view: int) -> None:
+    (rows, behind_rows), (tiles, behind_tiles) = view_ranges(view)
+    longest = encode_join_keys(["\U0010ffff" * 200])
+    for instant in (-(2**63), 2**63 - 1):
+        for key in (b"", longest):
+            assert rows <= row_prefix(view, key) + time_suffix(instant) < behind_rows
+            assert tiles <= tile_prefix(view, key) + tile_suffix(2**63 - 1, instant) < behind_tiles
+    assert not rows <= row_prefix(view + 1, b"") < behind_rows
+    assert not tiles <= tile_prefix(view + 1, b"") < behind_tiles
 
 
 @pytest.mark.parametrize(
