@@ -32,7 +32,7 @@ from processors.logs.source_log import SourceLog
 from processors.producer.delivery import DeliveryTracker
 from processors.producer.sender import DeliveryProducer
 from processors.transform.source_records import source_records
-from processors.transform.step import TransformStep, Writers, start_offset
+from processors.transform.step import Writers, finish, start_offset
 from processors.transform.writer_schemas import WriterSchemas, ids_of
 from schemas.definitions.plan import Plan, SourcePlan
 from schemas.errors import LockedError, StorageError
@@ -110,7 +110,7 @@ class TransformWorker:
         self._partition = partition
         self._plan = plan
         self._functions: PlanFunctions | None = None
-        self._step: TransformStep | None = None
+        self._transform: SourceTransform | None = None
         self._work: deque[_Work] = deque()
         self._waiting: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None  # a task that nobody holds may be collected before it has run
@@ -175,20 +175,20 @@ class TransformWorker:
 
     async def _step_on(self, work: _Work) -> None:
         """Transforms the next records of a batch, or begins to wait for what they need."""
-        step = self._prepared(work)
-        if step is None or work.writers is None:
+        transform = self._prepared(work)
+        if transform is None or work.writers is None:
             return
         taken = self._next(work.records)
         with BATCH_SECONDS.labels("transform").time():
-            outcome = self._outcome(step, taken, work.writers)
+            outcome = self._outcome(transform, taken, work.writers)
             if outcome is None:
                 return
             work.records = work.records[len(taken) :]
             done, work.done = (work.done, None) if not work.records else (None, work.done)
-            await self._finish(step, taken, outcome, work.writers, done)
+            await self._finish(transform, taken, outcome, work.writers, done)
         await asyncio.sleep(0)  # others get their turn: who lets partitions go, who asks for health
 
-    def _prepared(self, work: _Work) -> TransformStep | None:
+    def _prepared(self, work: _Work) -> SourceTransform | None:
         """Takes up the newest plan and finds the batch's schemas; None if it has begun to wait for one of them."""
         definitions, workspace = self._parts.definitions, self._plan.workspace
         newest = definitions.plan(workspace) or self._plan
@@ -199,17 +199,17 @@ class TransformWorker:
             return None
         # Of a source that was removed, what is on its way still counts.
         plan = newest if self._source in newest.read_sources() else self._plan
-        step = self._step
-        if step is None or plan is newest:
+        transform = self._transform
+        if transform is None or plan is newest:
             functions = self._parts.functions.of(plan)
             if functions is None:
                 self._wait(f"the code of plan {plan.number} for {self._topic}", self._parts.functions.loaded(plan))
                 return None
-            if step is None or functions is not self._functions or plan is not self._plan:
-                step = self._take_up(plan, functions)
+            if transform is None or functions is not self._functions or plan is not self._plan:
+                transform = self._take_up(plan, functions)
                 work.writers, work.schemas_read = None, False  # the source's own schema may be another one now
         if work.writers is None:
-            ids = ids_of(record.value for record in work.records) - {step.current.source.schema_id}
+            ids = ids_of(record.value for record in work.records) - {transform.source.schema_id}
             known = self._schemas.known(ids)
             if len(known) < len(ids) and not work.schemas_read:
                 work.schemas_read = True
@@ -217,14 +217,14 @@ class TransformWorker:
                 self._wait(what, until_available(self, self._schemas.read, what))
                 return None
             work.writers = {schema_id: known.get(schema_id) for schema_id in ids}
-        return step
+        return transform
 
-    def _take_up(self, plan: Plan, functions: PlanFunctions) -> TransformStep:
+    def _take_up(self, plan: Plan, functions: PlanFunctions) -> SourceTransform:
         source = plan.read_sources()[self._source]
         self._log = self._log_of(source)
-        step = TransformStep(SourceTransform(plan, source, functions.functions, functions.failed), self._log)
-        self._plan, self._functions, self._step = plan, functions, step
-        return step
+        transform = SourceTransform(plan, source, functions.functions, functions.failed)
+        self._plan, self._functions, self._transform = plan, functions, transform
+        return transform
 
     def _wait(self, what: str, until: Coroutine[Any, Any, None]) -> None:
         """Has the partition wait, and nothing else; when it is over, the partition takes a turn on its channel."""
@@ -244,18 +244,20 @@ class TransformWorker:
         fitting = left[: self._pace.records]
         return list(takewhile(lambda record: not is_suspect(record.offset), fitting)) or left[:1]
 
-    def _outcome(self, step: TransformStep, records: list[SourceRecord], writers: Writers) -> Transformation | None:
+    def _outcome(
+        self, transform: SourceTransform, records: list[SourceRecord], writers: Writers
+    ) -> Transformation | None:
         """Returns what records become; None if the partition has begun to wait for that."""
         first, end = records[0].offset, records[-1].offset + 1
         if self._in_flight.must_isolate(first):
-            return self._isolated(step, records[0], writers)
+            return self._isolated(transform, records[0], writers)
         started = time.monotonic()
         with self._in_flight.running(first, end):
-            outcome = step.transform(records, writers)
+            outcome = transform(records, writers)
         self._pace.took(len(records), time.monotonic() - started)
         return outcome
 
-    def _isolated(self, step: TransformStep, record: SourceRecord, writers: Writers) -> Transformation | None:
+    def _isolated(self, transform: SourceTransform, record: SourceRecord, writers: Writers) -> Transformation | None:
         if self._alone is not None and self._alone[0] == record.offset:
             outcome, self._alone = self._alone[1], None
             return outcome
@@ -265,7 +267,7 @@ class TransformWorker:
 
         async def run() -> None:
             limit = self._parts.isolation_seconds
-            outcome = await transform_isolated(step.current, code, record, texts, time_limit=limit)
+            outcome = await transform_isolated(transform, code, record, texts, time_limit=limit)
             self._alone = (record.offset, outcome)
 
         self._wait(f"the record at offset {record.offset} of {self._topic}, which runs alone", run())
@@ -273,13 +275,13 @@ class TransformWorker:
 
     async def _finish(
         self,
-        step: TransformStep,
+        transform: SourceTransform,
         records: list[SourceRecord],
         outcome: Transformation,
         writers: Writers,
         done: Callable[[], None] | None,
     ) -> None:
-        messages = step.finish(records, outcome, writers)
+        messages = finish(transform, self._log, records, outcome, writers)
         self.next_offset = records[-1].offset + 1
         RECORDS.labels(self._plan.workspace, self._source, "transformed").inc(len(records))
         for reject in outcome.rejects:

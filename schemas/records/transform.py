@@ -150,7 +150,7 @@ class SourceTransform:
     ) -> None:
         self.plan = plan
         self.source = source
-        self._reader = avro.parse(source.schema)
+        self.reader = avro.parse(source.schema)
         # Retired views are folded like all others; the callers that wait for answers name the views they wait for.
         self._all = tuple(view for _, view in sorted(plan.folded_views().items()) if view.source == source.name)
         running = [view for view in self._all if view.key not in failed]
@@ -210,14 +210,14 @@ class SourceTransform:
         try:
             schema_id = avro.schema_id_of(value)
             if schema_id == self.source.schema_id:
-                return avro.unframe(value, self._reader, None)
+                return avro.unframe(value, self.reader, None)
             writer = writers[schema_id]
             if writer is None:
                 raise RecordError(
                     UNKNOWN_SCHEMA,
                     f"schema id {schema_id} is not in the registry; register the schema before producing with it",
                 )
-            return avro.unframe(value, writer, self._reader)
+            return avro.unframe(value, writer, self.reader)
         except CodecError as error:
             raise RecordError(MALFORMED, error.message) from error
 

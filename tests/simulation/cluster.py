@@ -19,7 +19,7 @@ from processors.materialize.rebuild import rebuild
 from processors.materialize.retention import clocks, sweep
 from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import OutMessage
-from processors.transform.step import TransformStep, start_offset
+from processors.transform.step import finish, start_offset
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
@@ -70,7 +70,8 @@ class Transformer:
         log = SourceLog(cluster.disk, WORKSPACE, "events", partition, roll_bytes=ROLL_BYTES)
         log.open()
         self._plan = cluster.plan
-        self._step = TransformStep(transform(self._plan), log)
+        self._log = log
+        self._transform = transform(self._plan)
         self._offset = start_offset(log, cluster.broker.committed.get((SOURCE_TOPIC, partition))) or 0
 
     def work(self, batch: int) -> bool:
@@ -84,8 +85,9 @@ class Transformer:
             return False
         if self._plan is not self._cluster.plan and self._cluster.random.random() < TAKES_UP:
             self._plan = self._cluster.plan
-            self._step.use(transform(self._plan))
-        self._cluster.send(self._step.run(records, {}))
+            self._transform = transform(self._plan)
+        outcome = self._transform(records, {})
+        self._cluster.send(finish(self._transform, self._log, records, outcome, {}))
         self._offset = records[-1].offset + 1
         broker.commit(SOURCE_TOPIC, self._partition, self._offset)
         return True

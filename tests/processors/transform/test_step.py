@@ -5,11 +5,12 @@ import pytest
 from infra.segments.log import read_objects
 from processors.logs.source_log import SourceLog
 from processors.producer.messages import OutMessage
-from processors.transform.step import TransformStep, start_offset
+from processors.transform.step import Writers, finish, start_offset
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
 from schemas.messages.updates import Transformed, decode_acks, decode_update
+from schemas.records.transform import SourceRecord
 from tests.support.flow import OWN_ID, SOURCE, WORKSPACE, body, events, plan, record, transform
 from tests.support.memory_disk import MemoryDisk
 
@@ -26,8 +27,11 @@ def source_log(disk: MemoryDisk) -> SourceLog:
     return log
 
 
-def step(disk: MemoryDisk | None = None, of: Plan = PLAN) -> TransformStep:
-    return TransformStep(transform(of), None if disk is None else source_log(disk))
+def run(
+    records: list[SourceRecord], writers: Writers, log: SourceLog | None = None, of: Plan = PLAN
+) -> list[OutMessage]:
+    subject = transform(of)
+    return finish(subject, log, records, subject(records, writers), writers)
 
 
 def logged(disk: MemoryDisk) -> list[int]:
@@ -41,7 +45,7 @@ def rows(messages: list[OutMessage]) -> Counter[tuple[int, int]]:
 
 
 def test_updates_dead_letters_and_answers_are_sent_in_this_order() -> None:
-    messages = step().run(events(PLAN, 2.0, b"broken", -1.0, waiting=True), {})
+    messages = run(events(PLAN, 2.0, b"broken", -1.0, waiting=True), {})
     topics = [message.topic for message in messages]
     assert topics == sorted(topics, key=["prod.updates", "prod.dead-letter.events", "prod.acks"].index)
     assert rows(messages) == {(1, 0): 1, (2, 0): 1, (1, 2): 1}
@@ -56,7 +60,7 @@ def test_a_record_that_does_not_decode_is_a_dead_letter_and_not_in_the_source_lo
     disk = MemoryDisk()
     unknown = avro.frame(99, avro.parse(PLAN.sources[SOURCE].schema), {"user": "u", "amount": 1.0, "at": 5})
     sent = events(PLAN, 1.0, b"broken", 2.0, unknown, b"")
-    messages = step(disk).run(sent, {99: None})
+    messages = run(sent, {99: None}, source_log(disk))
     letters = [m for m in messages if m.topic == "prod.dead-letter.events"]
     assert [letter.value for letter in letters] == [b"broken", unknown, b""]
     assert [dict(letter.headers)["headrace-code"] for letter in letters] == [
@@ -70,7 +74,7 @@ def test_a_record_that_does_not_decode_is_a_dead_letter_and_not_in_the_source_lo
 
 def test_a_record_whose_view_fails_is_a_dead_letter_of_that_view_and_in_the_source_log() -> None:
     disk = MemoryDisk()
-    messages = step(disk).run(events(PLAN, 0.0), {})
+    messages = run(events(PLAN, 0.0), {}, source_log(disk))
     (letter,) = [m for m in messages if m.topic == "prod.dead-letter.events"]
     assert dict(letter.headers)["headrace-view"] == b"totals@V1"
     assert rows(messages) == {(1, 0): 1}
@@ -80,8 +84,8 @@ def test_a_record_whose_view_fails_is_a_dead_letter_of_that_view_and_in_the_sour
 def test_records_that_are_read_again_are_sent_again_and_logged_once() -> None:
     disk = MemoryDisk()
     sent = events(PLAN, 1.0, 2.0, 3.0)
-    step(disk).run(sent[:2], {})
-    messages = step(disk).run(sent, {})
+    run(sent[:2], {}, source_log(disk))
+    messages = run(sent, {}, source_log(disk))
     assert rows(messages) == {(view, offset): 1 for view in (1, 2) for offset in range(3)}
     assert logged(disk) == [0, 1, 2]
 
@@ -90,7 +94,7 @@ def test_records_of_another_writers_schema_are_transformed_and_logged_as_they_ca
     disk = MemoryDisk()
     writer = avro.parse(WIDER)
     wide = avro.frame(77, writer, {"user": "w", "amount": 4.0, "extra": "more", "at": 7_000})
-    messages = step(disk).run([record(0, wide), record(1, body(PLAN.sources[SOURCE], "u", 1.0))], {77: writer})
+    messages = run([record(0, wide), record(1, body(PLAN.sources[SOURCE], "u", 1.0))], {77: writer}, source_log(disk))
     assert rows(messages)[1, 0] == 1
     items = list(read_objects(disk, "log/prod/source=events/partition=1"))
     assert items[0]["record"]["value"]["extra"] == "more"
@@ -99,20 +103,16 @@ def test_records_of_another_writers_schema_are_transformed_and_logged_as_they_ca
 
 def test_a_source_log_that_cannot_be_written_ends_the_batch_before_anything_is_sent() -> None:
     disk = MemoryDisk()
-    failing = step(disk)
+    log = source_log(disk)
     disk.full = True
     with pytest.raises(StorageError):
-        failing.run(events(PLAN, 1.0), {})
+        run(events(PLAN, 1.0), {}, log)
     disk.full = False
-    assert rows(failing.run(events(PLAN, 1.0), {})) == {(1, 0): 1, (2, 0): 1}
+    assert rows(run(events(PLAN, 1.0), {}, log)) == {(1, 0): 1, (2, 0): 1}
 
 
-def test_a_newer_plan_is_used_from_the_next_batch_on() -> None:
-    subject = step()
-    newer = transform(plan(6))
-    subject.use(newer)
-    assert subject.current is newer
-    sent = subject.run(events(PLAN, 1.0), {})
+def test_updates_say_which_plan_made_them() -> None:
+    sent = run(events(PLAN, 1.0), {}, of=plan(6))
     assert {decode_update(m.value or b"").plan for m in sent if m.topic == "prod.updates"} == {6}
 
 
@@ -121,7 +121,7 @@ def test_reading_goes_on_at_the_lower_of_group_and_source_log() -> None:
     assert start_offset(None, 7) == 7
     assert start_offset(None, None) is None
     assert start_offset(source_log(disk), 7) is None
-    step(disk).run(events(PLAN, 1.0, 2.0), {})
+    run(events(PLAN, 1.0, 2.0), {}, source_log(disk))
     assert start_offset(source_log(disk), 7) == 2
     assert start_offset(source_log(disk), 1) == 1
     assert start_offset(source_log(disk), None) is None
@@ -129,7 +129,7 @@ def test_reading_goes_on_at_the_lower_of_group_and_source_log() -> None:
 
 def test_the_sources_own_schema_need_not_be_looked_up() -> None:
     disk = MemoryDisk()
-    step(disk).run(events(PLAN, 1.0), {OWN_ID: avro.parse(PLAN.sources[SOURCE].schema)})
-    step(disk).run(events(PLAN, 1.0, 2.0), {})
+    run(events(PLAN, 1.0), {OWN_ID: avro.parse(PLAN.sources[SOURCE].schema)}, source_log(disk))
+    run(events(PLAN, 1.0, 2.0), {}, source_log(disk))
     assert logged(disk) == [0, 1]
     assert len(disk.files) == 1
