@@ -35,7 +35,7 @@ def run_role(role: str, entry: str, settings: Settings) -> NoReturn:
         settings: passed to the entry.
     """
     setproctitle.setproctitle(f"headrace {role}")
-    configure_logs(role, settings.log_level)
+    configure_logs(role, settings.log_level, settings.log_format)
     log = get_logger(__name__)
     try:
         run: Entry = pkgutil.resolve_name(entry)

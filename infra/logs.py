@@ -1,21 +1,25 @@
-"""Logs as JSON lines on stderr, for our own loggers and for every library that uses `logging`.
+"""Logs on stderr, for our own loggers and for every library that uses `logging`: JSON lines, or text on a terminal.
 
-Each line has ``ts`` (UTC), ``level``, ``event``, ``role``, ``logger``, and ``request_id`` where one is bound in
-``structlog.contextvars``.
+Each JSON line has ``ts`` (UTC), ``level``, ``event``, ``role``, ``logger``, and ``request_id`` where one is bound in
+``structlog.contextvars``; `infra.log_text` makes text of the same.
 
 Invariant: no secret leaves through a log: values whose name says that they are secret are replaced, and so is whatever
 follows an authorization scheme or looks like one of our keys, in any text.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, TextIO, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from typing_extensions import override
+
+from infra.log_text import render_line
 
 REDACTED: Final = "[redacted]"
 
@@ -38,13 +42,26 @@ QUIET: Final[Mapping[str, int]] = {"httpx": logging.WARNING, "httpcore": logging
 """Libraries whose ordinary lines would drown ours."""
 
 
-def configure_logs(role: str, level: str) -> None:
-    """Send all logs of this process to stderr as JSON lines.
+CHATTER: Final = ("faust", "mode")
+"""Libraries that tell of every part of theirs as it starts and stops."""
+
+KAFKA_LOGGER: Final = "headrace.kafka"
+"""Through which librdkafka logs (`infra.kafka.clients`)."""
+
+RETRYING: Final = re.compile(r"^GETPID .*: retrying$")
+"""What librdkafka warns of at every start of a broker, and has put right a moment later."""
+
+
+def configure_logs(role: str, level: str, log_format: str = "auto", stream: TextIO | None = None) -> None:
+    """Sends all logs of this process to one stream.
 
     Args:
         role: the process's role, e.g. ``ingest-api``; a field of every line.
         level: least level that is logged: debug, info, warning or error.
+        log_format: ``text``, ``json``, or ``auto``: text if the stream is a terminal.
+        stream: None for stderr.
     """
+    target = stream or sys.stderr
 
     def add_origin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["role"] = role
@@ -59,13 +76,14 @@ def configure_logs(role: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         add_origin,
     ]
-    last: list[Processor] = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
+    last: list[Processor] = [structlog.processors.format_exc_info, redact, _renderer(log_format, target)]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(target),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(target)
+    handler.addFilter(_Chatter(least))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -75,6 +93,33 @@ def configure_logs(role: str, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=least, force=True)
     for name, floor in QUIET.items():
         logging.getLogger(name).setLevel(max(floor, least))
+
+
+class _Chatter(logging.Filter):
+    """Makes debug lines of what libraries say about starts and stops that go as they should.
+
+    Args:
+        least: level from which lines are logged.
+    """
+
+    def __init__(self, least: int) -> None:
+        super().__init__()
+        self._least = least
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        library = record.name.partition(".")[0]
+        ordinary = library in CHATTER and record.levelno <= logging.INFO
+        if ordinary or (record.name == KAFKA_LOGGER and RETRYING.search(record.getMessage())):
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return record.levelno >= self._least
+
+
+def _renderer(log_format: str, target: TextIO) -> Processor:
+    if log_format == "json" or (log_format == "auto" and not target.isatty()):
+        return structlog.processors.JSONRenderer(_to_json)
+    colours = target.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return lambda _logger, _method, event: render_line(event, colours=colours)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

@@ -57,6 +57,7 @@ NAMES = Kind(
     "names joined by commas, or nothing for all",
 )
 LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
+LOG_FORMAT = Kind(Literal["auto", "text", "json"], "auto, text or json")
 
 
 class Group(Flag):
@@ -193,6 +194,13 @@ class Settings:
         ),
     )
     log_level: str = field(default="info", metadata=_about(Group.LOGS, LEVEL, "Least level that is logged."))
+
+    log_format: str = field(
+        default="auto",
+        metadata=_about(
+            Group.LOGS, LOG_FORMAT, "How logs are written: text, json, or auto, which is text on a terminal, else json."
+        ),
+    )
 
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """Names of the settings that some source gave; the others have their defaults."""

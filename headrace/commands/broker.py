@@ -34,7 +34,7 @@ def command(settings: Settings, *, log_ready: bool) -> None:
     free one.
     """
     setproctitle.setproctitle("headrace broker")
-    configure_logs("broker", settings.log_level)
+    configure_logs("broker", settings.log_level, settings.log_format)
     require_extra()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

@@ -109,7 +109,7 @@ def command(settings: Settings, repo: Path | None, removals: Removals | None) ->
     Prints each address and then one line that starts with `ready`. Ctrl-C stops cleanly.
     """
     setproctitle.setproctitle("headrace up")
-    configure_logs("up", settings.log_level)
+    configure_logs("up", settings.log_level, settings.log_format)
     if _own_kafka(settings):
         require_extra()
     lock_file = settings.data / LOCK_FILE

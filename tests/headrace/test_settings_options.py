@@ -52,8 +52,9 @@ TAKEN = {
         "replication",
         "retired_grace_days",
         "log_level",
+        "log_format",
     ],
-    "broker": ["data", "kafka_port", "log_level"],
+    "broker": ["data", "kafka_port", "log_level", "log_format"],
     "doctor": LOOK,
     "get": ["data", "host", "workspace", "serving_port"],
     "ingest": ["data", "host", "ingest_port"],
@@ -68,6 +69,7 @@ TAKEN = {
         "replication",
         "ack_deadline_seconds",
         "log_level",
+        "log_format",
     ],
     "processor": [
         "data",
@@ -83,8 +85,9 @@ TAKEN = {
         "code_retry_seconds",
         "clock_hold_hours",
         "log_level",
+        "log_format",
     ],
-    "serving": ["data", "host", "bootstrap", "workspace", "serving_port", "log_level"],
+    "serving": ["data", "host", "bootstrap", "workspace", "serving_port", "log_level", "log_format"],
     "status": LOOK,
 }
 

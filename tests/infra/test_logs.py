@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -104,3 +105,85 @@ def test_credentials_inside_texts_are_redacted(text: str, capsys: pytest.Capture
     logged = capsys.readouterr().err
     assert key not in logged
     assert REDACTED in logged
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("log_format", "stream", "is_json"),
+    [
+        ("auto", io.StringIO, True),
+        ("auto", Terminal, False),
+        ("json", Terminal, True),
+        ("text", io.StringIO, False),
+    ],
+)
+def test_lines_are_text_for_people_and_json_for_programs(
+    log_format: str, stream: type[io.StringIO], is_json: bool
+) -> None:
+    target = stream()
+    configure_logs("serving", "info", log_format, target)
+    get_logger("x").info("it happened", count=3)
+    logging.getLogger("y").info("to others, too")
+    assert [line.startswith("{") for line in target.getvalue().splitlines()] == [is_json, is_json]
+    assert "it happened" in target.getvalue()
+
+
+def test_text_hides_secrets_too() -> None:
+    target = Terminal()
+    configure_logs("serving", "info", "auto", target)
+    get_logger("x").info("Tecton-key abcdef", api_key="s3cret")
+    assert "abcdef" not in target.getvalue()
+    assert "s3cret" not in target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"NO_COLOR": ""}, True)],
+)
+def test_colours_are_for_terminals_that_want_them(
+    environ: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    target = Terminal()
+    configure_logs("serving", "info", "text", target)
+    get_logger("x").error("it happened")
+    assert ("\x1b[" in target.getvalue()) is coloured
+
+
+CHATTER = "GETPID [headrace#producer-6] [thrd:main]: Failed to acquire idempotence PID: Coordinator load: retrying"
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "text", "shown"),
+    [
+        ("faust.agents.agent", logging.INFO, "[^--Agent: run]: Starting...", "debug"),
+        ("mode.supervisors", logging.INFO, "Stopping...", "debug"),
+        ("faust.app.base", logging.ERROR, "Crashed", "error"),
+        ("mode.threads", logging.WARNING, "slow", "warning"),
+        ("headrace.kafka", logging.WARNING, CHATTER, "debug"),
+        ("headrace.kafka", logging.WARNING, "GETPID [thrd:main]: fenced", "warning"),
+        ("modern", logging.INFO, "Starting...", "info"),
+    ],
+)
+def test_what_libraries_say_of_an_ordinary_start_is_for_debugging(
+    name: str,
+    level: int,
+    text: str,
+    shown: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(name), "filters", [])  # Kafka's would drop a line that comes again
+    configure_logs("processor", "debug")
+    logging.getLogger(name).log(level, text)
+    assert [line["level"] for line in lines(capsys)] == [shown]
+    configure_logs("processor", "info")
+    logging.getLogger(name).log(level, text)
+    assert [line["level"] for line in lines(capsys)] == ([] if shown == "debug" else [shown])

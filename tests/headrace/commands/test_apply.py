@@ -156,7 +156,7 @@ def test_it_logs_errors_only_unless_a_level_is_given(
     flags: list[str], level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     levels: list[str] = []
-    monkeypatch.setattr("headrace.commands.apply.configure_logs", lambda _role, given: levels.append(given))
+    monkeypatch.setattr("headrace.commands.apply.configure_logs", lambda _role, given, _format: levels.append(given))
     folder = write(tmp_path / "r", features="broken(")
     assert run("127.0.0.1:1", "w", folder, *flags).exit_code == ExitCode.FAILURE
     assert levels == [level]
