@@ -199,7 +199,8 @@ class _Keeper:
             pause = self._pace.pause(deaths)
             log.error("child died", child=self._child.role, ended=_describe(status), restart_in_seconds=pause)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
 
     async def _live_once(self) -> int:
         process = await asyncio.create_subprocess_exec(
@@ -266,7 +267,9 @@ def _describe(status: int) -> str:
 async def _until_ready(url: str) -> bool:
     async with httpx.AsyncClient(trust_env=False, timeout=PROBE_TIMEOUT_SECONDS) as client:
         while True:
+            # Not asyncio.wait_for: until Python 3.12 it loses a cancellation that comes with the answer.
             with contextlib.suppress(TimeoutError):
-                if await asyncio.wait_for(is_ready(client, url), PROBE_TIMEOUT_SECONDS):
-                    return True
+                async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                    if await is_ready(client, url):
+                        return True
             await asyncio.sleep(PROBE_SECONDS)

@@ -103,7 +103,8 @@ class CodeProcess:
 
     async def _status(self) -> str:
         try:
-            status = await asyncio.wait_for(self._process.wait(), ENDING_SECONDS)
+            async with asyncio.timeout(ENDING_SECONDS):
+                status = await self._process.wait()
         except TimeoutError:
             return "its output closed"
         if status < 0:

@@ -172,7 +172,8 @@ class ViewFunctions:
             if repository.is_whole():
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(repository.again.wait(), self._retry_seconds)
+                async with asyncio.timeout(self._retry_seconds):
+                    await repository.again.wait()
 
     async def _load(self, repository: _Repository) -> None:
         label, files, before = repository.label, repository.files, repository.tried
@@ -250,7 +251,8 @@ async def _load_here(label: str, files: Mapping[str, str], condemned: Mapping[st
 
     threading.Thread(target=load, name=f"loading {label}", daemon=True).start()
     try:
-        return await asyncio.wait_for(done, limit)
+        async with asyncio.timeout(limit):
+            return await done
     except TimeoutError:
         problem = f"{label}: not loaded within {limit:g} s, though a process of its own could load it"
         return LoadedViews({}, {**dict.fromkeys(module_texts(files), problem), **condemned})

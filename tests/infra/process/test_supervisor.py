@@ -13,6 +13,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+from infra.process import supervisor
 from infra.process.ports import free_port
 from infra.process.supervisor import Child, RestartPolicy, Supervisor
 from schemas.errors import UnavailableError
@@ -248,6 +249,30 @@ def test_stopping_in_the_middle_of_a_start_leaves_nothing(journal: Journal) -> N
 
     asyncio.run(scenario())
     assert journal.events() == ["one starts", "two starts", "two stops", "one stops"]
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_look_at_readiness_ends_when_it_is_told_to_just_as_the_answer_comes(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        answers = asyncio.Event()
+
+        async def not_yet(*_: object) -> bool:
+            await answers.wait()
+            return False
+
+        monkeypatch.setattr(supervisor, "is_ready", not_yet)
+        look = asyncio.create_task(supervisor._until_ready("http://unused"))  # noqa: SLF001 - the race is inside
+        await asyncio.sleep(0.01)
+        answers.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        look.cancel()
+        await asyncio.wait({look}, timeout=0.5)
+        assert look.cancelled()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("frozen", ["by a signal", "in itself"])

@@ -213,7 +213,7 @@ def test_what_no_newest_plan_runs_from_is_forgotten_one_plan_later(trials: list[
 def test_code_that_loads_in_a_process_of_its_own_and_hangs_here_is_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(_functions: ViewFunctions) -> None:
         functions = ViewFunctions(1_000.0, module_seconds=5.0)
-        main = "__import__('sys').modules['__main__'].__spec__.name"
+        main = "__import__('sys').modules['__main__'].__spec__.__repr__()"
         plan = planned(
             {"bad.py": HEAD + view("good") + f"\nif 'code_child' not in {main}:\n    import time; time.sleep(9)\n"}
         )
