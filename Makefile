@@ -1,5 +1,6 @@
 # The only commands to remember. Needs Python 3.11 or newer, and make.
 #   make demo [ARGS=--all]   make up   make test   make check   make bench
+# Parts of `make check`: make lint   make unit   make broker   make slow. What CI runs besides: make long
 
 PYTHON ?= python3
 ARGS ?=
@@ -11,6 +12,10 @@ DEMO_READY := .venv/.demo
 READY := .venv/.made
 SOURCES := headrace schemas ingest_api processors serving access infra tests bench examples
 COVERAGE := --cov --cov-report=term
+# Tests wait for Kafka and for processes as long as they compute, so there are more workers than cores.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
+QUICK := --hypothesis-profile quick
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The locks hold everything, extras and what builds included: pip neither resolves nor chooses, so nothing that is
@@ -18,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes --requirement
 
-.PHONY: venv venv-demo lock demo up test format check bench bench-full clean
+.PHONY: venv venv-demo lock demo up test unit broker slow long format lint check check-tests bench bench-full clean
 
 venv: $(READY)
 
@@ -70,18 +75,34 @@ up: $(DEMO_READY)
 	$(BIN)/headrace up $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not long" $(QUICK) $(ARGS)
+
+unit: $(READY)
+	$(PYTEST) -m "not slow and not long and not broker" $(ARGS)
+
+broker: $(READY)
+	$(PYTEST) -m "broker and not slow and not long" $(ARGS)
+
+slow: $(READY)
+	$(PYTEST) -m slow $(ARGS)
+
+long: $(READY)
+	$(PYTEST) -m long $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(COVERAGE) $(ARGS)
+
+check: lint check-tests
+
+check-tests: $(READY)
+	$(PYTEST) -m "not long" $(COVERAGE) $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(ARGS)

@@ -2,26 +2,26 @@
 
 import contextlib
 import os
-import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
 
 import psutil
 import pytest
 import structlog
-from testcontainers.community.kafka import KafkaContainer
+from hypothesis import settings
 
+from infra.kafka.clients import partition_counts
 from infra.local_kafka.broker import LocalKafka
+from schemas.errors import UnavailableError
+from tests.support.kafka import BROKER_VARIABLE, DOCKER_VARIABLE, START_SECONDS, kafka_in_docker
 from tests.support.waiting import wait_until
 
-BROKER_VARIABLE = "HEADRACE_TEST_BOOTSTRAP"
-"""Names a broker to use instead of starting one."""
+pytest_plugins = ["tests.support.lanes"]
 
-IMAGE = "confluentinc/cp-kafka:7.6.0"
-"""The image that this release of Testcontainers is made for."""
+# How many random examples a test tries, as a part of its own count: tests.support.histories.examples.
+for _profile in ("quick", "long"):
+    settings.register_profile(_profile)
 
-DOCKER_SECONDS = 3
 LEAVE_SECONDS = 5.0
 """How long processes that were told to stop may take to be gone."""
 
@@ -31,7 +31,10 @@ RUN_VARIABLE = "PYTEST_RUN_ID"
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_outlives_the_run() -> Iterator[None]:
-    """Fails the run if a process that it started is still alive at its end; set up first, so it looks last."""
+    """Fails the run if a process that it started is still alive at its end; set up first, so it looks last.
+
+    With several workers, each looks after what itself has started.
+    """
     run = uuid.uuid4().hex
     os.environ[RUN_VARIABLE] = run
     yield
@@ -48,10 +51,12 @@ def nothing_outlives_the_run() -> Iterator[None]:
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Kafka, started when the first test asks for it."""
     if given := os.environ.get(BROKER_VARIABLE):
+        wait_until(lambda: _answers(given), START_SECONDS)
         yield given
-    elif docker_answers():
-        with KafkaContainer(IMAGE).with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false") as container:
-            yield container.get_bootstrap_server()
+    elif os.environ.get(DOCKER_VARIABLE):
+        with kafka_in_docker() as address:
+            wait_until(lambda: _answers(address), START_SECONDS)
+            yield address
     else:
         with LocalKafka(tmp_path_factory.mktemp("kafka")) as kafka:
             yield kafka.bootstrap
@@ -70,15 +75,12 @@ def unique() -> str:
     return f"t{uuid.uuid4().hex[:8]}"
 
 
-def docker_answers() -> bool:
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
+def _answers(bootstrap: str) -> bool:
     try:
-        answer = subprocess.run([docker, "info"], capture_output=True, timeout=DOCKER_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        partition_counts(bootstrap, timeout_seconds=1)
+    except UnavailableError:
         return False
-    return answer.returncode == 0
+    return True
 
 
 def _started_by(run: str) -> list[psutil.Process]:

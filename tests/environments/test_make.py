@@ -49,7 +49,7 @@ def installed_in(folder: Path) -> dict[str, Any]:
     return {name: version for name, version in versions.items() if name not in {"headrace", *BROUGHT_BY_PYTHON}}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "pip", [f"pip=={OLDEST_PIP[sys.version_info.minor]}", "--upgrade pip"], ids=["oldest", "newest"]

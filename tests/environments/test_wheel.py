@@ -116,7 +116,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Enviro
     return made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_wheel_has_our_packages_and_says_that_they_are_typed(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
@@ -125,7 +125,7 @@ def test_the_wheel_has_our_packages_and_says_that_they_are_typed(wheel: Path) ->
     assert "infra/local_kafka/jars.lock" in names
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_installed_package_runs_the_tour(environment: Environment) -> None:
     site = Path(environment.must("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())

@@ -6,6 +6,7 @@ from tests.simulation.run import run
 
 QUICK = 100
 SEEDS = 1_000
+LONG_SEEDS = 4_000
 CHUNK = 100
 
 
@@ -24,4 +25,10 @@ def test_quick_histories_keep_the_invariants() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(QUICK, QUICK + SEEDS, CHUNK))
 def test_histories_keep_the_invariants(first: int) -> None:
+    check(range(first, first + CHUNK))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(QUICK + SEEDS, QUICK + SEEDS + LONG_SEEDS, CHUNK))
+def test_many_more_histories_keep_the_invariants(first: int) -> None:
     check(range(first, first + CHUNK))

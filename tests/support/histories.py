@@ -3,7 +3,6 @@
 A view is compiled from the text of a feature repository, so what is proven is what users run.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +20,8 @@ from schemas.state.keys import encode_join_keys, partition_of
 from tests.support import oracle
 from tests.support.oracle_text import view_of_text
 
-EXAMPLES_VARIABLE = "HEADRACE_EXAMPLES"
-"""Multiplies the number of random examples of every such test: 1 unless it is set."""
+EXAMPLES_OF_PROFILE = {"quick": 0.25, "long": 20}
+"""Multiplies the number of random examples of every such test, by Hypothesis profile; 1 for any other."""
 
 SECOND = 1_000_000
 BASE = 1_760_000_000 * SECOND
@@ -33,9 +32,9 @@ COLUMNS = ("flag", "text", "whole", "x", "y")
 
 
 def examples(count: int) -> Callable[[Any], Any]:
-    """Returns the Hypothesis settings of a test that tries ``count`` examples, or many times that when asked."""
+    """Returns the Hypothesis settings of a test that tries ``count`` examples, or more or fewer by its profile."""
     return settings(
-        max_examples=count * int(os.environ.get(EXAMPLES_VARIABLE, "1")),
+        max_examples=max(5, int(count * EXAMPLES_OF_PROFILE.get(settings.get_current_profile_name(), 1))),
         deadline=None,
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -234,7 +234,7 @@ def follow(writer: WriterProcess, reader: SecondaryDatabase, last: int, *, compa
         (64 << 10, False, 20_000),
         (64 << 10, True, 15_000),
         (4 << 20, True, 15_000),
-        pytest.param(64 << 10, False, 100_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+        pytest.param(64 << 10, False, 100_000, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )
 def test_no_read_is_stale_while_memtables_rotate_and_files_are_compacted(
