@@ -191,7 +191,7 @@ def current_plan(settings: Settings) -> Plan:
     follower = DefinitionsLog(settings.bootstrap)
     follower.start()
     try:
-        follower.wait_caught_up(START_SECONDS)
+        follower.read_to_end(START_SECONDS)
         plan = follower.plan(settings.workspace)
     finally:
         follower.stop()

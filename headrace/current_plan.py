@@ -4,7 +4,6 @@ from typing import Final
 
 from infra.kafka.definitions import DefinitionsLog
 from schemas.definitions.plan import Plan
-from schemas.errors import UnavailableError
 
 READ_SECONDS: Final = 20.0
 
@@ -18,9 +17,7 @@ def current_plan(bootstrap: str, workspace: str) -> Plan | None:
     follower = DefinitionsLog(bootstrap)
     follower.start()
     try:
-        follower.wait_caught_up(READ_SECONDS)
+        follower.read_to_end(READ_SECONDS)
         return follower.plan(workspace)
-    except TimeoutError as error:
-        raise UnavailableError(f"{error}; check that Kafka runs at {bootstrap}") from error
     finally:
         follower.stop()

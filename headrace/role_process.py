@@ -1,13 +1,12 @@
 """Turns a process into one role: title, logs, event loop, signals, exit code.
 
-Invariant: SIGTERM and SIGINT cancel the role's task, unless the role handles them itself; a role that was asked to stop
-exits with 0.
+Invariant: SIGTERM and SIGINT cancel the role's task, and nothing else stops it from outside; a role that was asked to
+stop exits with 0.
 """
 
 import asyncio
 import gc
 import pkgutil
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Final, NoReturn
@@ -16,7 +15,8 @@ import setproctitle
 import uvloop
 
 from infra.logs import configure_logs, get_logger
-from infra.process.exit_codes import ExitCode, exit_code_of
+from infra.process.exit_codes import exit_code_of
+from infra.process.startup import until_stopped
 from infra.settings import Settings
 from schemas.errors import HeadraceError
 
@@ -42,16 +42,7 @@ def run_role(role: str, entry: str, settings: Settings) -> NoReturn:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            sys.exit(runner.run(_until_asked_to_stop(run, settings)))
+            sys.exit(runner.run(until_stopped(run(settings))))
     except HeadraceError as error:
         log.error("role ends", code=error.code, reason=error.message)  # noqa: TRY400 - the message is for operators
         sys.exit(exit_code_of(error))
-
-
-async def _until_asked_to_stop(run: Entry, settings: Settings) -> int:
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(run(settings))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    await asyncio.wait({task})
-    return ExitCode.OK if task.cancelled() else task.result()

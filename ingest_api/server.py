@@ -4,7 +4,7 @@
 2. Make sure of the topics that every process needs, as soon as Kafka answers.
 3. Follow the definitions and the registrations of schemas; read the answers of every workspace; warm the producer.
 4. Once the definitions were read to their end and answers are read, requests are taken.
-5. Run until SIGTERM or SIGINT, or until a Kafka client cannot go on.
+5. Run until the task is cancelled, as SIGTERM and SIGINT do (`infra.process.startup`), or a Kafka client cannot go on.
 
 Invariant: Kafka being away is answered 503 and ends by itself; only what this process cannot mend ends the process.
 """
@@ -12,8 +12,8 @@ Invariant: Kafka being away is answered 503 and ends by itself; only what this p
 import asyncio
 import contextlib
 import random
-import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from access.authentication import Authenticator
@@ -25,7 +25,7 @@ from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
-from infra.process.exit_codes import ExitCode
+from infra.process.startup import ExitLatch, Startup
 from infra.settings import Settings
 from ingest_api.app import ingest_app, no_room
 from ingest_api.ingestion.ack_consumer import AckConsumer
@@ -39,11 +39,6 @@ from ingest_api.service import IngestService
 from schemas.errors import UnavailableError
 from schemas.messages.updates import Ack
 from schemas.topics import source_topic
-
-READ_SECONDS: Final = 2.0
-"""How long one attempt to reach Kafka takes; it is repeated, and bounds how long a stop waits."""
-
-PAUSE_SECONDS: Final = 0.2
 
 CONCURRENCY: Final = 2 * MAX_REQUESTS
 """Of the HTTP server: above the limit of waiting requests, so that the dialect's own answer is what callers see."""
@@ -81,63 +76,59 @@ class IngestApi:
         self.server = HttpServer(
             app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY, refuse=no_room
         )
-        self._problem = "Kafka has not answered yet"
+        topics = control_topics(settings.replication)
+        self._startup = Startup(partial(ensure_topics, settings.bootstrap, topics), self._definitions.read_to_end)
+        self._latch = ExitLatch()
+        self._following = False
         self._warmed: set[tuple[str, int]] = set()
         self._changed = asyncio.Event()
-        self._fatal: str | None = None
-        self._stop = asyncio.Event()
 
     async def run(self) -> int:
-        """Answer requests until `stop`; returns the exit code.
+        """Answer requests until it is cancelled, or a Kafka client cannot go on; returns the exit code.
 
         Raises:
             SettingsError: the address cannot be bound, or Kafka refuses the settings.
         """
         self._definitions.subscribe(lambda: self._from_thread(self._changed.set))
-        following = False
         try:
-            await self.server.start()
-            _log.info("ingest API listens", url=self.server.url)
-            following = await self._reach_kafka()
-            if following:
-                self._start()
-                await self._until_stopped(self._read_definitions())
-                await self._until_stopped(self._follow_plans())
-            await self._stop.wait()
+            return await self._latch.run(self._work())
         finally:
             await self.server.stop()
-            if following:
+            if self._following:
                 await asyncio.to_thread(self._end)
             self._access.close()
-        if self._fatal is not None:
-            _log.error("ingest API ends", reason=self._fatal)
-            return ExitCode.UNAVAILABLE
-        return ExitCode.OK
 
-    def stop(self) -> None:
-        """End `run`."""
-        self._stop.set()
+    async def _work(self) -> None:
+        await self.server.start()
+        _log.info("ingest API listens", url=self.server.url)
+        await self._startup.reach_kafka()
+        self._start()
+        await self._startup.read_definitions()
+        self._ingestion.complete = True
+        self._startup.finish()
+        await self._follow_plans()
 
     def missing(self) -> Mapping[str, str]:
         """Return what keeps the process from being ready, by name; of workspaces, only the default one counts."""
         reasons: dict[str, str] = {}
         workspace = self._settings.workspace
         if not self._ingestion.complete:
-            reasons["definitions"] = f"not read to their end yet: {self._definitions.failure or self._problem}"
+            reasons["definitions"] = f"not read to their end yet: {self._definitions.failure or self._startup.problem}"
         elif (problem := self._definitions.failure or self._definitions.unreadable(workspace)) is not None:
             reasons["definitions"] = problem
         if self._replies.failure is not None:
             reasons["answers"] = self._replies.failure
         elif self._definitions.plan(workspace) is not None and self._replies.partition_of(workspace) is None:
             reasons["answers"] = f"not read yet for workspace {workspace}"
-        if self._fatal is not None:
-            reasons["kafka"] = self._fatal
+        if self._latch.error is not None:
+            reasons["kafka"] = str(self._latch.error)
         return reasons
 
     def _rights(self, authorization: str | None) -> SubjectRights:
         return SubjectRights(self._authenticator.authenticate(authorization), self._settings.workspace)
 
     def _start(self) -> None:
+        self._following = True
         self._definitions.start()
         self._registry.start()
         self._publisher.start()
@@ -148,31 +139,6 @@ class IngestApi:
         self._replies.stop()
         self._registry.stop()
         self._definitions.stop()
-
-    async def _reach_kafka(self) -> bool:
-        """Wait until the topics that every process needs exist; false if it was asked to stop first."""
-        topics = control_topics(self._settings.replication)
-        while not self._stop.is_set():
-            try:
-                await asyncio.to_thread(ensure_topics, self._settings.bootstrap, topics, READ_SECONDS)
-            except UnavailableError as error:
-                self._problem = error.message
-                await self._pause()
-            else:
-                self._problem = "reading"
-                return True
-        return False
-
-    async def _read_definitions(self) -> None:
-        while not self._ingestion.complete:
-            try:
-                await asyncio.to_thread(self._definitions.wait_caught_up, READ_SECONDS)
-            except TimeoutError as error:
-                self._problem = str(error)
-                await self._pause()
-            else:
-                self._ingestion.complete = True
-                _log.info("definitions read")
 
     async def _follow_plans(self) -> None:
         """Read the answers of each workspace, and warm the producer for each source, as soon as there is one."""
@@ -194,22 +160,6 @@ class IngestApi:
             await asyncio.to_thread(self._publisher.warm, topic)
             self._warmed.add((topic, partitions))
 
-    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run until done or asked to stop."""
-        task = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if task.done():
-            task.result()
-        else:
-            task.cancel()
-        await asyncio.wait({task, stopping})
-
-    async def _pause(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), PAUSE_SECONDS)
-
     def _on_acks(self, acks: list[Ack]) -> None:
         self._from_thread(self._answers.take, acks)
 
@@ -217,8 +167,7 @@ class IngestApi:
         self._from_thread(self._answers.deliver, deliveries)
 
     def _on_fatal(self, reason: str) -> None:
-        self._fatal = reason
-        self._from_thread(self._stop.set)
+        self._latch.fail(UnavailableError(reason))
 
     def _from_thread(self, function: Any, *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
@@ -226,14 +175,10 @@ class IngestApi:
 
 
 async def run_ingest_api(settings: Settings) -> int:
-    """Run the ingest process until SIGTERM or SIGINT; returns its exit code.
+    """Run the ingest process until its task is cancelled, or it cannot go on; returns its exit code.
 
     Raises:
         SettingsError: the address cannot be bound, or Kafka refuses the settings.
         StorageError: the access store cannot be opened.
     """
-    api = IngestApi(settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, api.stop)
-    return await api.run()
+    return await IngestApi(settings).run()

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
-from infra.process.exit_codes import ExitCode, exit_code_of
+from infra.process.startup import ExitLatch, Startup
 from infra.processor_urls import announced
 from infra.segments.disk import LocalDisk
 from infra.settings import Settings
@@ -35,41 +36,16 @@ from processors.materialize.worker import MaterializeShared, MaterializeWorker
 from processors.producer.sender import DeliveryProducer
 from processors.transform.worker import TransformShared, TransformWorker
 from schemas.definitions.plan import Plan
-from schemas.errors import HeadraceError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
 from schemas.windows import HOUR
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB
 GATHER_SECONDS: Final = 0.01  # under load, state is written at most 100 times a second (design §3)
-ASK_SECONDS: Final = 3.0  # that a question to Kafka may take at start: a stop waits as long
-RETRY_SECONDS: Final = 1.0
 ISOLATION_SHARE: Final = 0.5  # of the watchdog's patience: what a record that runs alone may take
 OPERATIONS_REQUESTS: Final = 16
 
 _log = get_logger(__name__)
-
-
-class _ExitLatch:
-    """Remembers the first failure, from whichever thread it comes."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._happened = asyncio.Event()
-        self._error: BaseException | None = None
-
-    def fail(self, error: BaseException) -> None:
-        first, self._error = self._error is None, self._error or error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the process has ended already
-            self._loop.call_soon_threadsafe(self._happened.set)
-        if first:
-            trace = None if isinstance(error, HeadraceError) else error
-            _log.error("processor ends", problem=str(error), kind=type(error).__name__, exc_info=trace)
-
-    async def exit_code(self) -> int:
-        """Waits for the failure and returns the exit code that tells of it."""
-        await self._happened.wait()
-        return exit_code_of(self._error) if isinstance(self._error, HeadraceError) else ExitCode.FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +74,14 @@ class _Applied:
 
 async def run_processor(settings: Settings) -> int:
     """Runs a processor until its task is cancelled or something fails; returns the exit code."""
-    ending = _ExitLatch()
+    ending = ExitLatch()
     installation = installation_of(settings)
     intakes: dict[str, Intake] = {}
-    starting = {"startup": "starting"}
     registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
     definitions = DefinitionsLog(settings.bootstrap)
+    startup = Startup(
+        partial(ensure_topics, settings.bootstrap, control_topics(settings.replication)), definitions.read_to_end
+    )
     applied = _Applied(definitions, frozenset(filter(None, settings.workspaces.split(","))))
     functions = ViewFunctions(settings.code_retry_seconds)
     outboxes: list[DeliveryProducer] = []  # one, once Kafka has answered
@@ -124,10 +102,15 @@ async def run_processor(settings: Settings) -> int:
     )
 
     def readiness() -> dict[str, str]:
-        reasons = {"registry": registry.failure, "progress": watchdog.problem, "deliveries": undelivered()}
-        reasons["definitions"] = definitions.failure or definitions.unreadable(settings.workspace)
+        reasons = {
+            "startup": startup.problem,
+            "definitions": definitions.failure or definitions.unreadable(settings.workspace),
+            "registry": registry.failure,
+            "progress": watchdog.problem,
+            "deliveries": undelivered(),
+        }
         reasons |= {name: intake.problem for name, intake in intakes.items()}
-        return starting | {name: reason for name, reason in reasons.items() if reason}
+        return {name: reason for name, reason in reasons.items() if reason}
 
     server = HttpServer(
         Starlette(routes=operations_routes(readiness, lambda: {"failed_views": functions.failed()})),
@@ -139,10 +122,11 @@ async def run_processor(settings: Settings) -> int:
         await server.start()
         stack.push_async_callback(server.stop)
         stack.enter_context(announced(settings.data, server.url))
+        await startup.reach_kafka()
         for follower in (definitions, registry):
             follower.start()
             stack.push_async_callback(asyncio.to_thread, follower.stop)
-        await _until_kafka_answers(settings, definitions, starting)
+        await startup.read_definitions()
         stack.push_async_callback(functions.stop)
         definitions.subscribe(_from_any_thread(lambda: functions.follow(applied.plans())))
         functions.follow(applied.plans())  # code is loaded while the consumer groups are joined
@@ -187,7 +171,7 @@ async def run_processor(settings: Settings) -> int:
             intake.start()
         watchdog.start()
         stack.push_async_callback(asyncio.to_thread, watchdog.stop)
-        starting.clear()
+        startup.finish()
         _log.info("processor runs", operations=server.url)
         return await ending.exit_code()
 
@@ -256,19 +240,3 @@ def _materialize_intake(
         fail=fail,
     )
     return intake
-
-
-async def _until_kafka_answers(settings: Settings, definitions: DefinitionsLog, starting: dict[str, str]) -> None:
-    """Waits until Kafka has the topics that every process needs and the definitions are read."""
-    while True:
-        try:
-            await asyncio.to_thread(
-                ensure_topics, settings.bootstrap, control_topics(settings.replication), ASK_SECONDS
-            )
-            await asyncio.to_thread(definitions.read_to_end, ASK_SECONDS)
-        except UnavailableError as error:
-            _log.warning("waiting for Kafka", problem=error.message)
-            starting["startup"] = f"waiting for Kafka: {error.message}"
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            return

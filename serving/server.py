@@ -3,16 +3,15 @@
 1. Open the access store and begin to listen, so that probes are answered: not ready.
 2. Make sure of the topics that every process needs, as soon as Kafka answers.
 3. Follow the definitions; once they were read to their end, reads are answered.
-4. Run until SIGTERM or SIGINT.
+4. Run until the task is cancelled, as SIGTERM and SIGINT do (`infra.process.startup`).
 
 Invariant: Kafka being away never stops reads of what is known: once definitions were read, only state is needed.
 """
 
 import asyncio
-import contextlib
-import signal
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from access.authentication import Authenticator
@@ -24,18 +23,13 @@ from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
 from infra.process.exit_codes import ExitCode
+from infra.process.startup import Startup
 from infra.settings import Settings
-from schemas.errors import UnavailableError
 from serving.app import no_room, serving_app
 from serving.readiness import StateReadiness
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
 from serving.tecton.get_features import MAX_CONCURRENT, GetFeaturesEndpoint, TectonService
-
-READ_SECONDS: Final = 2.0
-"""How long one attempt to reach Kafka takes; it is repeated, and bounds how long a stop waits."""
-
-PAUSE_SECONDS: Final = 0.2
 
 CONCURRENCY: Final = 2 * MAX_CONCURRENT
 """Of the HTTP server: above the limit of the endpoint, so that its own answer is the one that callers see."""
@@ -71,10 +65,11 @@ class Serving:
             app, settings.host, settings.serving_port, limit_concurrency=CONCURRENCY, refuse=no_room
         )
         self._readiness = StateReadiness(settings.workspace, self._partitions, self._open_partition)
-        self._problem = "Kafka has not answered yet"
+        topics = control_topics(settings.replication)
+        self._startup = Startup(partial(ensure_topics, settings.bootstrap, topics), self._definitions.read_to_end)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serves until ``stop`` is set.
+    async def run(self) -> None:
+        """Serves until it is cancelled.
 
         Raises:
             SettingsError: the address cannot be bound, or Kafka refuses the settings.
@@ -89,11 +84,14 @@ class Serving:
         try:
             await self.server.start()
             _log.info("serving listens", url=self.server.url)
-            following = await self._reach_kafka(stop)
-            if following:
-                self._definitions.start()
-                await self._read_definitions(stop)
-            await self._look_at_state(stop)
+            await self._startup.reach_kafka()
+            following = True
+            self._definitions.start()
+            await self._startup.read_definitions()
+            self._services.refresh()
+            self._services.complete = True
+            self._startup.finish()
+            await self._readiness.run()  # what ends it ends the process: probes would be told what was true once
         finally:
             await self.server.stop()
             if following:
@@ -104,7 +102,7 @@ class Serving:
     def missing(self) -> Mapping[str, str]:
         """Returns what keeps the process from being ready, by name."""
         if not self._services.complete:
-            return {"definitions": f"not read to their end yet: {self._definitions.failure or self._problem}"}
+            return {"definitions": f"not read to their end yet: {self._definitions.failure or self._startup.problem}"}
         return self._readiness.missing()
 
     def _partitions(self) -> int:
@@ -114,62 +112,13 @@ class Serving:
     def _open_partition(self, number: int) -> None:
         self._state.open(self._settings.workspace, number)
 
-    async def _look_at_state(self, stop: asyncio.Event) -> None:
-        """Keeps readiness true until ``stop`` is set; raises what ends it: probes would be told what was true once."""
-        looking = asyncio.create_task(self._readiness.run(), name="readiness")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        try:
-            await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if looking.done():
-                looking.result()
-        finally:
-            looking.cancel()
-            stopping.cancel()
-            await asyncio.wait({looking, stopping})
-
-    async def _reach_kafka(self, stop: asyncio.Event) -> bool:
-        """Waits until the topic of definitions exists; false if it was asked to stop first."""
-        topics = control_topics(self._settings.replication)
-        while not stop.is_set():
-            try:
-                await asyncio.to_thread(ensure_topics, self._settings.bootstrap, topics, READ_SECONDS)
-            except UnavailableError as error:
-                self._problem = error.message
-                await _pause(stop)
-            else:
-                self._problem = "reading"
-                return True
-        return False
-
-    async def _read_definitions(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await asyncio.to_thread(self._definitions.wait_caught_up, READ_SECONDS)
-            except TimeoutError as error:
-                self._problem = str(error)
-                await _pause(stop)
-            else:
-                self._services.refresh()
-                self._services.complete = True
-                _log.info("definitions read")
-                return
-
-
-async def _pause(stop: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), PAUSE_SECONDS)
-
 
 async def run_serving(settings: Settings) -> int:
-    """Runs the serving process until SIGTERM or SIGINT; returns its exit code.
+    """Runs the serving process until its task is cancelled; returns its exit code.
 
     Raises:
         SettingsError: the address cannot be bound, or Kafka refuses the settings.
         StorageError: the access store cannot be opened.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await Serving(settings).run(stop)
+    await Serving(settings).run()
     return ExitCode.OK

@@ -47,13 +47,13 @@ class DefinitionsLog:
         """End; nothing is called back afterwards."""
         self._follower.stop()
 
-    def wait_caught_up(self, timeout: float) -> None:
-        """Wait until all that is in the topic now has been read.
+    def read_to_end(self, timeout_seconds: float) -> None:
+        """Wait until all that was in the topic when this was called has been read.
 
         Raises:
-            TimeoutError: not within ``timeout`` seconds.
+            UnavailableError: it was not, in time.
         """
-        self._follower.wait_caught_up(timeout)
+        self._follower.read_to_end(timeout_seconds)
 
     def workspaces(self) -> tuple[str, ...]:
         """Return the names of all workspaces that have a plan, sorted."""
@@ -93,17 +93,6 @@ class DefinitionsLog:
         self.read_to_end(timeout)
         if not self._has(workspace, number) and (problem := self.unreadable(workspace)):
             raise UnavailableError(f"plan {number} of workspace {workspace!r} is not known here: {problem}")
-
-    def read_to_end(self, timeout: float) -> None:
-        """Do as `wait_caught_up`.
-
-        Raises:
-            UnavailableError: not within ``timeout`` seconds.
-        """
-        try:
-            self._follower.wait_caught_up(timeout)
-        except TimeoutError as error:
-            raise UnavailableError(f"{error}; check that Kafka runs, and try again") from error
 
     def _has(self, workspace: str, number: int) -> bool:
         plan = self.plan(workspace)

@@ -87,10 +87,7 @@ class SchemaRegistry:
         """
         deadline = time.monotonic() + timeout_seconds
         self._ensure_topic(timeout_seconds)
-        try:
-            self._follower.wait_caught_up(_left(deadline))
-        except TimeoutError as error:
-            raise UnavailableError(f"the schema registry cannot be read: {error}") from error
+        self._follower.read_to_end(_left(deadline))
 
     def schema_by_id(self, schema_id: int) -> str | None:
         """Return the text of the schema with this id, as far as read, or None."""
@@ -138,8 +135,8 @@ class SchemaRegistry:
         offset = produce_checked(client, SCHEMAS_TOPIC, key, value, timeout_seconds=_left(deadline))
         try:
             self._follower.wait_read(offset, _left(deadline))
-        except TimeoutError as error:
-            raise UnavailableError(f"the registration was written but not read back: {error}; try again") from error
+        except UnavailableError as error:
+            raise UnavailableError(f"the registration was written but not read back: {error.message}") from error
 
 
 def _left(deadline: float) -> float:

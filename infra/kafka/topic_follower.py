@@ -68,29 +68,22 @@ class TopicFollower:
         self._thread.join(STOP_SECONDS)
         self._consumer.close()
 
-    def wait_caught_up(self, timeout: float) -> None:
+    def read_to_end(self, timeout_seconds: float) -> None:
         """Wait until everything that was in the topic when this was called has been handed over.
 
-        Args:
-            timeout: seconds.
-
         Raises:
-            TimeoutError: not in time, with what is wrong; at once if the follower has ended.
+            UnavailableError: not in time, with what is wrong; at once if the follower has ended.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout_seconds
         self._wait(self._end_offset(deadline), deadline)
 
-    def wait_read(self, offset: int, timeout: float) -> None:
-        """Wait until the record at this offset has been handed over.
-
-        Args:
-            offset: of a record known to be in the topic.
-            timeout: seconds.
+    def wait_read(self, offset: int, timeout_seconds: float) -> None:
+        """Wait until the record at this offset, which is known to be in the topic, has been handed over.
 
         Raises:
-            TimeoutError: as `wait_caught_up`.
+            UnavailableError: as `read_to_end`.
         """
-        self._wait(offset + 1, time.monotonic() + timeout)
+        self._wait(offset + 1, time.monotonic() + timeout_seconds)
 
     def _wait(self, next_offset: int, deadline: float) -> None:
         with self._moved:
@@ -109,9 +102,10 @@ class TopicFollower:
             self._stopping.wait(RETRY_SECONDS)
         raise self._late("the follower has ended")
 
-    def _late(self, where: str) -> TimeoutError:
+    def _late(self, where: str) -> UnavailableError:
         reason = f"; {self._failure}" if self._failure else ""
-        return TimeoutError(f"topic {self._topic} was not read to its end in time: {where}{reason}")
+        remedy = "" if self._ended else "; check that Kafka runs, and try again"
+        return UnavailableError(f"topic {self._topic} was not read to its end in time: {where}{reason}{remedy}")
 
     def _run(self) -> None:
         # A KafkaError raised in a callback passes `except Exception`: only `finally` sees that end.

@@ -221,15 +221,18 @@ async def api_without_kafka(
 
 @contextlib.contextmanager
 def api_process(settings: Settings) -> Iterator[str]:
-    """Runs the whole of an ingest process in a thread; yields its URL."""
+    """Runs the whole of an ingest process in a thread; yields its URL. Stops it as SIGTERM does."""
     made: list[IngestApi] = []
     loops: list[asyncio.AbstractEventLoop] = []
+    tasks: list[asyncio.Task[int]] = []
     codes: list[int] = []
 
     async def run() -> int:
         loops.append(asyncio.get_running_loop())
         made.append(IngestApi(settings))
-        return await made[0].run()
+        tasks.append(asyncio.ensure_future(made[0].run()))
+        await asyncio.wait(tasks)
+        return 0 if tasks[0].cancelled() else tasks[0].result()
 
     def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -241,7 +244,7 @@ def api_process(settings: Settings) -> Iterator[str]:
         wait_until(lambda: bool(made) and made[0].server.port != 0)
         yield made[0].server.url
     finally:
-        loops[0].call_soon_threadsafe(made[0].stop)
+        loops[0].call_soon_threadsafe(tasks[0].cancel)
         thread.join(STOP_SECONDS)
     assert codes == [0]
 

@@ -42,6 +42,14 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
                 await asyncio.wait_for(pause.wait(), POLL_SECONDS)
 
 
+async def stopped(running: asyncio.Task[None]) -> None:
+    """Stops a process as SIGTERM does."""
+    running.cancel()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.wait({running})
+    assert running.cancelled()
+
+
 def settings_of(data: Path, bootstrap: str, workspace: str = "prod", port: int = 0) -> Settings:
     return Settings(data=data, bootstrap=bootstrap, serving_port=port, workspace=workspace)
 
@@ -68,9 +76,8 @@ def test_a_plan_that_is_published_is_served_within_the_running_process(
     publish_plan(publisher, plan_with(unique, "first"))
 
     async def scenario() -> None:
-        stop = asyncio.Event()
         serving = Serving(settings_of(tmp_path, bootstrap, unique))
-        running = asyncio.create_task(serving.run(stop))
+        running = asyncio.create_task(serving.run())
 
         async def listening() -> bool:
             return serving.server.port != 0
@@ -94,8 +101,7 @@ def test_a_plan_that_is_published_is_served_within_the_running_process(
                 assert not await served()
                 await asyncio.to_thread(publish_plan, publisher, plan_with(unique, "first", "second"))
                 await until(served)
-        stop.set()
-        await running
+        await stopped(running)
 
     asyncio.run(scenario())
 
@@ -104,9 +110,8 @@ def test_without_kafka_the_process_is_alive_not_ready_and_stops_when_asked(tmp_p
     key = admin_key(tmp_path)
 
     async def scenario() -> None:
-        stop = asyncio.Event()
         serving = Serving(settings_of(tmp_path, f"127.0.0.1:{free_port()}"))
-        running = asyncio.create_task(serving.run(stop))
+        running = asyncio.create_task(serving.run())
 
         async def listening() -> bool:
             return serving.server.port != 0
@@ -118,9 +123,7 @@ def test_without_kafka_the_process_is_alive_not_ready_and_stops_when_asked(tmp_p
             assert (ready.status_code, list(ready.json()["reasons"])) == (503, ["definitions"])
             answer = await get_features(client, key, "s", {"user_id": "a"})
             assert (answer.status_code, answer.json()["code"]) == (503, 14)
-        stop.set()
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await running
+        await stopped(running)
 
     asyncio.run(scenario())
 
@@ -132,7 +135,7 @@ def test_an_address_that_is_taken_ends_the_process_with_what_to_do(tmp_path: Pat
         settings = settings_of(tmp_path, f"127.0.0.1:{free_port()}", port=taken.getsockname()[1])
 
         async def scenario() -> None:
-            await Serving(settings).run(asyncio.Event())
+            await Serving(settings).run()
 
         with pytest.raises(SettingsError, match="cannot listen"):
             asyncio.run(scenario())

@@ -130,7 +130,7 @@ def features(answer: httpx.Response) -> list[str | None]:
 def plan_of(system: Running) -> Plan:
     definitions = DefinitionsLog(system.addresses["kafka"])
     definitions.start()
-    definitions.wait_caught_up(20)
+    definitions.read_to_end(20)
     plan = definitions.plan("prod")
     definitions.stop()
     assert plan is not None

@@ -10,6 +10,7 @@ from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked
 from infra.kafka.topic_follower import OnRecord, TopicFollower
 from infra.local_kafka.broker import LocalKafka
 from infra.process.ports import LOOPBACK, free_port
+from schemas.errors import UnavailableError
 from tests.support.waiting import wait_until
 
 Record = tuple[int, bytes, bytes | None]
@@ -44,10 +45,10 @@ def test_every_record_is_handed_over_once_in_order_from_the_beginning(
     assert client.flush(30) == 0
     seen: list[Record] = []
     follower = follow(bootstrap, unique, collector(seen))
-    follower.wait_caught_up(30)
+    follower.read_to_end(30)
     assert seen == [(number, b"k", str(number).encode()) for number in range(5_000)]
     assert produce_checked(client, unique, None, None) == 5_000
-    follower.wait_caught_up(30)
+    follower.read_to_end(30)
     assert seen[5_000:] == [(5_000, b"", None)]
     assert follower.failure is None
 
@@ -59,25 +60,27 @@ def test_a_record_can_be_waited_for_by_its_offset(bootstrap: str, unique: str, f
     offset = produce_checked(producer(bootstrap), unique, b"k", b"v")
     follower.wait_read(offset, 30)
     assert seen == [(offset, b"k", b"v")]
-    with pytest.raises(TimeoutError, match=f"topic {unique} was not read to its end in time: read up to offset 1 of 2"):
+    with pytest.raises(
+        UnavailableError, match=f"topic {unique} was not read to its end in time: read up to offset 1 of 2"
+    ):
         follower.wait_read(offset + 1, 0.1)
 
 
 def test_a_topic_may_appear_later(bootstrap: str, unique: str, follow: Follow) -> None:
     seen: list[Record] = []
     follower = follow(bootstrap, unique, collector(seen))
-    with pytest.raises(TimeoutError, match=unique):
-        follower.wait_caught_up(0.3)
+    with pytest.raises(UnavailableError, match=unique):
+        follower.read_to_end(0.3)
     ensure_topics(bootstrap, [TopicSpec(unique, 1)])
     produce_checked(producer(bootstrap), unique, b"k", b"v")
-    follower.wait_caught_up(30)
+    follower.read_to_end(30)
     assert seen == [(0, b"k", b"v")]
 
 
 def test_any_number_of_threads_may_wait_at_once(bootstrap: str, unique: str, follow: Follow) -> None:
     ensure_topics(bootstrap, [TopicSpec(unique, 1)])
     follower = follow(bootstrap, unique, collector([]))
-    threads = [threading.Thread(target=follower.wait_caught_up, args=(30,), daemon=True) for _ in range(8)]
+    threads = [threading.Thread(target=follower.read_to_end, args=(30,), daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -100,9 +103,9 @@ def test_a_callback_that_raises_ends_the_follower_and_every_wait_says_so(
     client = producer(bootstrap)
     produce_checked(client, unique, b"k", b"1")
     produce_checked(client, unique, b"k", b"2")
-    with pytest.raises(TimeoutError, match="cannot fold this; restart this process"):
-        follower.wait_caught_up(30)
-    with pytest.raises(TimeoutError, match="cannot fold this; restart this process"):
+    with pytest.raises(UnavailableError, match="cannot fold this; restart this process"):
+        follower.read_to_end(30)
+    with pytest.raises(UnavailableError, match="cannot fold this; restart this process"):
         follower.wait_read(0, 30)
     assert seen == [(0, b"k", b"1")]
 
@@ -114,15 +117,15 @@ def test_an_outage_ends_by_itself(tmp_path: Path, unique: str, follow: Follow) -
         follower = follow(kafka.bootstrap, unique, collector(seen))
         client = producer(kafka.bootstrap)
         produce_checked(client, unique, b"k", b"before", timeout_seconds=30)
-        follower.wait_caught_up(30)
+        follower.read_to_end(30)
         kafka.stop()
         wait_until(lambda: follower.failure is not None)
-        with pytest.raises(TimeoutError, match=unique):
-            follower.wait_caught_up(0.3)
+        with pytest.raises(UnavailableError, match=unique):
+            follower.read_to_end(0.3)
         kafka.start()
         wait_until(lambda: follower.failure is None)
         produce_checked(client, unique, b"k", b"after", timeout_seconds=30)
-        follower.wait_caught_up(30)
+        follower.read_to_end(30)
         assert [value for _, _, value in seen] == [b"before", b"after"]
 
 
@@ -151,12 +154,12 @@ def test_a_topic_made_anew_ends_the_follower(bootstrap: str, unique: str, follow
     wait_until(lambda: unique not in client.list_topics(timeout=20).topics)
     ensure_topics(bootstrap, [TopicSpec(unique, 1)])
     wait_until(lambda: "restart this process" in (follower.failure or ""))
-    with pytest.raises(TimeoutError, match="does not hold offset 1 any more"):
-        follower.wait_caught_up(30)
+    with pytest.raises(UnavailableError, match="does not hold offset 1 any more"):
+        follower.read_to_end(30)
 
 
 def test_without_kafka_a_follower_starts_says_why_it_waits_and_stops(follow: Follow) -> None:
     follower = follow(f"{LOOPBACK}:{free_port()}", "topic", collector([]))
     wait_until(lambda: "refused" in (follower.failure or ""))
-    with pytest.raises(TimeoutError, match="topic topic was not read"):
-        follower.wait_caught_up(0.2)
+    with pytest.raises(UnavailableError, match="topic topic was not read"):
+        follower.read_to_end(0.2)
