@@ -24,10 +24,10 @@ from processors.materialize.fold import ViewState, materialize
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.definitions.repository import digest, load_repository
+from schemas.instants import DAY
 from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.records.transform import SourceRecord, SourceTransform
 from schemas.state.keys import encode_join_keys
-from schemas.windows import DAY
 from serving.reads.views import view_reader
 
 RUNS = {Extent.STANDARD: 5, Extent.FULL: 20}

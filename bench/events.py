@@ -17,8 +17,7 @@ from confluent_kafka import Producer
 
 from schemas.avro.schema import frame, parse
 from schemas.definitions.plan import Plan
-from schemas.records.rows import instant
-from schemas.windows import DAY, SECOND
+from schemas.instants import DAY, SECOND, instant
 
 EVENT_BYTES: Final = 200  # of a message's value: prefix of 5 bytes and Avro body
 USERS: Final = 100_000

@@ -35,8 +35,8 @@ from bench.profiling import profile_table, profiled
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import as_environment
 from schemas.definitions.plan import Plan
+from schemas.instants import DAY
 from schemas.topics import source_topic
-from schemas.windows import DAY
 
 RUNS = {Extent.STANDARD: 3, Extent.FULL: 5}
 SECONDS = {Extent.STANDARD: 10.0, Extent.FULL: 30.0}

@@ -36,8 +36,8 @@ from processors.materialize.worker import MaterializeShared, MaterializeWorker
 from processors.producer.sender import DeliveryProducer
 from processors.transform.worker import TransformShared, TransformWorker
 from schemas.definitions.plan import Plan
+from schemas.instants import HOUR
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
-from schemas.windows import HOUR
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB

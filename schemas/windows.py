@@ -11,10 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-SECOND: Final = 1_000_000
-MINUTE: Final = 60 * SECOND
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
+from schemas.instants import DAY, HOUR, MINUTE, SECOND
 
 MAX_TILES_READ: Final = 128
 """By one window (decision 4)."""

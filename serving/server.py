@@ -25,6 +25,7 @@ from infra.logs import get_logger
 from infra.process.exit_codes import ExitCode
 from infra.process.startup import Startup
 from infra.settings import Settings
+from schemas.instants import of_nanoseconds
 from serving.app import no_room, serving_app
 from serving.readiness import StateReadiness
 from serving.reads.service import Services
@@ -34,14 +35,12 @@ from serving.tecton.get_features import MAX_CONCURRENT, GetFeaturesEndpoint, Tec
 CONCURRENCY: Final = 2 * MAX_CONCURRENT
 """Of the HTTP server: above the limit of the endpoint, so that its own answer is the one that callers see."""
 
-_NANOSECONDS_PER_MICROSECOND: Final = 1_000
-
 _log = get_logger(__name__)
 
 
 def wall_clock() -> int:
     """Returns µs since the epoch."""
-    return time.time_ns() // _NANOSECONDS_PER_MICROSECOND
+    return of_nanoseconds(time.time_ns())
 
 
 class Serving:

@@ -25,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
+from schemas.instants import MILLISECOND
 from schemas.messages.updates import VERSION_BYTES, Row, UpdateMessage, Value, version_bytes
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
 from schemas.state.reader import Reader
@@ -94,7 +95,7 @@ class ViewState:
         winners: dict[tuple[bytes, int], tuple[bytes, list[Value]]] = {}
         watermark: int | None = None
         for partition, row in partition_rows:
-            appended = row.append_time * 1_000
+            appended = row.append_time * MILLISECOND
             if horizon is not None and row.event_time < appended - horizon:
                 out.outcomes["late"] += 1
                 continue

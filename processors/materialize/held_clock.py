@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.windows import HOUR, MINUTE, SECOND
+from schemas.instants import HOUR, MINUTE, SECOND, of_nanoseconds
 
 MAX_STEP: Final = HOUR
 """What a host's clock may gain on running time between two looks and be followed, in µs."""
@@ -113,4 +113,4 @@ class HeldClock:
 
 def host_clocks(hold: int) -> Callable[[bytes | None], HeldClock]:
     """Returns what makes clocks of this host (``HeldClock``); ``hold`` in µs."""
-    return partial(HeldClock, hold=hold, host=lambda: time.time_ns() // 1_000, running=time.monotonic)
+    return partial(HeldClock, hold=hold, host=lambda: of_nanoseconds(time.time_ns()), running=time.monotonic)

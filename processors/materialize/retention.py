@@ -22,8 +22,8 @@ import msgspec
 
 from processors.materialize.held_clock import MAX_STEP
 from schemas.definitions.plan import ViewPlan
+from schemas.instants import DAY
 from schemas.state.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
-from schemas.windows import DAY
 
 FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
 MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all

@@ -41,10 +41,10 @@ from processors.producer.messages import ended_messages
 from processors.producer.sender import DeliveryProducer
 from schemas.definitions.plan import Plan, RetiredView
 from schemas.errors import CodecError, NewerFormatError, StorageError
+from schemas.instants import SECOND
 from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.state.keys import CLOCK
 from schemas.topics import updates_topic
-from schemas.windows import SECOND
 
 PLAN_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 0.5  # at most between two looks at whether the partition's files are still there

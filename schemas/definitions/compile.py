@@ -15,12 +15,12 @@ from schemas.definitions.objects import NAME, Aggregate, FeatureService, StreamF
 from schemas.definitions.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
 from schemas.definitions.repository import Repository, module_texts
 from schemas.errors import DefinitionError
+from schemas.instants import DAY, MINUTE, SECOND, length
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_N
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import Field, Int64, Timestamp, wire_type
-from schemas.windows import DAY, MINUTE, SECOND, choose_resolutions, continuous_interval
+from schemas.windows import choose_resolutions, continuous_interval
 
-MICROSECOND: Final = timedelta(microseconds=1)
 MAX_WINDOW: Final = 365 * DAY
 MAX_DURATION: Final = 36_500 * DAY  # of all else: sums of durations and instants stay within 64 bits
 _DURATION_UNITS: Final = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", SECOND), ("us", 1))
@@ -255,8 +255,8 @@ class _ViewCompiler:
             raise self._refuse(f"{what}: n={n!r} {problem}")
         window = self._micros(f"{what}: window", aggregate.window, least=1, most=MAX_WINDOW)
         offset = self._micros(f"{what}: offset", aggregate.offset)
-        for text, length in (("window", window), ("offset", offset)):
-            if interval and length % interval:
+        for text, extent in (("window", window), ("offset", offset)):
+            if interval and extent % interval:
                 raise self._refuse(f"{what}: {text} must be a multiple of the aggregation_interval")
         name = aggregate.name or self._default_name(aggregate, window, offset, interval)
         if not NAME.fullmatch(name):
@@ -296,8 +296,8 @@ class _ViewCompiler:
     def _micros(self, what: str, duration: timedelta, least: int = 0, most: int = MAX_DURATION) -> int:
         if not isinstance(duration, timedelta):
             raise self._refuse(f"{what} must be a timedelta, got {duration!r}")
-        length = duration // MICROSECOND
-        if not least <= length <= most:
+        micros = length(duration)
+        if not least <= micros <= most:
             sign = "positive" if least else "not negative"
             raise self._refuse(f"{what} must be {sign} and at most {most // DAY} days, got {duration}")
-        return length
+        return micros

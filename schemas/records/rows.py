@@ -5,12 +5,13 @@ and of the texts that tiles keep; timestamps are µs since the epoch.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, cast
 
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import kept_texts, text_limit
 from schemas.errors import RecordError
+from schemas.instants import micros
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
 from schemas.messages.updates import Value
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
@@ -18,23 +19,8 @@ from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, pa
 
 FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
 BuiltRow = tuple[bytes, int, list[Value]]
 Convert = Callable[[Any], Value]
-
-
-def micros(instant: datetime) -> int:
-    """Returns µs since the epoch; an instant without a zone is taken as UTC."""
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def instant(value: int) -> datetime:
-    """Returns the aware datetime, in UTC, of µs since the epoch."""
-    return _EPOCH + timedelta(microseconds=value)
 
 
 class _LongTextError(Exception):

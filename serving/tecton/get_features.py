@@ -23,6 +23,7 @@ from infra.http.request_body import Arrivals, read_body
 from infra.logs import get_logger
 from infra.metrics import HTTP_REQUESTS, OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
 from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
+from schemas.instants import SECOND
 from serving.reads.metering import Meter
 from serving.reads.read_plan import Answer, ReadPlan
 from serving.reads.service import Services
@@ -42,8 +43,6 @@ MAX_CONCURRENT: Final = 128
 
 MAX_ARRIVING: Final = MAX_CONCURRENT // 2
 """Bodies of one account that may take their time: a quarter of what the server takes."""
-
-_MICROSECONDS: Final = 1_000_000
 
 _log = get_logger(__name__)
 
@@ -65,7 +64,7 @@ class TectonService:
         """Counts how old, by event time, the newest event behind each view's values is; ``now`` in µs."""
         for age, answer in zip(self._ages, answers, strict=True):
             if answer.watermark is not None:
-                age.observe((now - answer.watermark) / _MICROSECONDS)
+                age.observe((now - answer.watermark) / SECOND)
 
     def count_out_of_range(self, answers: Iterable[Answer]) -> None:
         """Counts the sums that are null only because they do not fit in 64 bits."""

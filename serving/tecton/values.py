@@ -11,13 +11,13 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, Final
 
-from schemas.records.rows import instant
+from schemas.instants import MILLISECOND, SECOND, instant
 from schemas.types import Array, DataType, Map, Scalar, Struct
 
 Encode = Callable[[Any], Any]
 
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_PRECISIONS: Final = (("seconds", 1_000_000), ("milliseconds", 1_000), ("microseconds", 1))  # widths in µs
+_PRECISIONS: Final = (("seconds", SECOND), ("milliseconds", MILLISECOND), ("microseconds", 1))
 
 
 def instant_text(micros: int) -> str:

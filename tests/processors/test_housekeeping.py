@@ -21,9 +21,9 @@ from processors.materialize.view_digests import take_up
 from processors.materialize.worker import MaterializeShared, MaterializeWorker
 from processors.producer.messages import OutMessage
 from schemas.definitions.plan import Plan, ViewPlan
+from schemas.instants import DAY, SECOND
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage
 from schemas.state.keys import encode_join_keys, row_prefix, time_of
-from schemas.windows import DAY, SECOND
 from tests.support.flow import AT, INSTALLATION, WORKSPACE, plan
 
 KEY = encode_join_keys(["a"])

@@ -6,13 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import windows
+from schemas.instants import DAY, HOUR, MINUTE, SECOND
 from schemas.windows import (
-    DAY,
-    HOUR,
     MAX_RESOLUTIONS,
     MAX_TILES_READ,
-    MINUTE,
-    SECOND,
     Piece,
     choose_resolutions,
     continuous_bounds,

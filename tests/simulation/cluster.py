@@ -23,12 +23,11 @@ from processors.transform.step import finish, start_offset
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
+from schemas.instants import DAY, instant
 from schemas.messages.updates import REPLY_HEADER, ReplyAddress, UpdateMessage, decode_acks, decode_update
-from schemas.records.rows import instant
 from schemas.records.transform import SourceRecord
 from schemas.state.keys import CLOCK
 from schemas.topics import acks_topic, source_topic
-from schemas.windows import DAY
 from tests.simulation.definitions import (
     PARTITIONS,
     SCHEMA_ID,

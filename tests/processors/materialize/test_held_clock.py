@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.materialize.held_clock import MAX_STEP, SAVE_EVERY, HeldClock, Reading, look
-from schemas.windows import DAY, HOUR, MINUTE, SECOND
+from schemas.instants import DAY, HOUR, MINUTE, SECOND
 from tests.support.histories import BASE, examples
 
 HOLD = 24 * HOUR

@@ -10,9 +10,9 @@ from processors.materialize.fold import ViewState, materialize
 from processors.materialize.held_clock import MAX_STEP
 from processors.materialize.retention import FEWEST_KEYS, MOST_KEYS, clocks, next_limit, sweep
 from schemas.definitions.plan import ViewPlan, view_digest
+from schemas.instants import DAY
 from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
-from schemas.windows import DAY
 from serving.reads.views import view_reader
 from tests.support import oracle
 from tests.support.histories import BASE, SECOND, Arrival, History, compiled, examples, histories, update_of, updates_of

@@ -5,7 +5,7 @@ from schemas.definitions.compile import compile_sources, compile_views, duration
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
-from schemas.windows import DAY, HOUR, MINUTE, SECOND
+from schemas.instants import DAY, HOUR, MINUTE, SECOND
 from tests.support.repositories import HEAD, plan_of, view, view_plan
 
 LINE = HEAD.count("\n") + 1

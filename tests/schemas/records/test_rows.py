@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,8 +7,9 @@ import pytest
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import text_limit
 from schemas.errors import RecordError
+from schemas.instants import micros
 from schemas.limits import MAX_JOIN_KEY_BYTES
-from schemas.records.rows import compile_row_builder, instant, micros
+from schemas.records.rows import compile_row_builder
 from schemas.state.keys import encode_join_keys
 from tests.support.repositories import view, view_plan
 
@@ -126,24 +127,6 @@ def test_a_row_is_its_encoded_keys_its_event_time_and_the_columns_in_order() -> 
 def test_an_optional_join_key_may_be_null() -> None:
     plan = view_plan(view(options=', schema=[Field("user", String, required=False), Field("x", Float64)]'))
     assert compile_row_builder(plan)({"user": None, "at": AT, "x": 1.0})[0] == encode_join_keys([None])
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        AT,
-        AT.replace(tzinfo=None),
-        AT.astimezone(timezone(timedelta(hours=-9, minutes=-30))),
-    ],
-)
-def test_instants_with_and_without_a_zone(moment: datetime) -> None:
-    assert instant(micros(moment)) == AT
-
-
-def test_instants_before_the_epoch() -> None:
-    assert micros(datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == -1
-    assert instant(-1) == datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-    assert micros(datetime.min.replace(tzinfo=UTC)) == -62_135_596_800_000_000
 
 
 def test_join_keys_that_are_too_long_are_refused_with_the_longest_of_them(plan: ViewPlan) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.definitions.plan import FeaturePlan
-from schemas.records.rows import micros
+from schemas.instants import micros
 from serving.reads.metering import Meter
 from serving.reads.read_plan import Answer, LeadingEdge, ReadPlan
 from serving.reads.views import ViewValues

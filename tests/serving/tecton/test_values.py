@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.records.rows import micros
+from schemas.instants import micros
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp
 from serving.tecton.values import encoder, instant_text
 

@@ -1,0 +1,45 @@
+"""Instants and lengths of time: whole µs everywhere inside, and the one place where other units become µs.
+
+Invariant: an instant is an ``int``, µs since 1970-01-01 UTC; a length is an ``int``, µs. Kafka's timestamps are ms, the
+host's clock is ns, users' functions and Avro have datetimes; each is converted once, where it comes in or goes out.
+
+All conversions round down, to the past: an instant that is cut off is never one that has not come yet.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+MILLISECOND: Final = 1_000
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_NANOSECONDS: Final = 1_000
+"""In a µs."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(instant: datetime) -> int:
+    """Returns µs since the epoch; an instant without a zone is taken as UTC."""
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    # Whole numbers all the way: ``timestamp()`` is a float, whose steps are wider than a µs from the year 2242 on.
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    """Returns the aware datetime, in UTC, of µs since the epoch."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def length(duration: timedelta) -> int:
+    """Returns a length of time in µs."""
+    return duration // _MICROSECOND
+
+
+def of_nanoseconds(value: int) -> int:
+    """Returns µs of ns, such as ``time.time_ns`` counts."""
+    return value // _NANOSECONDS

@@ -1,0 +1,38 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.instants import instant, length, micros, of_nanoseconds
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        AT,
+        AT.replace(tzinfo=None),
+        AT.astimezone(timezone(timedelta(hours=-9, minutes=-30))),
+    ],
+)
+def test_instants_with_and_without_a_zone(moment: datetime) -> None:
+    assert instant(micros(moment)) == AT
+
+
+def test_instants_before_the_epoch() -> None:
+    assert micros(datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == -1
+    assert instant(-1) == datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    assert micros(datetime.min.replace(tzinfo=UTC)) == -62_135_596_800_000_000
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_every_datetime_comes_back_to_the_microsecond(moment: datetime) -> None:
+    assert instant(micros(moment)) == moment
+
+
+def test_lengths_and_nanoseconds_round_down() -> None:
+    assert length(timedelta(days=1, microseconds=1)) == 86_400_000_001
+    assert length(timedelta(microseconds=-1)) == -1
+    assert (of_nanoseconds(1_999), of_nanoseconds(-1)) == (1, -1)
