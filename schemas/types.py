@@ -1,7 +1,8 @@
-"""The data types of fields and features: one class of values, its Avro form and its name on the wire.
+"""The data types of fields and features, and the one walk over them.
 
 Invariant: a value that passed ``schemas.records.validate`` for a type is of the Python type named here, and every codec
-(state, log, wire) accepts exactly that.
+(state, log, wire) accepts exactly that. Whatever is made for each type (a check, a codec, a document) is made by
+``fold``, so a new kind of type is found by mypy wherever it is missing.
 
 | type      | Python value                 | Avro                              | wire name (Tecton) |
 |-----------|------------------------------|-----------------------------------|--------------------|
@@ -15,8 +16,9 @@ Invariant: a value that passed ``schemas.records.validate`` for a type is of the
 | Struct    | dict[str, ...]               | record                            | struct             |
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import ClassVar, Final, TypeVar
 
 __all__ = ["Array", "Bool", "DataType", "Field", "Float64", "Int64", "Map", "Scalar", "String", "Struct", "Timestamp"]
 
@@ -36,7 +38,7 @@ class Array:
     """A list whose items are all of one type; items may be null."""
 
     element: "DataType"
-    name: str = "array"
+    name: ClassVar[str] = "array"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Map:
     """A mapping from strings to values of one type."""
 
     value: "DataType"
-    name: str = "map"
+    name: ClassVar[str] = "map"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ class Struct:
     """Named members in a fixed order."""
 
     fields: "tuple[Field, ...]"
-    name: str = "struct"
+    name: ClassVar[str] = "struct"
 
+
+T = TypeVar("T")
 
 DataType = Scalar | Array | Map | Struct
 
@@ -66,14 +70,6 @@ Timestamp: Final = Scalar("timestamp")
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 SCALARS: Final = {scalar.name: scalar for scalar in (Int64, Float64, String, Bool, Timestamp)}
-
-_AVRO_OF_SCALAR: Final[dict[str, Any]] = {
-    "int64": "long",
-    "float64": "double",
-    "string": "string",
-    "boolean": "boolean",
-    "timestamp": {"type": "long", "logicalType": "timestamp-micros"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,57 +87,34 @@ class Field:
     required: bool = True
 
 
-def avro_type(dtype: DataType, name: str) -> Any:
-    """Returns the Avro schema of a data type; ``name`` becomes the name of a record.
+def fold(
+    dtype: DataType,
+    *,
+    scalar: Callable[[str], T],
+    array: Callable[[T], T],
+    mapping: Callable[[T], T],
+    struct: Callable[[Sequence[tuple[Field, T]]], T],
+) -> T:
+    """Returns what is made of a type, from the inside out. For use when plans are compiled, not for each value.
 
-    Names of nested records are unique, as each spells its way from the outermost record: ``_item``, ``_value``, or
-    ``_3_abc`` for a member ``abc``. The length keeps ``a_b`` apart from ``b`` in ``a``.
+    Args:
+        dtype: the type.
+        scalar: makes it of a scalar's name.
+        array: of what its items gave. Items may be null.
+        mapping: of what its values gave. Values may be null.
+        struct: of its members and what each gave, in order.
     """
     match dtype:
-        case Scalar(scalar):
-            return _AVRO_OF_SCALAR[scalar]
+        case Scalar(name):
+            return scalar(name)
         case Array(element):
-            return {"type": "array", "items": ["null", avro_type(element, f"{name}_item")]}
+            return array(fold(element, scalar=scalar, array=array, mapping=mapping, struct=struct))
         case Map(value):
-            return {"type": "map", "values": ["null", avro_type(value, f"{name}_value")]}
+            return mapping(fold(value, scalar=scalar, array=array, mapping=mapping, struct=struct))
         case _:
-            return {"type": "record", "name": name, "fields": [avro_field(field, name) for field in dtype.fields]}
-
-
-def avro_field(field: Field, prefix: str) -> dict[str, Any]:
-    """Returns the Avro field of a field; one that is not required is a union with null that defaults to null."""
-    kind = avro_type(field.dtype, f"{prefix}_{len(field.name)}_{field.name}")
-    if field.required:
-        return {"name": field.name, "type": kind}
-    return {"name": field.name, "type": ["null", kind], "default": None}
-
-
-def avro_record(name: str, fields: tuple[Field, ...]) -> dict[str, Any]:
-    """Returns the Avro record schema of a list of fields."""
-    return {"type": "record", "name": name, "fields": [avro_field(field, name) for field in fields]}
-
-
-def wire_type(dtype: DataType) -> dict[str, Any]:
-    """Returns ``dataType`` as the Tecton HTTP API writes it (`reference/tecton-http-api.md` §1.1)."""
-    match dtype:
-        case Scalar(scalar):
-            return {"type": scalar}
-        case Array(element):
-            return {"type": "array", "elementType": wire_type(element)}
-        case Map(value):
-            return {"type": "map", "keyType": {"type": "string"}, "valueType": wire_type(value)}
-        case _:
-            members = [{"name": field.name, "dataType": wire_type(field.dtype)} for field in dtype.fields]
-            return {"type": "struct", "fields": members}
-
-
-def parse_wire_type(value: dict[str, Any]) -> DataType:
-    """Returns the data type of a ``wire_type`` document; the two are inverses but for ``required`` of members."""
-    kind = value["type"]
-    if kind == "array":
-        return Array(parse_wire_type(value["elementType"]))
-    if kind == "map":
-        return Map(parse_wire_type(value["valueType"]))
-    if kind == "struct":
-        return Struct(tuple(Field(m["name"], parse_wire_type(m["dataType"]), required=False) for m in value["fields"]))
-    return SCALARS[kind]
+            return struct(
+                [
+                    (field, fold(field.dtype, scalar=scalar, array=array, mapping=mapping, struct=struct))
+                    for field in dtype.fields
+                ]
+            )

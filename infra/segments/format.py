@@ -32,13 +32,14 @@ from typing import Final
 
 import cramjam
 
+from schemas.avro.binary import MAX_LONG_BYTES, decode_long, encode_long
+
 FORMAT_VERSION: Final = 2
 
 _MAGIC: Final = b"Obj\x01"
 _CODEC: Final = b"snappy"
 _SYNC_BYTES: Final = 16
 _CRC_BYTES: Final = 4
-_MAX_LONG_BYTES: Final = 10
 _MAX_HEADER_BYTES: Final = 16 << 20
 _SNAPPY_MAX_RATIO: Final = 32  # its densest element makes 64 bytes of 3; a damaged length must not allocate gigabytes
 
@@ -157,7 +158,7 @@ def read_block(take: Take, position: int, header: Header) -> tuple[Block, int]:
     Raises:
         DamageError: the block is cut off or altered.
     """
-    head = take(position, 2 * _MAX_LONG_BYTES)
+    head = take(position, 2 * MAX_LONG_BYTES)
     try:
         count, used = decode_long(head, 0)
         size, used = decode_long(head, used)
@@ -197,33 +198,6 @@ def check_schema(schema: str) -> None:
     fields = json.loads(schema).get("fields", [])
     if [(field["name"], field["type"]) for field in fields[:2]] != [("offset", "long"), ("next_offset", "long")]:
         raise ValueError(f"a segment's schema begins with the fields offset: long, next_offset: long; came {schema}")
-
-
-def encode_long(number: int) -> bytes:
-    """Returns an Avro long."""
-    rest = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while rest > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
-
-
-def decode_long(data: bytes, position: int) -> tuple[int, int]:
-    """Returns the Avro long at ``position`` and the position after it.
-
-    Raises:
-        IndexError: it is cut off or longer than a long can be.
-    """
-    number = shift = 0
-    for index in range(position, position + _MAX_LONG_BYTES):
-        byte = data[index]
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follows
-            return (number >> 1) ^ -(number & 1), index + 1
-        shift += 7
-    raise IndexError
 
 
 def _header_check(schema: bytes, after: bytes) -> bytes:

@@ -24,12 +24,14 @@ from typing import Any, Final
 from infra.paths import offline_log_folder
 from infra.segments.disk import Disk
 from infra.segments.log import ROLL_BYTES, SegmentLog, decode_objects, read_blocks, read_objects
-from processors.logs.columns import Encode, encode_long, encode_longs, encode_records, field_encoder
+from processors.logs.columns import Encode, encode_records, field_encoder
+from schemas.avro.binary import encode_long, encode_longs
 from schemas.definitions.plan import ViewPlan
+from schemas.definitions.wire_types import parse_wire_type
 from schemas.errors import StorageError, UnavailableError
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, Value
 from schemas.state.keys import encode_join_keys
-from schemas.types import Field, parse_wire_type
+from schemas.types import Field
 
 _JOIN_KEYS: Final = "headrace.join_keys"
 _ROW_FIELDS: Final = (

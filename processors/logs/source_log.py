@@ -22,7 +22,7 @@ from typing import Any, Final
 from infra.paths import source_log_folder
 from infra.segments.disk import Disk
 from infra.segments.log import ROLL_BYTES, SegmentLog
-from processors.logs.columns import encode_long
+from schemas.avro.binary import encode_long
 from schemas.avro.schema import PREFIX_BYTES, ParsedSchema, schema_id_of
 from schemas.records.transform import SourceRecord
 

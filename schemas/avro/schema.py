@@ -1,20 +1,29 @@
 """Avro record schemas as fields, and the Confluent wire format.
 
-Invariant: ``fields_of_avro_record`` and ``schemas.types.avro_record`` are inverses for every schema Headrace makes.
+Invariant: ``fields_of_avro_record`` and ``avro_record`` are inverses for every schema Headrace makes.
 """
 
 import io
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import fastavro
 
 from schemas.errors import CodecError
-from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp, avro_record
+from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, Scalar, String, Struct, Timestamp
 
 MAGIC: Final = b"\x00"
 PREFIX_BYTES: Final = 5  # magic byte, then the schema id as a big-endian unsigned 32-bit integer
+
+_OF_SCALAR: Final[Mapping[str, Any]] = {
+    "int64": "long",
+    "float64": "double",
+    "string": "string",
+    "boolean": "boolean",
+    "timestamp": {"type": "long", "logicalType": "timestamp-micros"},
+}
 
 _SCALARS: Final[dict[str, DataType]] = {
     "int": Int64,
@@ -81,6 +90,36 @@ def _data_type(name: str, kind: Any) -> DataType:
         f"field {name!r}: Avro type {json.dumps(kind)} is not supported; expected long, double, string, boolean, "
         "timestamp-micros, array, map or record"
     )
+
+
+def avro_type(dtype: DataType, name: str) -> Any:
+    """Returns the Avro schema of a data type; ``name`` becomes the name of a record.
+
+    Names of nested records are unique, as each spells its way from the outermost record: ``_item``, ``_value``, or
+    ``_3_abc`` for a member ``abc``. The length keeps ``a_b`` apart from ``b`` in ``a``.
+    """
+    match dtype:
+        case Scalar(scalar):
+            return _OF_SCALAR[scalar]
+        case Array(element):
+            return {"type": "array", "items": ["null", avro_type(element, f"{name}_item")]}
+        case Map(value):
+            return {"type": "map", "values": ["null", avro_type(value, f"{name}_value")]}
+        case _:
+            return {"type": "record", "name": name, "fields": [avro_field(field, name) for field in dtype.fields]}
+
+
+def avro_field(field: Field, prefix: str) -> dict[str, Any]:
+    """Returns the Avro field of a field; one that is not required is a union with null that defaults to null."""
+    kind = avro_type(field.dtype, f"{prefix}_{len(field.name)}_{field.name}")
+    if field.required:
+        return {"name": field.name, "type": kind}
+    return {"name": field.name, "type": ["null", kind], "default": None}
+
+
+def avro_record(name: str, fields: tuple[Field, ...]) -> dict[str, Any]:
+    """Returns the Avro record schema of a list of fields."""
+    return {"type": "record", "name": name, "fields": [avro_field(field, name) for field in fields]}
 
 
 def source_schema(name: str, fields: tuple[Field, ...]) -> str:

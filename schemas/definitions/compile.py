@@ -14,11 +14,12 @@ from schemas.definitions.code import code_digest
 from schemas.definitions.objects import NAME, Aggregate, FeatureService, StreamFeatureView, StreamSource
 from schemas.definitions.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
 from schemas.definitions.repository import Repository, module_texts
+from schemas.definitions.wire_types import wire_type
 from schemas.errors import DefinitionError
 from schemas.instants import DAY, MINUTE, SECOND, length
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_N
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
-from schemas.types import Field, Int64, Timestamp, wire_type
+from schemas.types import Field, Int64, Timestamp
 from schemas.windows import choose_resolutions, continuous_interval
 
 MAX_WINDOW: Final = 365 * DAY

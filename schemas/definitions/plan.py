@@ -20,15 +20,17 @@ import msgspec
 
 from schemas.aggregation.functions import FUNCTIONS
 from schemas.aggregation.partials import PartialKind
+from schemas.avro.schema import avro_record
+from schemas.definitions.wire_types import parse_wire_type, wire_type
 from schemas.errors import CodecError, DefinitionError
-from schemas.types import DataType, Field, Timestamp, avro_record, parse_wire_type, wire_type
+from schemas.types import DataType, Field, Timestamp
 
 PLAN_FORMAT: Final = 2
 _READABLE_FORMATS: Final = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
-    """A named, typed value; ``dtype`` in the form of ``schemas.types.wire_type``."""
+    """A named, typed value; ``dtype`` in the form of ``schemas.definitions.wire_types``."""
 
     name: str
     dtype: dict[str, Any]

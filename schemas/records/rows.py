@@ -10,12 +10,13 @@ from typing import Any, Final, cast
 
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import kept_texts, text_limit
+from schemas.definitions.wire_types import parse_wire_type
 from schemas.errors import RecordError
 from schemas.instants import micros
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
 from schemas.messages.updates import Value
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
-from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Map, Scalar, parse_wire_type
+from schemas.types import INT64_MAX, INT64_MIN, DataType, fold
 
 FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
 
@@ -142,15 +143,13 @@ _SCALARS: Final[dict[str, Convert]] = {
 
 
 def _converter(dtype: DataType) -> Convert:
-    match dtype:
-        case Scalar(name):
-            return _SCALARS[name]
-        case Array(element):
-            return _array(_nullable(_converter(element)))
-        case Map(value):
-            return _map(_nullable(_converter(value)))
-        case _:
-            return _struct({field.name: _nullable(_converter(field.dtype)) for field in dtype.fields})
+    return fold(
+        dtype,
+        scalar=_SCALARS.__getitem__,
+        array=lambda element: _array(_nullable(element)),
+        mapping=lambda value: _map(_nullable(value)),
+        struct=lambda members: _struct({field.name: _nullable(convert) for field, convert in members}),
+    )
 
 
 def _nullable(convert: Convert) -> Convert:

@@ -21,14 +21,14 @@ be null or absent. Codes and styles of messages: the ingest reference, "Record e
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from schemas.avro.schema import fields_of_avro_record
 from schemas.definitions.plan import SourcePlan
 from schemas.errors import RecordError
-from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Map, Scalar
+from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Scalar, Struct, fold
 
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
 INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
@@ -112,21 +112,22 @@ def compile_validator(source: SourcePlan) -> Validator:
     Names match exactly; a dialect that folds case does so before. The function it returns raises ``RecordError`` for
     the first thing that is wrong: in the order of the source's fields, then fields that the source does not have.
     """
-    members = _members(source_fields(source))
+    members = _converter(Struct(source_fields(source)))
 
     def validate(record: object) -> dict[str, Any]:
         try:
-            return members(record)
+            converted: dict[str, Any] = members(record)
         except _RefusedError as refused:
             raise refused.record_error() from None
+        return converted
 
     return validate
 
 
-def _members(fields: tuple[Field, ...]) -> Callable[[object], dict[str, Any]]:
+def _members(members: Sequence[tuple[Field, _Convert]]) -> _Convert:
     """Returns the converter of an object with exactly these members."""
-    converters = [(field.name, _converter(field.dtype), _expected(field.dtype), field.required) for field in fields]
-    names = tuple(field.name for field in fields)
+    converters = [(field.name, convert, _expected(field.dtype), field.required) for field, convert in members]
+    names = tuple(field.name for field, _ in members)
 
     def convert(value: object) -> dict[str, Any]:
         if type(value) is not dict:
@@ -268,15 +269,7 @@ def _expected(dtype: DataType) -> str:
 
 
 def _converter(dtype: DataType) -> _Convert:
-    match dtype:
-        case Scalar(name):
-            return _SCALARS[name][0]
-        case Array(element):
-            return _array(_converter(element))
-        case Map(value):
-            return _map(_converter(value))
-        case _:
-            return _members(dtype.fields)
+    return fold(dtype, scalar=lambda name: _SCALARS[name][0], array=_array, mapping=_map, struct=_members)
 
 
 def _array(convert: _Convert) -> _Convert:

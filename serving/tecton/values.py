@@ -7,12 +7,12 @@ Instants are ISO 8601 in UTC with ``Z`` and as many of 0, 3 or 6 fraction digits
 JSON form, which the documented samples follow (``15:50:00Z``, ``58.996Z``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Final
 
 from schemas.instants import MILLISECOND, SECOND, instant
-from schemas.types import Array, DataType, Map, Scalar, Struct
+from schemas.types import DataType, Field, fold
 
 Encode = Callable[[Any], Any]
 
@@ -41,15 +41,7 @@ _SCALARS: Final[dict[str, Encode | None]] = {
 
 def encoder(dtype: DataType) -> Encode | None:
     """Returns the function that encodes values of a type, which are never None; None if they stand as they are."""
-    match dtype:
-        case Scalar(name):
-            return _SCALARS[name]
-        case Array(element):
-            return _array(encoder(element))
-        case Map(value):
-            return _map(encoder(value))
-        case Struct(fields):
-            return _struct([(field.name, encoder(field.dtype)) for field in fields])
+    return fold(dtype, scalar=_SCALARS.__getitem__, array=_array, mapping=_map, struct=_struct)
 
 
 def _array(encode: Encode | None) -> Encode | None:
@@ -64,9 +56,11 @@ def _map(encode: Encode | None) -> Encode | None:
     return lambda value: {key: None if item is None else encode(item) for key, item in value.items()}
 
 
-def _struct(members: list[tuple[str, Encode | None]]) -> Encode:
+def _struct(members: Sequence[tuple[Field, Encode | None]]) -> Encode:
+    encoders = [(field.name, encode) for field, encode in members]
+
     def struct(value: dict[str, Any]) -> list[Any]:
-        items = [(value.get(name), encode) for name, encode in members]
+        items = [(value.get(name), encode) for name, encode in encoders]
         return [item if item is None or encode is None else encode(item) for item, encode in items]
 
     return struct

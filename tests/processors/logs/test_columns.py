@@ -6,10 +6,10 @@ import fastavro
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.segments import format as segment_format
-from processors.logs.columns import encode_long, encode_records, field_encoder
-from schemas.types import Field, avro_record
-from tests.support.column_types import INT64, TYPES, canonical, of_field
+from processors.logs.columns import encode_records, field_encoder
+from schemas.avro.schema import avro_record
+from schemas.types import Field
+from tests.support.column_types import TYPES, canonical, of_field
 from tests.support.histories import examples
 
 FIELDS = st.lists(st.tuples(TYPES, st.booleans()), min_size=1, max_size=3).map(
@@ -21,11 +21,6 @@ def plain(schema: Any) -> Any:
     """Returns a schema that fastavro reads timestamps of as numbers."""
     text = json.dumps(schema).replace(', "logicalType": "timestamp-micros"', "")
     return fastavro.parse_schema(json.loads(text))
-
-
-@given(INT64)
-def test_a_long_is_what_avro_says(number: int) -> None:
-    assert encode_long(number) == segment_format.encode_long(number)
 
 
 @given(st.data(), FIELDS)

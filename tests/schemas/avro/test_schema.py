@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.avro import schema as avro
 from schemas.errors import CodecError
-from schemas.types import Array, Field, Float64, Int64, Map, String, Struct, Timestamp
+from schemas.types import SCALARS, Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp
 from tests.support.histories import examples
 
 FIELDS = (Field("user", String), Field("amount", Float64, required=False), Field("at", Timestamp))
@@ -141,3 +141,78 @@ def test_any_bytes_decode_or_are_refused(body: bytes) -> None:
         buffer = io.BytesIO()
         fastavro.schemaless_writer(buffer, SCHEMA, record)
         assert avro.unframe(framed[:5] + buffer.getvalue(), SCHEMA, None).keys() == record.keys()
+
+
+INNER = Struct((Field("x", Int64),))
+NAMES = st.sampled_from(("a", "b", "c_d", "E1"))
+
+
+def _structs(inner: st.SearchStrategy[DataType]) -> st.SearchStrategy[DataType]:
+    return field_lists(inner).map(lambda fields: Struct(tuple(fields)))
+
+
+def field_lists(inner: st.SearchStrategy[DataType]) -> st.SearchStrategy[list[Field]]:
+    return st.lists(st.builds(Field, NAMES, inner, st.booleans()), min_size=1, unique_by=lambda field: field.name)
+
+
+TYPES: st.SearchStrategy[DataType] = st.recursive(
+    st.sampled_from(sorted(SCALARS.values(), key=repr)),
+    lambda inner: st.one_of(inner.map(Array), inner.map(Map), _structs(inner)),
+    max_leaves=6,
+)
+
+
+@given(field_lists(TYPES))
+@examples(100)
+def test_fields_and_avro_are_inverses(fields: list[Field]) -> None:
+    document = avro.avro_record("source", tuple(fields))
+    assert avro.fields_of_avro_record(document) == tuple(fields)
+    fastavro.parse_schema(document)
+
+
+def _values(dtype: DataType) -> st.SearchStrategy[Any]:
+    match dtype:
+        case Array(element):
+            return st.lists(st.none() | _values(element), max_size=3)
+        case Map(value):
+            return st.dictionaries(st.text(max_size=3), st.none() | _values(value), max_size=3)
+        case Struct(fields):
+            return st.fixed_dictionaries({f.name: _member(f) for f in fields})
+    return {
+        Int64: st.integers(-(2**63), 2**63 - 1),
+        Float64: st.floats(allow_nan=False),
+        String: st.text(max_size=3),
+        Bool: st.booleans(),
+        Timestamp: st.integers(-(2**50), 2**50),
+    }[dtype]
+
+
+def _member(field: Field) -> st.SearchStrategy[Any]:
+    return _values(field.dtype) if field.required else st.none() | _values(field.dtype)
+
+
+@given(field_lists(TYPES).flatmap(lambda fields: st.tuples(st.just(fields), _values(Struct(tuple(fields))))))
+@examples(100)
+def test_every_value_of_a_type_fits_its_avro_form(case: tuple[list[Field], dict[str, Any]]) -> None:
+    fields, value = case
+    schema = fastavro.parse_schema(avro.avro_record("source", tuple(fields)))
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, schema, value)
+    buffer.seek(0)
+    read: Any = fastavro.schemaless_reader(buffer, schema, None)
+    assert read.keys() == value.keys()
+    assert not buffer.read()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (Field("a_b", INNER), Field("a", Struct((Field("b", INNER),)))),
+        (Field("a_item", INNER), Field("a", Array(INNER))),
+        (Field("a_value", INNER), Field("a", Map(INNER))),
+        (Field("a", Struct((Field("_b", INNER),))), Field("a_", Struct((Field("b", INNER),)))),
+        (Field("a", Struct((Field("b_1_c", INNER),))), Field("a_1_b", Struct((Field("c", INNER),)))),
+    ],
+)
+def test_records_inside_of_records_never_share_a_name(fields: tuple[Field, ...]) -> None:
+    fastavro.parse_schema(avro.avro_record("source", fields))
