@@ -23,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes --requirement
 
-.PHONY: venv venv-demo lock demo up test unit broker slow long format lint check check-tests bench bench-full clean
+.PHONY: venv venv-demo lock demo up test unit broker slow long format lint check check-tests bench bench-full clean mutations
 
 venv: $(READY)
 
@@ -103,6 +103,10 @@ check: lint check-tests
 
 check-tests: $(READY)
 	$(PYTEST) -m "not long" $(COVERAGE) $(ARGS)
+
+# Breaks the core on purpose, one listed change after the other, and shows that tests fail (docs/mutations.md).
+mutations: $(READY)
+	$(BIN)/python -m tests.mutations $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(ARGS)

@@ -229,6 +229,18 @@ def test_a_changed_row_rebuilds_its_tile_together_with_new_rows_of_the_same_batc
     assert total(view, state) == 321.0
 
 
+def test_a_corrected_tile_takes_no_row_of_its_neighbours() -> None:
+    (view,) = compiled(BY_TILE)
+    start = BASE - BASE % MINUTE
+    sides = [event(start - 1, 100.0), event(start + MINUTE, 1000.0)]
+    edges = [event(start, 1.0), event(start + MINUTE - 1, 2.0)]
+    corrected = [event(start, 10.0, offset=1), event(start + MINUTE - 1, 20.0, offset=1)]
+    state, _ = folded_batches(view, edges, [*sides, *corrected])
+    reader = view_reader(view)
+    totals = [reader.read(state, event(0, 0).key, start + edge * MINUTE).values[0] for edge in (0, 1, 10, 11)]
+    assert totals == [100.0, 130.0, 1030.0, 1000.0]
+
+
 class CountingState(MemoryState):
     """Counts the keys that scans give out."""
 

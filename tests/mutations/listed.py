@@ -1,0 +1,14 @@
+"""All listed mutations, by what they are of; ``python -m tests.mutations --list`` shows them."""
+
+from typing import Final
+
+from tests.mutations.mutation import Mutation
+from tests.mutations.table import aggregation, fold, materialize, retention, windows
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    *fold.MUTATIONS,
+    *materialize.MUTATIONS,
+    *retention.MUTATIONS,
+    *windows.MUTATIONS,
+    *aggregation.MUTATIONS,
+)

@@ -1,0 +1,186 @@
+"""The fold: rows to writes of online state."""
+
+from typing import Final
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS: Final = (
+    Mutation(
+        name="fold-lower-version-wins",
+        file="processors/materialize/fold.py",
+        old="if known[0] >= version:",
+        new="if known[0] <= version:",
+        why="of two rows of one identity in a batch the older one would count",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_the_winner_of_one_batch_is_its_highest_version_and_the_rest_is_superseded",
+        ),
+    ),
+    Mutation(
+        name="fold-state-version-ignored",
+        file="processors/materialize/fold.py",
+        old="before[:VERSION_BYTES] >= version:",
+        new="before[:VERSION_BYTES] == version:",
+        why="an old row that is read again would replace its correction",
+        tests=("tests/processors/materialize/test_fold.py::test_equal_resend_moves_the_version_alone",),
+    ),
+    Mutation(
+        name="fold-horizon-takes-one-less",
+        file="processors/materialize/fold.py",
+        old="row.event_time < appended - horizon:",
+        new="row.event_time <= appended - horizon:",
+        why="an event exactly at the horizon, which a window can still hold, would be dropped as late",
+        tests=("tests/processors/materialize/test_fold.py::test_a_row_past_the_horizon_changes_nothing_online",),
+    ),
+    Mutation(
+        name="fold-horizon-ignored",
+        file="processors/materialize/fold.py",
+        old="if horizon is not None and row.event_time",
+        new="if horizon is None and row.event_time",
+        why="a late event would change tiles that retention may have taken away in part",
+        tests=("tests/processors/materialize/test_fold.py::test_a_row_past_the_horizon_changes_nothing_online",),
+    ),
+    Mutation(
+        name="fold-watermark-follows-the-future",
+        file="processors/materialize/fold.py",
+        old="if row.event_time <= appended and (watermark",
+        new="if (watermark",
+        why="one event with a wrong clock would move the edge of all windows into the future",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_watermark_is_the_greatest_event_time_not_later_than_its_own_log_time",
+        ),
+    ),
+    Mutation(
+        name="fold-watermark-goes-back",
+        file="processors/materialize/fold.py",
+        old="decode(before) < watermark:",
+        new="decode(before) != watermark:",
+        why="windows that end at the latest event would move back in time",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_watermark_is_the_greatest_event_time_not_later_than_its_own_log_time",
+        ),
+    ),
+    Mutation(
+        name="fold-watermark-dropped",
+        file="processors/materialize/fold.py",
+        old="out.writes[key] = encode(watermark)",
+        new="del key",
+        why="windows that end at the latest event would find nothing, and retention would keep everything",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_watermark_is_the_greatest_event_time_not_later_than_its_own_log_time",
+        ),
+    ),
+    Mutation(
+        name="fold-event-at-the-newest-counts-twice",
+        file="processors/materialize/fold.py",
+        old="for time, _ in rows if time <= newest]",
+        new="for time, _ in rows if time < newest]",
+        why="a resend of the newest event of a tile would count twice",
+        tests=("tests/processors/materialize/test_fold.py::test_resent_event_replaces_and_never_counts_twice",),
+    ),
+    Mutation(
+        name="fold-correction-counts-twice",
+        file="processors/materialize/fold.py",
+        old="True if before is None else None if before[VERSION_BYTES:] == body else False",
+        new="True if before is None or before[VERSION_BYTES:] != body else None",
+        why="a corrected event would be added beside what it replaces",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_a_changed_row_rebuilds_its_tile_together_with_new_rows_of_the_same_batch",
+        ),
+    ),
+    Mutation(
+        name="fold-equal-resend-counts-twice",
+        file="processors/materialize/fold.py",
+        old="True if before is None else None if before[VERSION_BYTES:] == body else False",
+        new="before is None or before[VERSION_BYTES:] == body",
+        why="an event sent again unchanged would count twice",
+        tests=("tests/processors/materialize/test_fold.py::test_equal_resend_moves_the_version_alone",),
+    ),
+    Mutation(
+        name="fold-finest-tile-forgets",
+        file="processors/materialize/fold.py",
+        old="encode(tile if known is None else self._merged([known, tile]))",
+        new="encode(tile)",
+        why="a tile would hold the rows of its latest batch alone",
+        tests=("tests/processors/materialize/test_fold.py::test_state_is_the_same_whatever_the_batches",),
+    ),
+    Mutation(
+        name="fold-coarse-tile-forgets",
+        file="processors/materialize/fold.py",
+        old="                    parts.append(known)",
+        new="                    parts[:] = parts",
+        why="a coarse tile would hold the rows of its latest batch alone",
+        tests=("tests/processors/materialize/test_fold.py::test_state_is_the_same_whatever_the_order_of_arrival",),
+    ),
+    Mutation(
+        name="fold-coarse-tiles-not-grown",
+        file="processors/materialize/fold.py",
+        old="for resolution in self.view.resolutions[1:]:",
+        new="for resolution in self.view.resolutions[2:]:",
+        why="long windows would miss the rows of one resolution",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_each_coarser_one",
+        ),
+    ),
+    Mutation(
+        name="fold-tile-forgets-its-newest-event",
+        file="processors/materialize/fold.py",
+        old="merged: Tile = [max(newest)]",
+        new="merged: Tile = [newest[0]]",
+        why="a resend would be taken for a new event, and count twice",
+        tests=("tests/processors/materialize/test_fold.py::test_state_is_the_same_whatever_the_batches",),
+    ),
+    Mutation(
+        name="fold-rebuilt-tile-misses-the-batch",
+        file="processors/materialize/fold.py",
+        old=("rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + finest)"),
+        new="del fresh",
+        why="a correction would take its batch's other rows out of the tile",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_a_changed_row_rebuilds_its_tile_together_with_new_rows_of_the_same_batch",
+        ),
+    ),
+    Mutation(
+        name="fold-rebuilt-tile-takes-its-neighbours-row",
+        file="processors/materialize/fold.py",
+        old="if start <= time < start + finest)",
+        new="if start <= time <= start + finest)",
+        why="a corrected tile would count the first row of the next one as well",
+        tests=("tests/processors/materialize/test_fold.py::test_a_corrected_tile_takes_no_row_of_its_neighbours",),
+    ),
+    Mutation(
+        name="fold-rebuilt-tile-misses-its-first-row",
+        file="processors/materialize/fold.py",
+        old="if start <= time < start + finest)",
+        new="if start < time < start + finest)",
+        why="a correction at the start of a tile would be lost",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_each_coarser_one",
+        ),
+    ),
+    Mutation(
+        name="fold-coarse-tile-rebuilt-from-stale-ones",
+        file="processors/materialize/fold.py",
+        old="changed = out.writes.get(tiles + tile_suffix(finer, each))",
+        new="changed = None",
+        why="a correction would show in short windows and not in long ones",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_each_coarser_one",
+        ),
+    ),
+    Mutation(
+        name="fold-view-offline-has-state",
+        file="processors/materialize/fold.py",
+        old=("        if not self.view.online:\n            return\n"),
+        new="",
+        why="a view with online=False would fill the disk of online state",
+        tests=("tests/processors/materialize/test_fold.py::test_a_view_that_is_not_online_writes_no_state",),
+    ),
+    Mutation(
+        name="fold-next-offset-stands-still",
+        file="processors/materialize/fold.py",
+        old="out.writes[NEXT_OFFSET] = encode(next_offset)",
+        new="out.writes[NEXT_OFFSET] = encode(next_offset - 1)",
+        why="each restart would take the last batch once more",
+        tests=("tests/processors/materialize/test_fold.py::test_an_empty_batch_moves_the_offset",),
+    ),
+)
