@@ -3,7 +3,7 @@
 from typing import Final
 
 from tests.mutations.mutation import Mutation
-from tests.mutations.table import aggregation, fold, materialize, retention, windows
+from tests.mutations.table import aggregation, fold, materialize, messages, retention, state, windows
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *fold.MUTATIONS,
@@ -11,4 +11,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *retention.MUTATIONS,
     *windows.MUTATIONS,
     *aggregation.MUTATIONS,
+    *state.MUTATIONS,
+    *messages.MUTATIONS,
 )

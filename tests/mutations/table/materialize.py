@@ -111,9 +111,7 @@ MUTATIONS: Final = (
         old="if known != digest]",
         new="if known is None]",
         why="rows of another view would be served under an id that Kafka gave out twice",
-        tests=(
-            "tests/processors/materialize/test_view_digests.py::test_what_another_view_left_under_an_id_goes_and_the_neighbours_stays",
-        ),
+        tests=("tests/processors/materialize/test_view_digests.py::test_a_watermark_alone_goes_too",),
     ),
     Mutation(
         name="digests-former-watermark-kept",

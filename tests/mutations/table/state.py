@@ -1,0 +1,86 @@
+"""Keys and values of online state, and the partition of a key."""
+
+from typing import Final
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS: Final = (
+    Mutation(
+        name="keys-nul-not-escaped",
+        file="schemas/state/keys.py",
+        old='.replace(b"\\x00", b"\\x00\\xff")',
+        new="",
+        why="a key with a NUL in it could be the prefix of another one, and share its values",
+        tests=("tests/schemas/state/test_keys.py::test_bytes_are_as_documented",),
+    ),
+    Mutation(
+        name="keys-null-is-empty-text",
+        file="schemas/state/keys.py",
+        old=("            parts.append(_NULL)\n"),
+        new=('            parts.append(_STRING + b"\\x00\\x00")\n'),
+        why="a null key would be served the empty one's values",
+        tests=("tests/schemas/state/test_keys.py::test_encoded_keys_are_prefix_free_and_sort_as_their_values",),
+    ),
+    Mutation(
+        name="keys-negative-numbers-after-positive",
+        file="schemas/state/keys.py",
+        old="parts.append(_INT + _pack_u64(value + _SIGN))",
+        new="parts.append(_INT + _pack_u64(value & (2 * _SIGN - 1)))",
+        why="bytes would not sort as keys do",
+        tests=("tests/schemas/state/test_keys.py::test_encoded_keys_are_prefix_free_and_sort_as_their_values",),
+    ),
+    Mutation(
+        name="keys-times-before-1970-after-others",
+        file="schemas/state/keys.py",
+        old="return _pack_u64(event_time + _SIGN)",
+        new="return _pack_u64(event_time & (2 * _SIGN - 1))",
+        why="windows over 1970 would miss rows",
+        tests=("tests/schemas/state/test_keys.py::test_times_sort_as_numbers_and_come_back",),
+    ),
+    Mutation(
+        name="keys-limit-lost-comparison",
+        file="schemas/state/keys.py",
+        old="if len(key) > MAX_JOIN_KEY_BYTES:",
+        new="if len(key) >= MAX_JOIN_KEY_BYTES:",
+        why="LOST comparison: keys of exactly the limit, stored before, could not be read any more",
+        tests=(
+            "tests/schemas/state/test_keys.py::test_join_keys_have_a_limit_in_bytes_and_what_is_longer_is_told_with_its_longest_value",
+        ),
+    ),
+    Mutation(
+        name="keys-partition-of-another-hash",
+        file="schemas/state/keys.py",
+        old="(murmur2(key) & 0x7FFFFFFF) % partitions",
+        new="murmur2(key) % partitions",
+        why="keys would lie in other partitions than Kafka's own clients put them",
+        tests=("tests/schemas/state/test_keys.py::test_partition_is_that_of_kafkas_default_partitioner",),
+    ),
+    Mutation(
+        name="keys-murmur2-tail",
+        file="schemas/state/keys.py",
+        old='h ^= int.from_bytes(data[whole:], "little")',
+        new='h ^= int.from_bytes(data[whole:], "big")',
+        why="keys would lie in other partitions than Kafka's own clients put them",
+        tests=("tests/schemas/state/test_keys.py::test_murmur2_is_kafkas",),
+    ),
+    Mutation(
+        name="keys-long-ones-remembered",
+        file="schemas/state/keys.py",
+        old="if len(key) <= _MAX_CACHED_KEY_BYTES else",
+        new="if key else",
+        why="any reader could fill the memory of serving",
+        tests=(
+            "tests/schemas/state/test_keys.py::test_long_keys_are_not_remembered_so_that_the_cache_has_a_bound_in_bytes",
+        ),
+    ),
+    Mutation(
+        name="keys-view-ranges-miss-the-tiles",
+        file="schemas/state/keys.py",
+        old='(tile_prefix(view, b""), tile_prefix(view + 1, b"")))',
+        new='(tile_prefix(view, b""), tile_prefix(view, b"")))',
+        why="tiles of a dropped view would be served as another one's",
+        tests=(
+            "tests/processors/materialize/test_view_digests.py::test_what_another_view_left_under_an_id_goes_and_the_neighbours_stays",
+        ),
+    ),
+)
