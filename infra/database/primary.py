@@ -41,8 +41,8 @@ from infra.database.layout import (
 from infra.database.reads import DatabaseReads, Failures, storage_error
 from infra.database.version_file import VersionFileWriter
 from infra.file_identity import Identity, identity_at
-from infra.process.file_lock import FileLock
-from schemas.errors import LockedError, StorageError
+from infra.process.file_lock import FileLock, kept_elsewhere
+from schemas.errors import StorageError
 from schemas.state.keys import FORMAT_VERSION
 
 _FLUSH_SIGN: Final = "rocksdb.current-super-version-number"  # grows with every flush and compaction; 0.3 µs to read
@@ -100,7 +100,7 @@ class PrimaryDatabase:
         except OSError as error:
             raise storage_error(path, str(error)) from error
         if not held:
-            raise _locked(path)
+            raise kept_elsewhere(f"database {path}")
         try:
             database = cls(path, lock, version_file, resources)
         except BaseException:
@@ -274,7 +274,7 @@ class PrimaryDatabase:
                 if "/LOCK:" not in str(error):
                     raise storage_error(self.path, str(error)) from error
                 if time.monotonic() >= deadline:
-                    raise _locked(self.path) from error
+                    raise kept_elsewhere(f"database {self.path}") from error
                 time.sleep(_RETRY_SECONDS)
 
     def _check_format(self) -> None:
@@ -338,11 +338,4 @@ def database_exists(path: Path) -> bool:
 def _removed(path: Path) -> StorageError:
     return StorageError(
         f"{path} was removed or replaced while in use; the next start rebuilds what is gone from the log"
-    )
-
-
-def _locked(path: Path) -> LockedError:
-    return LockedError(
-        f"database {path}: another process keeps it open: look for another `headrace "
-        "processor` on this host with the same data folder, perhaps a stopped one, and end it"
     )

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from infra.file_identity import identity_at, identity_of
+from schemas.errors import LockedError
 
 _RETRY_SECONDS = 0.02
 
@@ -63,3 +64,11 @@ class FileLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def kept_elsewhere(what: str) -> LockedError:
+    """Returns the error for files that another processor of this host has open."""
+    return LockedError(
+        f"{what}: another process keeps it open: look for another `headrace processor` on this host with the same data "
+        "folder, perhaps a stopped one, and end it"
+    )

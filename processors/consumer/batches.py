@@ -18,8 +18,10 @@ class PartitionWorker(Protocol):
     """Whether steps may run; cleared in the event loop. Looked at again after each await of a step."""
     next_offset: int
     """Where the partition's processing goes on."""
-    waits_for: str | None
-    """What the partition has to wait for, in words, or None; no more of it is read meanwhile. Set in the event loop."""
+
+    @property
+    def waits_for(self) -> str | None:
+        """What the partition has to wait for, in words, or None; no more of it is read meanwhile."""
 
     @property
     def committable(self) -> int | None:
@@ -46,3 +48,14 @@ class Batch:
     owner: PartitionWorker
     messages: list[Message]
     done: Callable[[], None]
+
+
+def once(call: Callable[[], None]) -> Callable[[], None]:
+    """Returns a function that makes a call, the first time it is called itself, and then does nothing."""
+    left = [call]
+
+    def call_first() -> None:
+        if left:
+            left.pop()()
+
+    return call_first

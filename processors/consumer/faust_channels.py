@@ -25,6 +25,17 @@ class ProcessingWorker(Protocol):
         """Processes a batch and gives it back."""
 
 
+async def process(batch: Batch) -> None:
+    """Lets a batch's owner process it, or gives it back unseen if its partition was let go while it waited.
+
+    The one place where this is decided: no owner begins a batch of a partition whose files may be the next owner's.
+    """
+    if batch.owner.is_owned:
+        await cast("ProcessingWorker", batch.owner).process(batch)
+    else:
+        batch.done()  # the next owner reads it again
+
+
 def make_app() -> faust.App:
     """Returns a Faust app that runs agents and nothing else: Kafka is read and written by ``processors`` itself.
 
@@ -67,11 +78,8 @@ def add_agent(
 
     async def run(stream: Any) -> None:
         async for batch in stream:
-            if not batch.owner.is_owned:
-                batch.done()  # its partition was let go while it waited: the next owner reads it again
-                continue
             try:
-                await cast("ProcessingWorker", batch.owner).process(batch)
+                await process(batch)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001 - see the invariant

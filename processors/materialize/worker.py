@@ -29,8 +29,8 @@ from infra.metrics import (
 from infra.paths import offline_log_folder, state_path, version_path
 from infra.segments.disk import Disk
 from infra.segments.log import begins_at
-from processors.consumer.availability import until_available
 from processors.consumer.batches import Batch
+from processors.consumer.plans import PLAN_SECONDS
 from processors.logs.offline_log import OfflineLog
 from processors.materialize.held_clock import HeldClock
 from processors.materialize.rebuild import rebuild
@@ -39,6 +39,7 @@ from processors.materialize.retirements import Retirements
 from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import ended_messages
 from processors.producer.sender import DeliveryProducer
+from processors.waiting import until_available
 from schemas.definitions.plan import Plan, RetiredView
 from schemas.errors import CodecError, NewerFormatError, StorageError
 from schemas.instants import SECOND
@@ -46,7 +47,6 @@ from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.state.keys import CLOCK
 from schemas.topics import updates_topic
 
-PLAN_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 0.5  # at most between two looks at whether the partition's files are still there
 
 _log = get_logger(__name__)
@@ -234,7 +234,7 @@ class MaterializeWorker:
     def _check_in_place(self) -> None:
         """Looks at the partition's files before a batch, so that a process that was frozen looks before it writes."""
         now = time.monotonic()
-        if self.is_owned and now >= self._next_check:  # what was let go is the next owner's
+        if now >= self._next_check:
             self._next_check = now + CHECK_SECONDS
             self._database.check_in_place()
 

@@ -28,11 +28,12 @@ class DeliveryTracker:
         self._sent: deque[_Sent] = deque()
         self._lock = threading.Lock()
 
-    def expect(self, next_offset: int) -> Callable[[], None]:
+    def expect(self, next_offset: int, then: Callable[[], None]) -> Callable[[], None]:
         """Notes that a batch is about to be sent, after those before it; returns what to call once it is delivered.
 
         Args:
             next_offset: where the partition goes on after the batch.
+            then: called, once it is delivered, in the thread that tells of it.
         """
         sent = _Sent(next_offset)
         with self._lock:
@@ -43,5 +44,6 @@ class DeliveryTracker:
                 sent.delivered = True
                 while self._sent and self._sent[0].delivered:
                     self.offset = self._sent.popleft().next_offset
+            then()
 
         return delivered

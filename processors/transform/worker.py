@@ -1,47 +1,52 @@
-"""One source partition in a running processor: definitions, schemas and the in-flight marker around the pure step.
+"""One source partition in a running processor, the way of its batches put together.
 
 Invariant: each record is transformed by a plan at least as new as the one that its producer knew, by one process at a
 time: the partition's lock is held from ``__init__`` to ``close``, also by a process that is stopped and does not know
 that another one took over.
+
+The way of a batch, of a partition that is this process's (``processors.consumer.faust_channels.process``):
+
+1. Hold: the lock's file is still in its place.
+2. Decode: messages become records (``decode``).
+3. Follow: the newest plan is taken up, its code loaded (``follow``).
+4. Look up: the schemas that the records name are found (``writer_schemas``).
+5. Run: as many records as a moment allows become rows, rejects and answers (``processors.execution.runner``).
+6. Log: the source log gets these records (``step``).
+7. Send: what they became goes to Kafka. Once all of it is there, the offset behind them may be committed, and with the
+   last of them the batch is given back (``processors.producer``).
+
+3 to 7 are gone through again until no record is left. A step of 3 to 5 that needs what is not here yet has done
+nothing: the partition waits (``processors.consumer.batch_queue``), then the batch goes on at 3.
 """
 
-import asyncio
-import time
-from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import partial
-from itertools import takewhile
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
-from infra.logs import get_logger
 from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS
 from infra.paths import in_flight_path
-from infra.process.file_lock import FileLock
+from infra.process.file_lock import FileLock, kept_elsewhere
 from infra.segments.disk import Disk
-from processors.consumer.availability import until_available
-from processors.consumer.batches import Batch
-from processors.execution.batch_size import BatchSizer
-from processors.execution.functions import PlanFunctions, ViewFunctions
-from processors.execution.in_flight import InFlight
-from processors.execution.isolation import transform_isolated
+from processors.consumer.batch_queue import BatchQueue
+from processors.consumer.batches import Batch, once
+from processors.consumer.plans import PlanFollower
+from processors.execution.functions import ViewFunctions
+from processors.execution.runner import Executable, Runner
 from processors.logs.source_log import SourceLog
 from processors.producer.delivery import DeliveryTracker
 from processors.producer.sender import DeliveryProducer
-from processors.transform.source_records import source_records
+from processors.transform.decode import decode
+from processors.transform.follow import SourceFollower
 from processors.transform.step import Writers, finish, start_offset
-from processors.transform.writer_schemas import WriterSchemas, ids_of
+from processors.transform.writer_schemas import WriterSchemas
 from schemas.definitions.plan import Plan, SourcePlan
-from schemas.errors import LockedError, StorageError
-from schemas.records.transform import SourceRecord, SourceTransform, Transformation
+from schemas.errors import StorageError
+from schemas.records.transform import Reject, SourceRecord
 from schemas.topics import source_topic
-
-PLAN_SECONDS: Final = 5.0
-
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +70,21 @@ class TransformShared:
 
 @dataclass(slots=True)
 class _Work:
-    """What is left of a batch.
+    """What is left of a batch (``processors.consumer.batch_queue.Work``).
 
-    ``plan``: the newest that its producers knew, 0 once it was looked for. ``done``: gives the batch back; None if that
-    was done. ``schemas_read``: whether the registry was read to its end for it. ``writers``: None until they are known.
+    ``plan``: the newest that its producers knew. ``writers``: of these records under ``executable``.
     """
 
     records: list[SourceRecord]
     plan: int
-    done: Callable[[], None] | None
-    schemas_read: bool = False
-    writers: Writers | None = None
-
-    def give_back(self) -> None:
-        done, self.done = self.done, None
-        if done is not None:
-            done()
+    give_back: Callable[[], None]
+    waited: set[str] = field(default_factory=set)
+    executable: Executable | None = None
+    writers: Writers = field(default_factory=dict)
 
 
 class TransformWorker:
     """The owner of one source partition (``processors.consumer.batches.PartitionWorker``).
-
-    Its batches are worked off in order. When one needs what is not here yet (a plan, a schema, the code of a plan, what
-    a record becomes in a process of its own), the partition waits in a task, with what it has, and no other partition
-    does.
 
     Args:
         parts: shared by all partitions.
@@ -104,30 +100,36 @@ class TransformWorker:
     def __init__(self, parts: TransformShared, plan: Plan, source: str, partition: int) -> None:
         self.is_owned = True
         self.next_offset = 0
-        self.waits_for: str | None = None
         self._parts = parts
+        self._workspace = plan.workspace
         self._source = source
         self._partition = partition
-        self._plan = plan
-        self._functions: PlanFunctions | None = None
-        self._transform: SourceTransform | None = None
-        self._work: deque[_Work] = deque()
-        self._waiting: asyncio.Task[None] | None = None
-        self._turn: asyncio.Task[None] | None = None  # a task that nobody holds may be collected before it has run
-        self._alone: tuple[int, Transformation] | None = None  # what the record at an offset became in its own process
+        topic = source_topic(plan.workspace, source)
+        self._name = f"{topic}[{partition}]"
+        self._queue: BatchQueue[_Work] = BatchQueue(self, parts.send)
         self._delivered = DeliveryTracker()
-        self._pace = BatchSizer()
-        self._schemas = WriterSchemas(parts.registry)
-        self._topic = source_topic(plan.workspace, source)
-        path = in_flight_path(parts.data, self._topic, partition)
-        self._lock = _locked(path.with_name(f"{path.name}.lock"))
-        try:
-            self._in_flight = InFlight(path)
+        self._schemas = WriterSchemas(parts.registry, self, self._name)
+        marker = in_flight_path(parts.data, topic, partition)
+        with ExitStack() as opened:
+            self._lock = _locked(marker.with_name(f"{marker.name}.lock"))
+            opened.callback(self._lock.release)
+            self._runner = Runner(
+                marker,
+                self._name,
+                parts.functions,
+                self._schemas.texts,
+                isolation_seconds=parts.isolation_seconds,
+            )
+            opened.callback(self._runner.close)
             self._log: SourceLog | None = None
             self._log = self._log_of(plan.read_sources()[source])
-        except BaseException:
-            self._lock.release()
-            raise
+            self._close = opened.pop_all().close
+        self._follower = SourceFollower(PlanFollower(parts.definitions, self, self._name), self._runner, plan, source)
+
+    @property
+    def waits_for(self) -> str | None:
+        """See ``processors.consumer.batches.PartitionWorker``."""
+        return self._queue.waits_for
 
     @property
     def committable(self) -> int | None:
@@ -141,167 +143,64 @@ class TransformWorker:
 
     def close(self) -> None:
         """See ``processors.consumer.batches.PartitionWorker``."""
-        self._in_flight.close()
-        self._lock.release()
+        self._close()
 
     async def process(self, batch: Batch) -> None:
-        """Transforms a batch, some records at a time, and sends what they became.
-
-        The batch is given back once all of it is in Kafka, or at once if the partition waits or was let go.
+        """Takes a batch along its way, behind those that are left of former ones.
 
         Raises:
             StorageError: the source log cannot be written, or another process can take the partition.
         """
-        if self.is_owned and not self._lock.in_place():
+        # 1. Hold: before each batch, so that a process that was frozen looks before it runs or sends anything.
+        if not self._lock.in_place():
             raise StorageError(
-                f"the lock of {self._topic} partition {self._partition}, beside its file in the data folder's "
+                f"the lock of {self._name}, beside its file in the data folder's "
                 "`inflight`, was removed or replaced while in use; nothing is lost: the next start goes on"
             )
+        # 2. Decode; a tick has nothing to decode, and lets a partition whose wait is over go on.
         if batch.messages:
-            self._work.append(_Work(*source_records(batch.messages, self._parts.installation), batch.done))
+            decoded = decode(batch.messages, self._parts.installation)
+            self._queue.append(_Work(decoded.records, decoded.plan, once(batch.done)))
         else:
             batch.done()
-        if self._waiting is not None and self._waiting.done():
-            ended, self._waiting = self._waiting, None
-            ended.result()  # raises what it met
-        while self._work and self.is_owned and self._waiting is None:
-            await self._step_on(self._work[0])
-            if self._work and not self._work[0].records:
-                self._work.popleft()
-        for work in self._work:
-            work.give_back()
-        if not self.is_owned:
-            self._work.clear()
+        await self._queue.work_off(self._advance)
 
-    async def _step_on(self, work: _Work) -> None:
-        """Transforms the next records of a batch, or begins to wait for what they need."""
-        transform = self._prepared(work)
-        if transform is None or work.writers is None:
-            return
-        taken = self._next(work.records)
+    async def _advance(self, work: _Work) -> bool:
+        """Takes the next records of a batch along steps 3 to 7; returns whether they were the last."""
+        # 3. Follow.
+        executable = self._follower.follow(work.plan, work.waited)
+        transform = executable.transform
+        # 4. Look up: anew for each plan, as the source's own schema may be another one now.
+        if work.executable is not executable:
+            work.writers = self._schemas.of(work.records, transform.source.schema_id, work.waited)
+            work.executable = executable
         with BATCH_SECONDS.labels("transform").time():
-            outcome = self._outcome(transform, taken, work.writers)
-            if outcome is None:
-                return
-            work.records = work.records[len(taken) :]
-            done, work.done = (work.done, None) if not work.records else (None, work.done)
-            await self._finish(transform, taken, outcome, work.writers, done)
-        await asyncio.sleep(0)  # others get their turn: who lets partitions go, who asks for health
+            # 5. Run.
+            records = self._runner.take(work.records)
+            outcome = self._runner.run(executable, records, work.writers)
+            # 6. Log.
+            messages = finish(transform, self._log_of(transform.source), records, outcome, work.writers)
+            work.records = work.records[len(records) :]
+            self.next_offset = records[-1].offset + 1
+            self._count(records, outcome.rejects)
+            # 7. Send. Noted as expected before anything is sent: a later batch may be delivered before this one.
+            then = _nothing if work.records else work.give_back
+            await self._parts.outbox.send(messages, self._delivered.expect(self.next_offset, then))
+        return not work.records
 
-    def _prepared(self, work: _Work) -> SourceTransform | None:
-        """Takes up the newest plan and finds the batch's schemas; None if it has begun to wait for one of them."""
-        definitions, workspace = self._parts.definitions, self._plan.workspace
-        newest = definitions.plan(workspace) or self._plan
-        if work.plan > newest.number:
-            number, work.plan = work.plan, 0  # once the topic was read to its end, it is here or was made up
-            what = f"plan {number} for {self._topic}"
-            self._wait(what, until_available(self, partial(definitions.read_to, workspace, number, PLAN_SECONDS), what))
-            return None
-        # Of a source that was removed, what is on its way still counts.
-        plan = newest if self._source in newest.read_sources() else self._plan
-        transform = self._transform
-        if transform is None or plan is newest:
-            functions = self._parts.functions.of(plan)
-            if functions is None:
-                self._wait(f"the code of plan {plan.number} for {self._topic}", self._parts.functions.loaded(plan))
-                return None
-            if transform is None or functions is not self._functions or plan is not self._plan:
-                transform = self._take_up(plan, functions)
-                work.writers, work.schemas_read = None, False  # the source's own schema may be another one now
-        if work.writers is None:
-            ids = ids_of(record.value for record in work.records) - {transform.source.schema_id}
-            known = self._schemas.known(ids)
-            if len(known) < len(ids) and not work.schemas_read:
-                work.schemas_read = True
-                what = f"schemas {sorted(ids - known.keys())} for {self._topic}"
-                self._wait(what, until_available(self, self._schemas.read, what))
-                return None
-            work.writers = {schema_id: known.get(schema_id) for schema_id in ids}
-        return transform
-
-    def _take_up(self, plan: Plan, functions: PlanFunctions) -> SourceTransform:
-        source = plan.read_sources()[self._source]
-        self._log = self._log_of(source)
-        transform = SourceTransform(plan, source, functions.functions, functions.failed)
-        self._plan, self._functions, self._transform = plan, functions, transform
-        return transform
-
-    def _wait(self, what: str, until: Coroutine[Any, Any, None]) -> None:
-        """Has the partition wait, and nothing else; when it is over, the partition takes a turn on its channel."""
-        self.waits_for = what
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_task(until)
-
-        def over(_task: object) -> None:
-            self.waits_for = None
-            self._turn = loop.create_task(self._parts.send(Batch(self, [], lambda: None)))
-
-        self._waiting.add_done_callback(over)
-
-    def _next(self, left: list[SourceRecord]) -> list[SourceRecord]:
-        """Returns the records to take next: one alone if it was in flight at a death."""
-        is_suspect = self._in_flight.is_suspect
-        fitting = left[: self._pace.records]
-        return list(takewhile(lambda record: not is_suspect(record.offset), fitting)) or left[:1]
-
-    def _outcome(
-        self, transform: SourceTransform, records: list[SourceRecord], writers: Writers
-    ) -> Transformation | None:
-        """Returns what records become; None if the partition has begun to wait for that."""
-        first, end = records[0].offset, records[-1].offset + 1
-        if self._in_flight.must_isolate(first):
-            return self._isolated(transform, records[0], writers)
-        started = time.monotonic()
-        with self._in_flight.running(first, end):
-            outcome = transform(records, writers)
-        self._pace.took(len(records), time.monotonic() - started)
-        return outcome
-
-    def _isolated(self, transform: SourceTransform, record: SourceRecord, writers: Writers) -> Transformation | None:
-        if self._alone is not None and self._alone[0] == record.offset:
-            outcome, self._alone = self._alone[1], None
-            return outcome
-        _log.warning("record runs alone", topic=self._topic, partition=self._partition, offset=record.offset)
-        texts = self._schemas.texts(writers.keys() & ids_of([record.value]))
-        code = () if self._functions is None else self._functions.code
-
-        async def run() -> None:
-            limit = self._parts.isolation_seconds
-            outcome = await transform_isolated(transform, code, record, texts, time_limit=limit)
-            self._alone = (record.offset, outcome)
-
-        self._wait(f"the record at offset {record.offset} of {self._topic}, which runs alone", run())
-        return None
-
-    async def _finish(
-        self,
-        transform: SourceTransform,
-        records: list[SourceRecord],
-        outcome: Transformation,
-        writers: Writers,
-        done: Callable[[], None] | None,
-    ) -> None:
-        messages = finish(transform, self._log, records, outcome, writers)
-        self.next_offset = records[-1].offset + 1
-        RECORDS.labels(self._plan.workspace, self._source, "transformed").inc(len(records))
-        for reject in outcome.rejects:
-            DEAD_LETTERS.labels(self._plan.workspace, self._source, reject.problems[0].code).inc()
-        arrived = self._delivered.expect(self.next_offset)
-
-        def delivered() -> None:
-            arrived()
-            if done is not None:
-                done()
-
-        await self._parts.outbox.send(messages, delivered)
+    def _count(self, records: Sequence[SourceRecord], rejects: Sequence[Reject]) -> None:
+        RECORDS.labels(self._workspace, self._source, "transformed").inc(len(records))
+        for reject in rejects:
+            DEAD_LETTERS.labels(self._workspace, self._source, reject.problems[0].code).inc()
 
     def _log_of(self, source: SourcePlan) -> SourceLog | None:
-        """Returns the open log of the partition; None where the source is not logged."""
+        """Returns the open log of the partition; None where the plan does not have the source logged."""
         if not source.log_offline:
             return None
         if self._log is None:
-            self._log = SourceLog(self._parts.disk, self._plan.workspace, source.name, self._partition)
-            self._log.open()
+            log = SourceLog(self._parts.disk, self._workspace, source.name, self._partition)
+            log.open()
+            self._log = log
         return self._log
 
 
@@ -312,8 +211,9 @@ def _locked(path: Path) -> FileLock:
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}; free space or correct its permissions") from error
     if not held:
-        raise LockedError(
-            f"{path}: another process keeps it locked: look for another `headrace "
-            "processor` on this host with the same data folder, perhaps a stopped one, and end it"
-        )
+        raise kept_elsewhere(str(path))
     return lock
+
+
+def _nothing() -> None:
+    """The batch has records left."""

@@ -4,13 +4,18 @@ Invariant: an id counts as unknown only once the registry was read to its end. O
 with made-up ids fill no memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Final
 
 from infra.kafka.schema_registry import SchemaRegistry
+from processors.waiting import NotHereError, Owner, until_available
 from schemas.avro import schema as avro
 from schemas.errors import CodecError
+from schemas.records.transform import SourceRecord
 
-READ_SECONDS = 5.0
+READ_SECONDS: Final = 5.0  # for the registry to be read to its end, before that is tried again
 
 
 def ids_of(values: Iterable[bytes]) -> set[int]:
@@ -21,31 +26,44 @@ def ids_of(values: Iterable[bytes]) -> set[int]:
 
 
 class WriterSchemas:
-    """What is known of the registry, for one thread.
+    """The schemas that records of one partition name.
 
     Args:
         registry: started.
+        owner: of the partition.
+        partition: its name, for messages.
     """
 
-    def __init__(self, registry: SchemaRegistry) -> None:
+    def __init__(self, registry: SchemaRegistry, owner: Owner, partition: str) -> None:
         self._registry = registry
+        self._owner = owner
+        self._partition = partition
         self._parsed: dict[int, avro.ParsedSchema] = {}
 
-    def known(self, ids: Iterable[int]) -> dict[int, avro.ParsedSchema]:
-        """Returns those schemas that were read already, by id."""
-        return {schema_id: parsed for schema_id in ids if (parsed := self._find(schema_id)) is not None}
+    def of(
+        self, records: Sequence[SourceRecord], own_id: int, waited: AbstractSet[str]
+    ) -> dict[int, avro.ParsedSchema | None]:
+        """Returns the schemas that records name, by id; None for ids that the registry does not have.
 
-    def read(self) -> None:
-        """Reads the registry to its end; from any thread.
+        Args:
+            records: of the partition.
+            own_id: of their source's schema, which is known to whoever reads them.
+            waited: what they have waited for already.
 
         Raises:
-            UnavailableError: it cannot be read now.
+            NotHereError: some are not here, and the registry may have them.
         """
-        self._registry.read_to_end(READ_SECONDS)
+        ids = ids_of(record.value for record in records) - {own_id}
+        found = {schema_id: self._find(schema_id) for schema_id in ids}
+        what = f"schemas {sorted(ids)} for {self._partition}"
+        if None in found.values() and what not in waited:
+            read = partial(self._registry.read_to_end, READ_SECONDS)
+            raise NotHereError(what, partial(until_available, self._owner, read, what))
+        return found
 
-    def texts(self, ids: Iterable[int]) -> dict[int, str | None]:
-        """Returns the texts of schemas by id, None where there is none."""
-        return {schema_id: self._registry.schema_by_id(schema_id) for schema_id in ids}
+    def texts(self, record: SourceRecord) -> Mapping[int, str | None]:
+        """Returns the text of the schema that a record names, by id; None if the registry has none."""
+        return {schema_id: self._registry.schema_by_id(schema_id) for schema_id in ids_of([record.value])}
 
     def _find(self, schema_id: int) -> avro.ParsedSchema | None:
         if schema_id not in self._parsed:

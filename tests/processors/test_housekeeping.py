@@ -15,6 +15,7 @@ from infra.database.databases import DatabaseResources, PrimaryDatabase
 from infra.paths import state_path, version_path
 from infra.segments.disk import LocalDisk
 from processors.consumer.batches import Batch
+from processors.consumer.faust_channels import process
 from processors.materialize.fold import ViewState, materialize
 from processors.materialize.held_clock import HeldClock
 from processors.materialize.view_digests import take_up
@@ -120,7 +121,7 @@ class Host:
 
 
 def tick(owner: MaterializeWorker) -> None:
-    asyncio.run(owner.process(Batch(owner, [], lambda: None)))
+    asyncio.run(process(Batch(owner, [], lambda: None)))
 
 
 def held_seconds() -> float | None:
@@ -203,5 +204,5 @@ def test_a_batch_on_its_way_to_a_partition_that_was_let_go_is_given_back_unproce
     given_back: list[bool] = []
     with Host(tmp_path).partition() as owner:
         owner.is_owned = False  # as whoever lets it go does, before it is closed
-    asyncio.run(owner.process(Batch(owner, [], lambda: given_back.append(True))))
+    asyncio.run(process(Batch(owner, [], lambda: given_back.append(True))))
     assert given_back == [True]

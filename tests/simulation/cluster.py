@@ -8,7 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, cast
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from infra.paths import offline_log_folder, source_log_folder
 from ingest_api.ingestion.pending import Answer, PendingRequests
@@ -19,13 +21,22 @@ from processors.materialize.rebuild import rebuild
 from processors.materialize.retention import clocks, sweep
 from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import OutMessage
+from processors.transform.decode import decode
 from processors.transform.step import finish, start_offset
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
 from schemas.instants import DAY, instant
-from schemas.messages.updates import REPLY_HEADER, ReplyAddress, UpdateMessage, decode_acks, decode_update
-from schemas.records.transform import SourceRecord
+from schemas.messages.updates import (
+    PLAN_HEADER,
+    REPLY_HEADER,
+    ReplyAddress,
+    UpdateMessage,
+    decode_acks,
+    decode_update,
+    place_of,
+    plan_header,
+)
 from schemas.state.keys import CLOCK
 from schemas.topics import acks_topic, source_topic
 from tests.simulation.definitions import (
@@ -38,7 +49,7 @@ from tests.simulation.definitions import (
     schema,
     transform,
 )
-from tests.simulation.world import Broker, Clock, Crash, CrashingState, Fate, RefusedError, TearingDisk
+from tests.simulation.world import Broker, Clock, Crash, CrashingState, Fate, Record, RefusedError, TearingDisk
 
 SOURCE_TOPIC = source_topic(WORKSPACE, "events")
 ACKS = acks_topic(WORKSPACE)
@@ -60,6 +71,34 @@ class Sent:
     index: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """A record as Kafka's client gives it."""
+
+    of_topic: str
+    of_partition: int
+    at: int
+    record: Record
+
+    def topic(self) -> str:
+        return self.of_topic
+
+    def partition(self) -> int:
+        return self.of_partition
+
+    def offset(self) -> int:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_LOG_APPEND_TIME, self.record.append_time
+
+    def value(self) -> bytes:
+        return self.record.value
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return list(self.record.headers)
+
+
 class Transformer:
     """The process that owns one source partition."""
 
@@ -76,13 +115,13 @@ class Transformer:
     def work(self, batch: int) -> bool:
         """Processes the next records; returns whether there were any."""
         broker = self._cluster.broker
-        records = [
-            SourceRecord(self._partition, offset, record.append_time, record.value, _reply(record.headers))
-            for offset, record in broker.read(SOURCE_TOPIC, self._partition, self._offset, batch)
-        ]
-        if not records:
+        found = broker.read(SOURCE_TOPIC, self._partition, self._offset, batch)
+        if not found:
             return False
-        if self._plan is not self._cluster.plan and self._cluster.random.random() < TAKES_UP:
+        messages = [cast("Message", Consumed(SOURCE_TOPIC, self._partition, *each)) for each in found]
+        records, newest = decode(messages, INSTALLATION)
+        behind = self._plan is not self._cluster.plan and self._cluster.random.random() < TAKES_UP
+        if behind or newest > self._plan.number:
             self._plan = self._cluster.plan
             self._transform = transform(self._plan)
         outcome = self._transform(records, {})
@@ -181,10 +220,12 @@ class Cluster:
         """Sends records as the ingest API does, and waits for their answers; returns the request's id."""
         self.requests += 1
         request = self.requests.to_bytes(8, "big")
-        views = [view.id for view in self.random.choice(self.plans[-2:]).views.values()]  # it may not know the newest
-        self.book.open(request, [views] * len(records))
+        known = self.random.choice(self.plans[-2:])  # the API may not know the newest
+        self.book.open(request, [[view.id for view in known.views.values()]] * len(records))
+        place = place_of(SOURCE_TOPIC, partition)
         for index, record in enumerate(records):
-            headers = [(REPLY_HEADER, ReplyAddress(0, request, index, INSTALLATION).header(0))]
+            reply = ReplyAddress(0, request, index, INSTALLATION).header(place)
+            headers = [(REPLY_HEADER, reply), (PLAN_HEADER, plan_header(known.number))]
             self._append(record, partition, headers, request, index)
         return request
 
@@ -297,10 +338,6 @@ class Cluster:
         while any([self.work(*place, MAX_BATCH) for place in places]):  # noqa: C419 - all of them, each round
             pass
         self.hear()
-
-
-def _reply(headers: tuple[tuple[str, bytes], ...]) -> ReplyAddress | None:
-    return next((ReplyAddress.of_header(value)[0] for name, value in headers if name == REPLY_HEADER), None)
 
 
 LOG_FOLDERS = [offline_log_folder(WORKSPACE, partition) for partition in range(PARTITIONS)]

@@ -52,7 +52,7 @@ MUTATIONS: Final = (
         new="crc32(topic.encode())",
         why="a record that was copied to another partition would answer for its original",
         tests=(
-            "tests/processors/transform/test_source_records.py::test_a_header_that_was_copied_to_another_partition_or_topic_answers_nobody",
+            "tests/processors/transform/test_decode.py::test_a_header_that_was_copied_to_another_partition_or_topic_answers_nobody",
         ),
     ),
     Mutation(

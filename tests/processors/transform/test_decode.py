@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
 
-from processors.transform.source_records import source_records
+from processors.transform.decode import decode
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of, plan_header
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Given:
 
 
 def replies(*sent: tuple[str, Any], installation: str = "here") -> list[ReplyAddress | None]:
-    records, _ = source_records([cast("Message", Given(list(sent)))], installation)
+    records, _ = decode([cast("Message", Given(list(sent)))], installation)
     return [record.reply for record in records]
 
 
@@ -50,7 +50,7 @@ def replies(*sent: tuple[str, Any], installation: str = "here") -> list[ReplyAdd
     [(TIMESTAMP_LOG_APPEND_TIME, 1_763_000_000_000), (TIMESTAMP_CREATE_TIME, 0), (TIMESTAMP_NOT_AVAILABLE, 0)],
 )
 def test_a_time_that_kafka_did_not_give_decides_nothing(kind: int, append_time: int) -> None:
-    (record,), _ = source_records([cast("Message", Given([], kind))], "here")
+    (record,), _ = decode([cast("Message", Given([], kind))], "here")
     assert record.append_time == append_time
 
 
@@ -69,4 +69,4 @@ def test_a_header_that_was_copied_to_another_partition_or_topic_answers_nobody(p
 
 def test_the_newest_plan_counts_whoever_sent_it() -> None:
     given = [Given([(PLAN_HEADER, plan_header(number))]) for number in (4, 9, 6)]
-    assert source_records(cast("list[Message]", given), "here")[1] == 9
+    assert decode(cast("list[Message]", given), "here").plan == 9

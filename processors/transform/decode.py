@@ -1,12 +1,14 @@
 """Messages of a source topic as records: what Kafka and the headers say beside the Avro bytes.
 
+The bytes themselves are decoded where views run (``schemas.records.transform``): into what depends on the plan.
+
 Invariant: whatever a producer puts into headers, its record is processed; only what the ingest API of the same
 installation writes there counts. No producer's clock decides between two records: where Kafka did not stamp one itself
 (it was in the topic before Headrace had Kafka do so), its append time is unknown, which is ``UNSTAMPED``.
 """
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
@@ -24,8 +26,15 @@ MAX_REQUEST_BYTES: Final = 64  # of a request id; ours are shorter
 _log = get_logger(__name__)
 
 
-def source_records(messages: Sequence[Message], installation: str) -> tuple[list[SourceRecord], int]:
-    """Returns the records of messages, in order, and the newest plan number that their producers named; 0 if none.
+class Decoded(NamedTuple):
+    """Records in order, and the newest plan number that their producers named; 0 if none did."""
+
+    records: list[SourceRecord]
+    plan: int
+
+
+def decode(messages: Sequence[Message], installation: str) -> Decoded:
+    """Returns the records of messages.
 
     Args:
         messages: as Kafka gave them.
@@ -48,7 +57,7 @@ def source_records(messages: Sequence[Message], installation: str) -> tuple[list
         records.append(
             SourceRecord(message.partition() or 0, message.offset() or 0, append_time, message.value() or b"", reply)
         )
-    return records, newest
+    return Decoded(records, newest)
 
 
 def _genuine(header: bytes, message: Message, installation: str) -> ReplyAddress | None:
