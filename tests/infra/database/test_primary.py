@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rocksdict import Rdict
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase
-from infra.database.layout import EPOCH_RANDOM_BITS, FORMAT_KEY, database_options, encode_number, new_epoch
+from infra.database.layout import (
+    EPOCH_RANDOM_BITS,
+    FORMAT_KEY,
+    DatabaseResources,
+    database_options,
+    encode_number,
+    new_epoch,
+)
+from infra.database.primary import PrimaryDatabase
 from infra.database.reads import SCAN_CHUNK, storage_error
 from infra.database.version_file import VersionFileReader
 from schemas.errors import StorageError

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra.database import secondary as secondary_database
-from infra.database.databases import PrimaryDatabase, SecondaryDatabase
 from infra.database.folders import SecondaryFolder
+from infra.database.primary import PrimaryDatabase
+from infra.database.secondary import SecondaryDatabase
 from schemas.errors import StorageError, UnavailableError
 from tests.infra.database.conftest import Place, WriterProcess
 
