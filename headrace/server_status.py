@@ -49,10 +49,13 @@ def server_status(name: str, url: str) -> ServerStatus:
         with httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False) as client:
             ready = client.get("/readyz")
             metrics = client.get("/metrics").raise_for_status().text
-        problem = "" if ready.is_success else f"not ready: {reasons(ready)}"
+        problem = "" if ready.is_success else _reasons(ready)
     except (httpx.HTTPError, ValueError) as error:
         return ServerStatus(name, url, f"does not answer: {str(error) or type(error).__name__}")
-    totals, greatest = _samples(metrics, sum), _samples(metrics, max)
+    try:
+        totals, greatest = _samples(metrics, sum), _samples(metrics, max)
+    except ValueError:  # something else listens there
+        return ServerStatus(name, url, "answers, but /metrics is not that of a Headrace server; correct host and port")
     calls = sum(totals.get(f"{metric}_count", 0) for metric in SECONDS)
     seconds = sum(totals.get(f"{metric}_sum", 0) for metric in SECONDS)
     mean_ms = seconds / calls * 1000 if calls else None
@@ -74,10 +77,10 @@ def _failed_views(answer: httpx.Response) -> dict[str, dict[str, str]]:
         return {}
 
 
-def reasons(answer: httpx.Response) -> str:
-    """Returns why a server that answered ``/readyz`` is not ready."""
+def _reasons(answer: httpx.Response) -> str:
     try:
-        return "; ".join(f"{name}: {text}" for name, text in answer.json()["reasons"].items())
+        reasons = answer.json()["reasons"]
+        return "not ready: " + "; ".join(f"{name}: {text}" for name, text in reasons.items())
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"/readyz answered {answer.status_code}: {answer.text}"
 
