@@ -1,10 +1,8 @@
 import asyncio
-import json
 import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -26,7 +24,6 @@ from headrace.checks import (
     check_port,
     check_python,
 )
-from headrace.cli import main
 from infra.http.operations import operations_routes
 from infra.http.server import HttpServer
 from infra.local_kafka.jars import read_lock
@@ -125,24 +122,3 @@ def test_the_installation_is_absent_or_broken_or_known(tmp_path: Path) -> None:
     assert check_installation(settings) == Finding("installation", Outcome.OK, "eu-1")
     (tmp_path / "installation").write_text("no id", "ascii")
     assert check_installation(settings).outcome is Outcome.FAIL
-
-
-def test_doctor_prints_every_check(tmp_path: Path, bootstrap: str) -> None:
-    result = CliRunner().invoke(main, ["doctor", *flags(tmp_path, bootstrap)])
-    assert result.exit_code == 0, result.stdout
-    outcomes = {line.split()[0] for line in result.stdout.splitlines()}
-    assert outcomes <= {"ok", "warn"}
-    assert "broker" in result.stdout
-
-
-def test_doctor_tells_by_its_exit_code_that_something_must_be_done(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["doctor", "--json", *flags(tmp_path, f"127.0.0.1:{free_port()}")])
-    assert result.exit_code == 1
-    findings = json.loads(result.stdout)
-    assert [finding["check"] for finding in findings if finding["outcome"] == "fail"] == ["broker"]
-    assert all(finding["remedy"] for finding in findings if finding["outcome"] != "ok")
-
-
-def flags(data: Path, bootstrap: str) -> list[str]:
-    ports = ["--ingest-port", str(free_port()), "--serving-port", str(free_port())]
-    return ["--data", str(data), "--bootstrap", bootstrap, *ports]

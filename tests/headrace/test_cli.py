@@ -2,12 +2,10 @@ import subprocess
 import sys
 
 import click
-import pytest
 from click.testing import CliRunner
 
 from headrace.cli import main
-from infra.process.exit_codes import ExitCode, exit_code_of
-from schemas.errors import HeadraceError, NotFoundError, SettingsError, StorageError, UnavailableError
+from infra.process.exit_codes import ExitCode
 
 
 def test_the_commands_of_operators_and_roles_are_there() -> None:
@@ -30,20 +28,6 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 def test_it_runs_as_a_module() -> None:
     answer = subprocess.run([sys.executable, "-m", "headrace", "up", "--help"], capture_output=True, check=True)
     assert b"--bootstrap" in answer.stdout
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (SettingsError("x"), ExitCode.USAGE),
-        (StorageError("x"), ExitCode.STORAGE),
-        (UnavailableError("x"), ExitCode.UNAVAILABLE),
-        (NotFoundError("x"), ExitCode.FAILURE),
-        (HeadraceError("x"), ExitCode.FAILURE),
-    ],
-)
-def test_each_kind_of_error_has_its_exit_code(error: HeadraceError, code: ExitCode) -> None:
-    assert exit_code_of(error) is code
 
 
 def test_help_lists_each_exit_code() -> None:

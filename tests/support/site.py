@@ -20,7 +20,7 @@ import uvloop
 from confluent_kafka import Message, TopicPartition
 
 from headrace.applying import Removals, apply_repository
-from infra.database.layout import DatabaseResources
+from infra.database.databases import DatabaseResources
 from infra.installation import installation_of
 from infra.kafka.clients import produce_checked, producer, reader
 from infra.process.ports import LOOPBACK, free_port

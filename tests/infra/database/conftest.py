@@ -11,9 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from infra.database.layout import DatabaseResources
-from infra.database.primary import PrimaryDatabase
-from infra.database.secondary import SecondaryDatabase
+from infra.database.databases import DatabaseResources, PrimaryDatabase, SecondaryDatabase
 
 _ROOT = Path(__file__).parents[3]
 MEMTABLE_BYTES = 4 << 20

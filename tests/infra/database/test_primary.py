@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rocksdict import Rdict
 
-from infra.database.layout import (
-    EPOCH_RANDOM_BITS,
-    FORMAT_KEY,
-    DatabaseResources,
-    database_options,
-    encode_number,
-    new_epoch,
-)
-from infra.database.primary import PrimaryDatabase
+from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.database.layout import FORMAT_KEY, database_options, encode_number
 from infra.database.reads import SCAN_CHUNK, storage_error
 from infra.database.version_file import VersionFileReader
 from schemas.errors import StorageError
@@ -118,10 +111,6 @@ class TestPublication:
         assert len({epoch for epoch, _ in versions}) == 3
         assert versions == sorted(versions)
 
-    @given(st.integers(0, 2**62), st.integers(0, 2**42), st.integers(0, 2**EPOCH_RANDOM_BITS - 1))
-    def test_epoch_is_after_all_that_are_known(self, known: int, now: int, random: int) -> None:
-        assert known < new_epoch(known, now, random) < 2**64
-
     def test_epochs_differ_where_nothing_is_known_of_those_before(self, place: Place) -> None:
         epochs = set()
         for _ in range(5):
@@ -130,10 +119,6 @@ class TestPublication:
             shutil.rmtree(place.path)
             place.version_file.unlink()
         assert len(epochs) == 5
-
-    def test_clock_that_was_set_back_is_made_up_for_by_chance(self) -> None:
-        assert new_epoch(0, 1_700_000_000_000, 1) != new_epoch(0, 1_700_000_000_000, 2)
-        assert new_epoch(2**62, 1_700_000_000_000, 1) == 2**62 + 1
 
     def test_nothing_is_published_while_rebuilding_and_nothing_goes_back(self, place: Place) -> None:
         with place.primary() as database:

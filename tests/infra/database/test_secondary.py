@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.database import secondary as secondary_database
-from infra.database.folders import SecondaryFolder
-from infra.database.primary import PrimaryDatabase
-from infra.database.secondary import SecondaryDatabase
+from infra.database.databases import PrimaryDatabase, SecondaryDatabase
 from schemas.errors import StorageError, UnavailableError
 from tests.infra.database.conftest import Place, WriterProcess
 
@@ -214,20 +212,6 @@ def test_folders_are_removed_at_close(place: Place) -> None:
         secondary.refresh()
         assert len(list(place.secondaries.glob("*/"))) == 1
     assert list(place.secondaries.glob("*/")) == []
-
-
-def test_folders_of_dead_processes_are_removed_and_others_kept(tmp_path: Path) -> None:
-    leftover = tmp_path / "123-leftover"
-    leftover.mkdir()
-    (leftover / "LOG").touch()
-    first = SecondaryFolder(tmp_path)
-    second = SecondaryFolder(tmp_path)
-    assert not leftover.exists()
-    assert first.path.exists()
-    assert second.path.exists()
-    assert first.path != second.path
-    first.close()
-    second.close()
 
 
 def test_secondary_of_a_killed_process_leaves_a_folder_that_the_next_one_removes(

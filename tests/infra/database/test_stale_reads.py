@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from rocksdict import AccessType, Rdict, ReadOptions
 
+from infra.database.databases import SecondaryDatabase
 from infra.database.layout import database_options
-from infra.database.secondary import GENERATIONS_CHECKED, SecondaryDatabase
+from infra.database.secondary import GENERATIONS_CHECKED
 from schemas.errors import UnavailableError
 from tests.infra.database.conftest import Place, WriterProcess
 
@@ -231,8 +232,8 @@ def follow(writer: WriterProcess, reader: SecondaryDatabase, last: int, *, compa
     ("memtable_bytes", "compact", "last"),
     [
         (64 << 10, False, 20_000),
-        pytest.param(64 << 10, True, 15_000, marks=pytest.mark.slow),
-        pytest.param(4 << 20, True, 15_000, marks=pytest.mark.slow),
+        (64 << 10, True, 15_000),
+        (4 << 20, True, 15_000),
         pytest.param(64 << 10, False, 100_000, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )

@@ -110,7 +110,6 @@ def test_a_callback_that_raises_ends_the_follower_and_every_wait_says_so(
     assert seen == [(0, b"k", b"1")]
 
 
-@pytest.mark.slow
 def test_an_outage_ends_by_itself(tmp_path: Path, unique: str, follow: Follow) -> None:
     with LocalKafka(tmp_path) as kafka:
         ensure_topics(kafka.bootstrap, [TopicSpec(unique, 1)])

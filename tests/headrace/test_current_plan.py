@@ -1,0 +1,58 @@
+from typing import ClassVar
+
+import pytest
+
+from headrace import current_plan as module
+from headrace.current_plan import READ_SECONDS, current_plan
+from schemas.definitions.plan import Plan
+from schemas.errors import UnavailableError
+from tests.support.repositories import plan_of, view
+
+PLAN = plan_of(view())
+
+
+class Definitions:
+    """What was applied to ``prod``, as `DefinitionsLog` tells it; what is called is noted."""
+
+    calls: ClassVar[list[str]] = []
+    failure: ClassVar[Exception | None] = None
+
+    def __init__(self, bootstrap: str) -> None:
+        self.calls[:] = [bootstrap]
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def read_to_end(self, seconds: float) -> None:
+        self.calls.append(f"read {seconds:g}")
+        if self.failure is not None:
+            raise self.failure
+
+    def plan(self, workspace: str) -> Plan | None:
+        self.calls.append("plan")
+        return PLAN if workspace == "prod" else None
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+
+@pytest.fixture(autouse=True)
+def definitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DefinitionsLog", Definitions)
+    monkeypatch.setattr(Definitions, "failure", None)
+
+
+def test_the_plan_is_looked_up_only_when_all_was_read() -> None:
+    assert current_plan("kafka:9092", "prod") is PLAN
+    assert Definitions.calls == ["kafka:9092", "start", f"read {READ_SECONDS:g}", "plan", "stop"]
+
+
+def test_a_workspace_to_which_nothing_was_applied_has_none() -> None:
+    assert current_plan("kafka:9092", "staging") is None
+
+
+def test_where_kafka_is_away_it_says_so_and_nothing_goes_on_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Definitions, "failure", UnavailableError("the definitions were not read within 20 s"))
+    with pytest.raises(UnavailableError, match=r"^the definitions were not read within 20 s$"):
+        current_plan("kafka:9092", "prod")
+    assert Definitions.calls[-2:] == [f"read {READ_SECONDS:g}", "stop"]
