@@ -35,6 +35,7 @@ Headers = Sequence[tuple[str, bytes]]
 ADMIN_TIMEOUT_SECONDS: Final = 20.0
 RECONNECT_BACKOFF_MS: Final = 100
 RECONNECT_BACKOFF_MAX_MS: Final = 1_000
+FETCH_WAIT_MS: Final = 500
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """Largest message that a producer sends; what a topic takes is the topic's own limit."""
 
@@ -132,7 +133,9 @@ def producer(
     return Producer(_common(bootstrap) | config, logger=_log)
 
 
-def reader(bootstrap: str, on_error: Callable[[KafkaError], None] | None = None) -> Consumer:
+def reader(
+    bootstrap: str, on_error: Callable[[KafkaError], None] | None = None, *, fetch_wait_ms: int = FETCH_WAIT_MS
+) -> Consumer:
     """Return a consumer for ``assign``: it belongs to no group, commits nothing, and reports the ends of partitions.
 
     An offset that Kafka does not hold is an error (``_AUTO_OFFSET_RESET``), never a silent jump. One thread alone may
@@ -142,12 +145,15 @@ def reader(bootstrap: str, on_error: Callable[[KafkaError], None] | None = None)
         bootstrap: ``HOST:PORT``, several joined by commas.
         on_error: told, inside ``poll`` and ``consume``, what is wrong with the connections; must not raise. Without
             it that is logged only.
+        fetch_wait_ms: how long Kafka may keep a fetch while there is nothing new. A further partition, and every
+            question on that connection, waits as long.
     """
     config = {
         "group.id": "headrace-reader",  # required by the library; without a subscription no group is joined
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
+        "fetch.wait.max.ms": fetch_wait_ms,
     }
     callbacks = {} if on_error is None else {"error_cb": on_error}
     return Consumer(_common(bootstrap) | config | callbacks, logger=_log)

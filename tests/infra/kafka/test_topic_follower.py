@@ -4,7 +4,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError
 
 from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.kafka.topic_follower import OnRecord, TopicFollower
@@ -139,7 +138,7 @@ def test_an_end_told_too_low_after_a_restart_is_no_loss(
     follower.wait_read(produce_checked(client, unique, b"k", b"before"), 30)
     with monkeypatch.context() as told:
         told.setattr("infra.kafka.topic_follower.end_offset", lambda *_: 0)
-        follower._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001 - as librdkafka calls it
+        follower._thread.suspect("all brokers are down")  # noqa: SLF001 - as when librdkafka says so
         wait_until(lambda: follower.failure is None)
     follower.wait_read(produce_checked(client, unique, b"k", b"after"), 30)
     assert [value for _, _, value in seen] == [b"before", b"after"]

@@ -1,8 +1,11 @@
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.process.ports import free_port
@@ -108,3 +111,58 @@ def test_kafka_that_is_away_is_named_and_does_not_end_the_reader() -> None:
         reader.follow(("prod",))
         wait_until(lambda: reader.failure is not None)
         assert reader.partition_of("prod") is None
+
+
+class Played:
+    """A consumer without a broker, that knows one partition of every topic and remembers what was asked of it."""
+
+    def __init__(self, *messages: Message) -> None:
+        self.messages = list(messages)
+        self.asked: list[str] = []
+        self._comes = threading.Event()
+
+    def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
+        assert timeout > 0
+        self.asked.append(f"list {topic}")
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None})})
+
+    def get_watermark_offsets(self, _at: TopicPartition, timeout: float) -> tuple[int, int]:
+        assert timeout > 0
+        return 0, 5
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.asked += [f"assign {at.topic}[{at.partition}]@{at.offset}" for at in partitions]
+
+    def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
+        self.asked += [f"unassign {at.topic}[{at.partition}]" for at in partitions]
+
+    def poll(self, timeout: float) -> Message | None:
+        if self.messages and any(each.startswith("assign") for each in self.asked):
+            return self.messages.pop(0)
+        self._comes.wait(timeout)
+        return None
+
+    def consume(self, _count: int, _timeout: float) -> list[Message]:
+        return []
+
+    def close(self) -> None:
+        self.asked.append("close")
+
+
+def test_what_is_assigned_is_known_before_and_what_is_lost_is_assigned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = acks_topic("prod")
+    lost = Message(topic=topic, partition=0, offset=5, error=KafkaError(KafkaError.OFFSET_OUT_OF_RANGE))
+    made: list[Played] = []
+
+    def played(*_arguments: object, **_options: object) -> Played:
+        made.append(Played(lost))
+        return made[-1]
+
+    monkeypatch.setattr("ingest_api.ingestion.ack_consumer.reader", played)
+    with reading("unused:1") as (reader, heard):
+        reader.follow(("prod",))
+        wait_until(lambda: any(each.asked.count(f"assign {topic}[0]@5") == 2 for each in made))
+    reads = next(each.asked for each in made if f"assign {topic}[0]@5" in each.asked)
+    positioned = [f"list {topic}", f"assign {topic}[0]@5"]
+    assert (reads, heard) == ([*positioned, f"unassign {topic}[0]", *positioned, "close"], [])
+    assert [each.asked[-1] for each in made] == ["close", "close"]
