@@ -22,7 +22,7 @@ from schemas.errors import SettingsError
 CONFIG_FILE: Final = "headrace.toml"
 ENVIRONMENT_PREFIX: Final = "HEADRACE_"
 
-ENVIRONMENT_ONLY: Final = frozenset({"HEADRACE_CACHE", "HEADRACE_TEST_BOOTSTRAP"})
+ENVIRONMENT_ONLY: Final = frozenset({"HEADRACE_CACHE", "HEADRACE_TEST_BOOTSTRAP", "HEADRACE_TEST_DOCKER"})
 """Variables that are no settings: where downloaded jars are kept, and the broker that the tests use."""
 
 

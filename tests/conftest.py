@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from infra.kafka.clients import partition_counts
 from infra.local_kafka.broker import LocalKafka
+from infra.process.ports import free_port
 from schemas.errors import UnavailableError
 from tests.support.kafka import BROKER_VARIABLE, DOCKER_VARIABLE, START_SECONDS, kafka_in_docker
 from tests.support.waiting import wait_until
@@ -49,7 +50,10 @@ def nothing_outlives_the_run() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Kafka, started when the first test asks for it."""
+    """The address of the one Kafka that all tests share, started when the first test asks for it.
+
+    Whoever starts a processor on it has it work for workspaces of its own (`Site` does).
+    """
     if given := os.environ.get(BROKER_VARIABLE):
         wait_until(lambda: _answers(given), START_SECONDS)
         yield given
@@ -60,6 +64,21 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     else:
         with LocalKafka(tmp_path_factory.mktemp("kafka")) as kafka:
             yield kafka.bootstrap
+
+
+@pytest.fixture(scope="session")
+def outage_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    kafka = LocalKafka(tmp_path_factory.mktemp("kafka-with-outages"), free_port())
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture
+def kafka(outage_kafka: LocalKafka) -> LocalKafka:
+    """A broker that runs, for tests that stop, kill and start it; it is left to the next one as it is."""
+    if outage_kafka.pid is None:
+        outage_kafka.start()
+    return outage_kafka
 
 
 @pytest.fixture(autouse=True)

@@ -70,7 +70,7 @@ def test_a_named_file_must_exist() -> None:
 
 
 def test_variables_of_caches_and_tests_and_of_others_are_let_through() -> None:
-    environ = {"HEADRACE_CACHE": "x", "HEADRACE_TEST_BOOTSTRAP": "y", "HOME": "z"}
+    environ = {"HEADRACE_CACHE": "x", "HEADRACE_TEST_BOOTSTRAP": "y", "HEADRACE_TEST_DOCKER": "1", "HOME": "z"}
     assert load_settings({}, environ, None) == Settings()
 
 

@@ -186,43 +186,38 @@ def test_registry_and_operators_routes_are_mounted(running: Running) -> None:
         assert 'headrace_http_requests_total{route="/subjects/{_:path}",status="200"}' in metrics
 
 
-def test_kafka_that_is_away_hangs_or_dies_is_503_until_it_is_back(tmp_path: Path) -> None:
-    kafka = LocalKafka(tmp_path / "kafka")
-    kafka.start()
-    try:
-        plan = apply(kafka.bootstrap, small_plan("prod", USER_VIEW))
-        kafka.stop()
-        store = AccessStore.open(tmp_path)
-        keys = make_keys(store)
-        store.close()
-        settings = settings_of(tmp_path, kafka.bootstrap, "prod", ack_deadline_seconds=4.0)
-        with api_process(settings) as url:
-            running = Running(kafka.bootstrap, "prod", url, keys)
-            with running.client() as client:
-                assert_away(client)
-                kafka.start()
-                wait_for(client, "tx")
-                with PlayedProcessors(kafka.bootstrap, plan, stored(plan)):
-                    assert client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}}).status_code == 200
+def test_kafka_that_is_away_hangs_or_dies_is_503_until_it_is_back(kafka: LocalKafka, tmp_path: Path) -> None:
+    plan = apply(kafka.bootstrap, small_plan("prod", USER_VIEW))
+    kafka.stop()
+    store = AccessStore.open(tmp_path)
+    keys = make_keys(store)
+    store.close()
+    settings = settings_of(tmp_path, kafka.bootstrap, "prod", ack_deadline_seconds=4.0)
+    with api_process(settings) as url:
+        running = Running(kafka.bootstrap, "prod", url, keys)
+        with running.client() as client:
+            assert_away(client)
+            kafka.start()
+            wait_for(client, "tx")
+            with PlayedProcessors(kafka.bootstrap, plan, stored(plan)):
+                assert client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}}).status_code == 200
 
-                assert kafka.pid is not None
-                os.kill(kafka.pid, signal.SIGSTOP)
-                unconfirmed = client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}})
-                os.kill(kafka.pid, signal.SIGCONT)
-                assert unconfirmed.status_code == 503
-                assert "did not confirm" in unconfirmed.json()["error"]["message"]
+            assert kafka.pid is not None
+            os.kill(kafka.pid, signal.SIGSTOP)
+            unconfirmed = client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}})
+            os.kill(kafka.pid, signal.SIGCONT)
+            assert unconfirmed.status_code == 503
+            assert "did not confirm" in unconfirmed.json()["error"]["message"]
 
-                kafka.kill()
-                wait_until(lambda: not is_ready(client))
-                assert_away(client)
-                assert knows(client, "tx")
+            kafka.kill()
+            wait_until(lambda: not is_ready(client))
+            assert_away(client)
+            assert knows(client, "tx")
 
-                kafka.start()
-                wait_for(client, "tx")
-                with PlayedProcessors(kafka.bootstrap, plan, stored(plan)):
-                    assert client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}}).status_code == 200
-    finally:
-        kafka.stop()
+            kafka.start()
+            wait_for(client, "tx")
+            with PlayedProcessors(kafka.bootstrap, plan, stored(plan)):
+                assert client.post("/api/v1/ingest", json={"records": {"tx": [RECORD]}}).status_code == 200
 
 
 def assert_away(client: httpx.Client) -> None:

@@ -1,23 +1,32 @@
-"""A broker for processors alone: they take up every workspace that is in its definitions."""
+"""Workspaces for tests of processors, on the broker that all tests share."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.local_kafka.broker import LocalKafka
-from tests.support.site import Site
-
-
-@pytest.fixture(scope="session")
-def processors_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    with LocalKafka(tmp_path_factory.mktemp("kafka-of-processors")) as kafka:
-        yield kafka
+from tests.support.site import SharedProcessor, Site
 
 
 @pytest.fixture
-def site(processors_kafka: LocalKafka, unique: str, tmp_path: Path) -> Iterator[Site]:
+def site(bootstrap: str, unique: str, tmp_path: Path) -> Iterator[Site]:
     """A workspace of its own, which is gone after the test."""
-    site = Site(processors_kafka.bootstrap, unique, tmp_path)
+    site = Site(bootstrap, unique, tmp_path)
     yield site
     site.remove()
+
+
+@pytest.fixture(scope="module")
+def shared_processor(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedProcessor]:
+    """A processor that all tests of a module use, each with workspaces of its own."""
+    with SharedProcessor.running(bootstrap, tmp_path_factory.mktemp("shared")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def served(shared_processor: SharedProcessor, tmp_path: Path) -> Iterator[Site]:
+    """A workspace of its own that a processor works for already, and which is gone after the test."""
+    site = shared_processor.site(tmp_path)
+    yield site
+    site.remove()
+    assert not shared_processor.health.has_ended(), "the processor ended, and later tests of this module have none"

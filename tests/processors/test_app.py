@@ -4,7 +4,6 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ from infra.kafka.clients import admin
 from infra.local_kafka.broker import LocalKafka
 from infra.paths import in_flight_path
 from infra.process.exit_codes import ExitCode
-from infra.process.ports import free_port
 from processors.consumer.batches import Batch
 from processors.materialize.worker import MaterializeWorker
 from processors.transform.worker import TransformWorker
@@ -48,15 +46,8 @@ POISON = """if record["user"] == "poison":
     return record"""
 
 
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[LocalKafka]:
-    """A broker to be started, killed and started again by the test."""
-    kafka = LocalKafka(tmp_path / "kafka", free_port())
-    yield kafka
-    kafka.stop()
-
-
 def test_kafka_may_be_away_at_the_start_and_in_the_middle(kafka: LocalKafka, unique: str, tmp_path: Path) -> None:
+    kafka.kill()
     site = Site(kafka.bootstrap, unique, tmp_path)
     settings = site.settings()
     running = ProcessorThread(settings)
@@ -83,7 +74,6 @@ def test_kafka_may_be_away_at_the_start_and_in_the_middle(kafka: LocalKafka, uni
 def test_kafka_that_goes_away_in_the_middle_of_work_is_an_outage_that_ends_by_itself(
     kafka: LocalKafka, unique: str, tmp_path: Path
 ) -> None:
-    kafka.start()
     site = Site(kafka.bootstrap, unique, tmp_path)
     site.apply(spending("__import__('time').sleep(0.001)\n    return record"))
     amounts = range(4_000)

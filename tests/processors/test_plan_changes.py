@@ -1,43 +1,44 @@
 """Definitions that change under a running processor."""
 
+from pathlib import Path
+
 import msgspec
 
 from headrace.current_plan import current_plan
 from infra.kafka.definitions import publish_plan
 from schemas.messages.updates import PLAN_HEADER, plan_header
-from tests.support.site import HEAD, VIEW, Site, event, processor, source_text, spending, view_text
+from tests.support.site import HEAD, VIEW, SharedProcessor, Site, event, processor, source_text, spending, view_text
 from tests.support.waiting import wait_until
 
 
-def test_sources_and_views_come_and_go_without_a_restart(site: Site) -> None:
-    with processor(site) as running:  # it starts before anything is applied
-        site.apply(HEAD, source_text(), view_text())
-        site.produce(event("ann", 1))
-        site.waits_for({"ann": (1, 1)})
+def test_sources_and_views_come_and_go_without_a_restart(served: Site, shared_processor: SharedProcessor) -> None:
+    served.apply(HEAD, source_text(), view_text())
+    served.produce(event("ann", 1))
+    served.waits_for({"ann": (1, 1)})
 
-        site.apply(HEAD, source_text(), view_text(), view_text("other"))
-        site.produce(event("ann", 2), headers={PLAN_HEADER: plan_header(site.plan.number)})
-        site.waits_for({"ann": (2, 3)})
-        site.waits_for({"ann": (1, 2)}, view="other@V1")
+    served.apply(HEAD, source_text(), view_text(), view_text("other"))
+    served.produce(event("ann", 2), headers={PLAN_HEADER: plan_header(served.plan.number)})
+    served.waits_for({"ann": (2, 3)})
+    served.waits_for({"ann": (1, 2)}, view="other@V1")
 
-        site.apply(HEAD, source_text(), source_text("clicks"), view_text("other"), view_text("clicked", "clicks"))
-        site.produce(event("ann", 5), source="clicks")
-        site.waits_for({"ann": (1, 5)}, view="clicked@V1")
-        site.produce(event("ann", 3), headers={PLAN_HEADER: plan_header(site.plan.number)})
-        site.waits_for({"ann": (2, 5)}, view="other@V1")
+    served.apply(HEAD, source_text(), source_text("clicks"), view_text("other"), view_text("clicked", "clicks"))
+    served.produce(event("ann", 5), source="clicks")
+    served.waits_for({"ann": (1, 5)}, view="clicked@V1")
+    served.produce(event("ann", 3), headers={PLAN_HEADER: plan_header(served.plan.number)})
+    served.waits_for({"ann": (2, 5)}, view="other@V1")
 
-        removed = site.plans[-2]
-        site.apply(HEAD, source_text("clicks"), view_text("clicked", "clicks"))
-        site.produce(event("ann", 6), source="clicks")
-        site.waits_for({"ann": (2, 11)}, view="clicked@V1")
-        assert running.is_ready()
+    removed = served.plans[-2]
+    served.apply(HEAD, source_text("clicks"), view_text("clicked", "clicks"))
+    served.produce(event("ann", 6), source="clicks")
+    served.waits_for({"ann": (2, 11)}, view="clicked@V1")
+    assert shared_processor.health.is_ready()
 
-        # What was written to the source meanwhile is processed when it comes back; its view begins anew.
-        site.plans.append(removed)
-        site.produce(event("ann", 4))
-        site.apply(HEAD, source_text(), view_text())
-        site.waits_for({"ann": (1, 4)})
-        assert running.is_ready()
+    # What was written to the source meanwhile is processed when it comes back; its view begins anew.
+    served.plans.append(removed)
+    served.produce(event("ann", 4))
+    served.apply(HEAD, source_text(), view_text())
+    served.waits_for({"ann": (1, 4)})
+    assert shared_processor.health.is_ready()
 
 
 def test_a_view_that_comes_back_within_its_grace_has_no_gap_and_one_that_ended_begins_anew(site: Site) -> None:
@@ -88,14 +89,13 @@ def test_the_last_workspace_may_go_and_come_back(site: Site) -> None:
         site.waits_for({"ann": (2, 3)})
 
 
-def test_a_record_of_a_newer_plan_waits_until_it_is_here(site: Site) -> None:
-    site.apply(spending())
-    with processor(site):
-        site.produce(event("ann", 1))
-        site.waits_for({"ann": (1, 1)})
-        newer = site.apply(HEAD, source_text(options="log_offline=True,"), view_text(), view_text("other"))
-        site.produce(*[event("ann", 1) for _ in range(20)], headers={PLAN_HEADER: plan_header(newer.number)})
-        site.waits_for({"ann": (20, 20)}, view="other@V1")
+def test_a_record_of_a_newer_plan_waits_until_it_is_here(served: Site) -> None:
+    served.apply(spending())
+    served.produce(event("ann", 1))
+    served.waits_for({"ann": (1, 1)})
+    newer = served.apply(HEAD, source_text(options="log_offline=True,"), view_text(), view_text("other"))
+    served.produce(*[event("ann", 1) for _ in range(20)], headers={PLAN_HEADER: plan_header(newer.number)})
+    served.waits_for({"ann": (20, 20)}, view="other@V1")
 
 
 def test_helper_modules_travel_with_the_plan(site: Site) -> None:
@@ -118,18 +118,19 @@ def test_a_plan_of_an_unknown_format_leaves_the_old_one_in_force_and_shows_in_re
         running.wait_ready()
 
 
-def test_two_workspaces_do_not_meet(site: Site) -> None:
-    other = Site(site.bootstrap, f"{site.workspace}-other", site.folder)
-    site.apply(spending())
+def test_two_workspaces_do_not_meet(served: Site, shared_processor: SharedProcessor, tmp_path: Path) -> None:
+    other = shared_processor.site(tmp_path)
+    served.apply(spending())
     other.apply(HEAD, source_text(), view_text("elsewhere"))
     try:
-        with processor(site, workspaces=f"{site.workspace},{other.workspace}"):
-            site.produce(event("ann", 1))
-            other.produce(event("ann", 5))
-            site.waits_for({"ann": (1, 1)})
-            other.waits_for({"ann": (1, 5)}, view="elsewhere@V1")
-        assert (site.logged(), other.logged("elsewhere@V1")) == ({"ann": [1]}, {"ann": [5]})
-        segment = next((site.data / "log" / site.workspace / "partition=0").parent.glob("partition=*/*.avro"))
+        served.produce(event("ann", 1))
+        other.produce(event("ann", 5))
+        served.waits_for({"ann": (1, 1)})
+        other.waits_for({"ann": (1, 5)}, view="elsewhere@V1")
+        for each in (served, other):
+            each.waits_until_finished()
+        assert (served.logged(), other.logged("elsewhere@V1")) == ({"ann": [1]}, {"ann": [5]})
+        segment = next((served.data / "log" / served.workspace / "partition=0").parent.glob("partition=*/*.avro"))
         assert b"elsewhere" not in segment.read_bytes()
     finally:
         other.remove()

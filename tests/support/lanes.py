@@ -22,7 +22,7 @@ TIMES_VARIABLE: Final = "HEADRACE_LANE_TIMES"
 
 LANES: Final = ("long", "slow", "broker", "unit")
 
-BROKER_FIXTURES: Final = frozenset({"bootstrap", "kafka", "processors_kafka", "system"})
+BROKER_FIXTURES: Final = frozenset({"bootstrap", "kafka", "system"})
 
 TOGETHER: Final = ("tests/headrace/commands/", "tests/system/")
 """Folders whose modules share a system of processes: one worker runs each of them."""

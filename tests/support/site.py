@@ -8,18 +8,20 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import uvloop
 from confluent_kafka import Message, TopicPartition
 
 from headrace.applying import Removals, apply_repository
+from headrace.lags import lags
 from infra.database.databases import DatabaseResources
 from infra.installation import installation_of
 from infra.kafka.clients import produce_checked, producer, reader
@@ -39,6 +41,9 @@ from tests.support.waiting import wait_until
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """What a stop may take at most."""
+
+SHARED_WORKSPACES = 32
+"""How many tests one processor can be shared by."""
 
 SOURCE = "events"
 VIEW = "spending@V1"
@@ -92,13 +97,15 @@ class Site:
     folder: Path
     partitions: int = 2
     plans: list[Plan] = field(default_factory=list)
+    shared_data: Path | None = None
+    """The data folder, if it is not its own."""
 
     def __post_init__(self) -> None:
         self.producer = producer(self.bootstrap)
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self.shared_data or self.folder / "data"
 
     @property
     def installation(self) -> str:
@@ -201,6 +208,10 @@ class Site:
             wait_until(holds, seconds)
         except TimeoutError as error:
             raise TimeoutError(f"expected {expected}, found {self.counted(*expected, view=view)}") from error
+
+    def waits_until_finished(self) -> None:
+        """Waits until nothing is left to do: what processors write for a record is written before its offset is."""
+        wait_until(lambda: all(each.lag == 0 for each in lags(self.bootstrap, self.plan, self.installation)))
 
     def remove(self) -> None:
         """Takes the workspace out of the definitions, so that other tests' processors leave it alone."""
@@ -306,6 +317,27 @@ def processor(site: Site, **changes: Any) -> Iterator[ProcessorThread]:
         ended = running.has_ended()
         code = running.stop()
     assert ended or code == 0
+
+
+@dataclass
+class SharedProcessor:
+    """A processor for many tests: it waits for definitions of workspaces whose names are set aside for them."""
+
+    base: Site
+    health: Health
+    names: Iterator[str]
+
+    @classmethod
+    @contextmanager
+    def running(cls, bootstrap: str, folder: Path) -> Iterator[Self]:
+        base = Site(bootstrap, f"t{uuid.uuid4().hex[:8]}", folder)
+        names = [f"{base.workspace}-{number}" for number in range(SHARED_WORKSPACES)]
+        with processor(base, workspaces=",".join(names)) as health:
+            yield cls(base, health, iter(names))
+
+    def site(self, folder: Path) -> Site:
+        """Returns a workspace that no other test uses; what it applies stands in ``folder``."""
+        return Site(self.base.bootstrap, next(self.names), folder, shared_data=self.base.data)
 
 
 class ProcessorProcess(Health):

@@ -13,7 +13,6 @@ from typing import Self
 import httpx
 import pytest
 
-from infra.local_kafka.broker import LocalKafka
 from infra.process.exit_codes import ExitCode
 from tests.support.site import Site, event, processor, processor_process, spending
 from tests.support.waiting import wait_until
@@ -24,9 +23,10 @@ PATIENCE = 90.0
 
 
 @pytest.fixture
-def site(tmp_path: Path, unique: str) -> Iterator[Site]:
-    with LocalKafka(tmp_path / "kafka") as kafka:
-        yield Site(kafka.bootstrap, unique, tmp_path, partitions=4)
+def site(bootstrap: str, tmp_path: Path, unique: str) -> Iterator[Site]:
+    site = Site(bootstrap, unique, tmp_path, partitions=4)
+    yield site
+    site.remove()
 
 
 class Load:

@@ -1,7 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -109,23 +108,22 @@ def test_a_callback_that_raises_ends_the_follower_and_every_wait_says_so(
     assert seen == [(0, b"k", b"1")]
 
 
-def test_an_outage_ends_by_itself(tmp_path: Path, unique: str, follow: Follow) -> None:
-    with LocalKafka(tmp_path) as kafka:
-        ensure_topics(kafka.bootstrap, [TopicSpec(unique, 1)])
-        seen: list[Record] = []
-        follower = follow(kafka.bootstrap, unique, collector(seen))
-        client = producer(kafka.bootstrap)
-        produce_checked(client, unique, b"k", b"before", timeout_seconds=30)
-        follower.read_to_end(30)
-        kafka.stop()
-        wait_until(lambda: follower.failure is not None)
-        with pytest.raises(UnavailableError, match=unique):
-            follower.read_to_end(0.3)
-        kafka.start()
-        wait_until(lambda: follower.failure is None)
-        produce_checked(client, unique, b"k", b"after", timeout_seconds=30)
-        follower.read_to_end(30)
-        assert [value for _, _, value in seen] == [b"before", b"after"]
+def test_an_outage_ends_by_itself(kafka: LocalKafka, unique: str, follow: Follow) -> None:
+    ensure_topics(kafka.bootstrap, [TopicSpec(unique, 1)])
+    seen: list[Record] = []
+    follower = follow(kafka.bootstrap, unique, collector(seen))
+    client = producer(kafka.bootstrap)
+    produce_checked(client, unique, b"k", b"before", timeout_seconds=30)
+    follower.read_to_end(30)
+    kafka.stop()
+    wait_until(lambda: follower.failure is not None)
+    with pytest.raises(UnavailableError, match=unique):
+        follower.read_to_end(0.3)
+    kafka.start()
+    wait_until(lambda: follower.failure is None)
+    produce_checked(client, unique, b"k", b"after", timeout_seconds=30)
+    follower.read_to_end(30)
+    assert [value for _, _, value in seen] == [b"before", b"after"]
 
 
 def test_an_end_told_too_low_after_a_restart_is_no_loss(

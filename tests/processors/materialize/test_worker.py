@@ -4,8 +4,8 @@ import resource
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -14,7 +14,6 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # it re-exports this without saying so
 
 from infra.kafka.clients import admin
-from infra.local_kafka.broker import LocalKafka
 from infra.paths import offline_log_folder, state_path
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import LOOPBACK
@@ -34,6 +33,10 @@ from tests.support.site import (
 from tests.support.waiting import wait_until
 
 Part = Callable[[Site], Path]
+
+USERS = 16
+WORKSPACES = 6
+"""How many tests may use `counted`, and how many `alone`."""
 
 
 @dataclass
@@ -57,34 +60,54 @@ class Counted:
         assert len(self.site.logged()[self.user]) == self.expected[0]
 
 
-def begin(site: Site, user: str) -> Counted:
-    with processor(site):
-        site.produce(event(user, 1))
-        site.waits_for({user: (1, 1)})
-    return Counted(site, user)
+def begin(folder: Path, bootstrap: str, users: Sequence[str], *texts: str) -> list[Site]:
+    """Returns sites of one data folder, one for each text, once an event of each user is counted and nothing runs."""
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    sites = [
+        Site(bootstrap, f"{prefix}-{number}", folder / str(number), 1, shared_data=folder / "data")
+        for number in range(len(texts))
+    ]
+    for site, text in zip(sites, texts, strict=True):
+        site.folder.mkdir()
+        site.apply(text)
+    with processor(sites[0], workspaces=",".join(site.workspace for site in sites)):
+        for site in sites:
+            site.produce(*[event(user, 1) for user in users])
+        for site in sites:
+            site.waits_for(dict.fromkeys(users, (1, 1)))
+    return sites
 
 
 @pytest.fixture(scope="module")
-def lasting(processors_kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """For tests that leave it whole."""
-    site = Site(processors_kafka.bootstrap, f"t{uuid.uuid4().hex[:8]}", tmp_path_factory.mktemp("lasting"), 1)
-    site.apply(spending())
-    begin(site, "first")
-    yield site
+def lasting(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Counted]]:
+    """Users of one workspace, for tests that leave it whole."""
+    users = [f"user{number}" for number in range(USERS)]
+    (site,) = begin(tmp_path_factory.mktemp("lasting"), bootstrap, ["first", *users], spending())
+    yield iter([Counted(site, user) for user in users])
     site.remove()
 
 
 @pytest.fixture
-def counted(lasting: Site, unique: str) -> Counted:
-    return begin(lasting, unique)
+def counted(lasting: Iterator[Counted]) -> Counted:
+    return next(lasting)
+
+
+@pytest.fixture(scope="module")
+def untouched(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Site]]:
+    """Workspaces for tests that may lose and delete what is theirs in Kafka, in the data folder of all of them."""
+    folder = tmp_path_factory.mktemp("untouched")
+    sites = begin(folder, bootstrap, ["first"], *[spending(options="")] * WORKSPACES)
+    yield iter(sites)
+    for site in sites:
+        site.remove()
 
 
 @pytest.fixture
-def alone(site: Site) -> Counted:
-    """For tests after which nobody else may use it."""
-    site.partitions = 1
-    site.apply(spending(options=""))
-    return begin(site, "first")
+def alone(untouched: Iterator[Site], tmp_path: Path) -> Counted:
+    """For tests after which nobody else may use it, nor its data folder."""
+    site = next(untouched)
+    shutil.copytree(site.data, tmp_path / "data")
+    return Counted(replace(site, folder=tmp_path, shared_data=None), "first")
 
 
 def state(site: Site) -> Path:

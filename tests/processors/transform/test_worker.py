@@ -27,7 +27,6 @@ from tests.support.site import (
     VIEW,
     Site,
     event,
-    processor,
     source_text,
     spending,
     view_text,
@@ -51,20 +50,20 @@ def source_log(site: Site, partition: int) -> list[dict[str, object]]:
     return list(read_objects(LocalDisk(site.data), folder))
 
 
-def test_records_of_a_direct_producer_reach_state_offline_log_and_source_log(site: Site) -> None:
-    site.apply(spending())
-    with processor(site):
-        site.produce(event("ann", 1), event("bob", 5))
-        site.produce(event("ann", 2), partition=1)
-        site.waits_for({"ann": (2, 3), "bob": (1, 5)})
-    assert site.logged() == {"ann": [1, 2], "bob": [5]}
-    kept = [item["record"] for partition in range(2) for item in source_log(site, partition)]
+def test_records_of_a_direct_producer_reach_state_offline_log_and_source_log(served: Site) -> None:
+    served.apply(spending())
+    served.produce(event("ann", 1), event("bob", 5))
+    served.produce(event("ann", 2), partition=1)
+    served.waits_for({"ann": (2, 3), "bob": (1, 5)})
+    served.waits_until_finished()
+    assert served.logged() == {"ann": [1, 2], "bob": [5]}
+    kept = [item["record"] for partition in range(2) for item in source_log(served, partition)]
     assert [record["value"]["amount"] for record in kept] == [1, 5, 2]  # type: ignore[index] # of a union of records
-    assert site.dead_letters() == []
+    assert served.dead_letters() == []
 
 
-def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_the_partition_goes_on(site: Site) -> None:
-    plan = site.apply(spending())
+def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_the_partition_goes_on(served: Site) -> None:
+    plan = served.apply(spending())
     own = plan.sources[SOURCE].schema_id
     junk = [
         b"no avro at all",
@@ -73,11 +72,10 @@ def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_the_partitio
         avro.MAGIC + UNKNOWN_ID.to_bytes(4, "big") + b"x",
         avro.MAGIC + own.to_bytes(4, "big") + b"\x02",
     ]
-    with processor(site):
-        site.produce(event("ann", 1), *junk, event("ann", 2))
-        site.waits_for({"ann": (2, 3)})
-        wait_until(lambda: len(site.dead_letters()) == len(junk))
-    letters = sorted(site.dead_letters(), key=lambda letter: int(headers(letter)[DEAD_LETTER_OFFSET]))
+    served.produce(event("ann", 1), *junk, event("ann", 2))
+    served.waits_for({"ann": (2, 3)})
+    served.waits_until_finished()
+    letters = sorted(served.dead_letters(), key=lambda letter: int(headers(letter)[DEAD_LETTER_OFFSET]))
     assert [letter.value() or b"" for letter in letters] == [value or b"" for value in junk]
     assert [headers(letter)[DEAD_LETTER_CODE] for letter in letters] == [
         "MALFORMED",
@@ -96,7 +94,7 @@ def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_the_partitio
         DEAD_LETTER_VIEW: "",
         DEAD_LETTER_CODE: "MALFORMED",
     }
-    assert [item["offset"] for item in source_log(site, 0)] == [0, 6]
+    assert [item["offset"] for item in source_log(served, 0)] == [0, 6]
 
 
 FAILING = """user = record["user"]
@@ -109,37 +107,37 @@ FAILING = """user = record["user"]
     return record"""
 
 
-def test_failing_functions_are_dead_letters_of_their_view_alone(site: Site) -> None:
-    site.apply(HEAD, source_text(), view_text(body=FAILING), view_text("all_of_it"))
+def test_failing_functions_are_dead_letters_of_their_view_alone(served: Site) -> None:
+    served.apply(HEAD, source_text(), view_text(body=FAILING), view_text("all_of_it"))
     bad = ["raise", "exit", "interrupt", "type", "shape", "rows"]
-    with processor(site):
-        site.produce(event("ann", 1), *[event(user, 1) for user in bad], event("ann", 2))
-        site.waits_for({"ann": (2, 3), **dict.fromkeys(bad, (0, 0))})
-        site.waits_for({"ann": (2, 3), **dict.fromkeys(bad, (1, 1))}, view="all_of_it@V1")
-        wait_until(lambda: len(site.dead_letters()) == len(bad))
-    letters = site.dead_letters()
+    served.produce(event("ann", 1), *[event(user, 1) for user in bad], event("ann", 2))
+    served.waits_for({"ann": (2, 3), **dict.fromkeys(bad, (0, 0))})
+    served.waits_for({"ann": (2, 3), **dict.fromkeys(bad, (1, 1))}, view="all_of_it@V1")
+    served.waits_until_finished()
+    letters = served.dead_letters()
+    assert len(letters) == len(bad)
     assert {headers(letter)[DEAD_LETTER_VIEW] for letter in letters} == {VIEW}
     assert all(len(headers(letter)[DEAD_LETTER_MESSAGE]) <= 1_000 for letter in letters)
 
 
-def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(site: Site) -> None:
-    site.apply(HEAD, source_text(more=', Field("note", String, required=False)'), view_text())
-    document = json.loads(site.plan.sources[SOURCE].schema)
+def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(served: Site) -> None:
+    served.apply(HEAD, source_text(more=', Field("note", String, required=False)'), view_text())
+    document = json.loads(served.plan.sources[SOURCE].schema)
     document["fields"] = [each for each in document["fields"] if each["name"] != "note"]
     document["fields"].append({"name": "extra", "type": "int", "default": 0})
     older = json.dumps(document)
-    with processor(site):
-        registry = SchemaRegistry(site.bootstrap)
-        registry.start()
-        try:
-            schema_id, _ = registry.register(value_subject(source_topic(site.workspace, SOURCE)), older)
-        finally:
-            registry.stop()
-        record = event("ann", 3, extra=1)
-        # Registered only just now: this processor has to read the registry to its end to know the id.
-        site.produce(avro.frame(schema_id, avro.parse(older), record), event("ann", 4, note=None))
-        site.waits_for({"ann": (2, 7)})
-    assert site.dead_letters() == []
+    registry = SchemaRegistry(served.bootstrap)
+    registry.start()
+    try:
+        schema_id, _ = registry.register(value_subject(source_topic(served.workspace, SOURCE)), older)
+    finally:
+        registry.stop()
+    record = event("ann", 3, extra=1)
+    # Registered only just now: this processor has to read the registry to its end to know the id.
+    served.produce(avro.frame(schema_id, avro.parse(older), record), event("ann", 4, note=None))
+    served.waits_for({"ann": (2, 7)})
+    served.waits_until_finished()
+    assert served.dead_letters() == []
 
 
 @pytest.mark.parametrize(
@@ -163,21 +161,19 @@ def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(
         "of an installation that is no text",
     ],
 )
-def test_headers_that_a_producer_made_up_stop_nothing(site: Site, made_up: dict[str, bytes]) -> None:
-    site.apply(spending())
-    with processor(site):
-        site.produce(event("ann", 1), headers=made_up)
-        site.waits_for({"ann": (1, 1)})
+def test_headers_that_a_producer_made_up_stop_nothing(served: Site, made_up: dict[str, bytes]) -> None:
+    served.apply(spending())
+    served.produce(event("ann", 1), headers=made_up)
+    served.waits_for({"ann": (1, 1)})
 
 
-def test_a_source_that_begins_to_be_logged_is_logged_from_then_on(site: Site) -> None:
-    site.apply(spending(options=""))
-    with processor(site):
-        site.produce(event("ann", 1))
-        site.waits_for({"ann": (1, 1)})
-        site.apply(spending())
-        wait_until(lambda: _logs_after(site))
-    assert 0 not in [item["offset"] for item in source_log(site, 0)]
+def test_a_source_that_begins_to_be_logged_is_logged_from_then_on(served: Site) -> None:
+    served.apply(spending(options=""))
+    served.produce(event("ann", 1))
+    served.waits_for({"ann": (1, 1)})
+    served.apply(spending())
+    wait_until(lambda: _logs_after(served))
+    assert 0 not in [item["offset"] for item in source_log(served, 0)]
 
 
 def _logs_after(site: Site) -> bool:
