@@ -30,7 +30,8 @@ from infra.kafka.topics import control_topics, workspace_topics
 from infra.settings import Settings
 from schemas.definitions.changes import DAY_SECONDS, Change, carry_ids, changes, retire
 from schemas.definitions.compile import compile_services, compile_sources, compile_views
-from schemas.definitions.plan import Plan, SourcePlan, encode
+from schemas.definitions.plan import Plan, SourcePlan
+from schemas.definitions.plan_codec import encode
 from schemas.definitions.repository import Repository, digest, load_repository
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, source_topic, value_subject

@@ -11,7 +11,9 @@ from confluent_kafka import Producer
 from infra.kafka.clients import produce_checked
 from infra.kafka.topic_follower import TopicFollower
 from infra.logs import get_logger
-from schemas.definitions.plan import Definitions, Plan, ViewPlan, encode, plan_key, view_key
+from schemas.definitions.fold import Definitions
+from schemas.definitions.plan import Plan, ViewPlan
+from schemas.definitions.plan_codec import encode, plan_key, view_key
 from schemas.errors import CodecError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC
 
@@ -100,7 +102,7 @@ class DefinitionsLog:
 
     def _on_record(self, offset: int, key: bytes, value: bytes | None) -> None:
         try:
-            self._definitions.apply(offset, key, value)
+            self._definitions.take(offset, key, value)
             self._problems.pop(key, None)
         except CodecError as error:
             # The plan before it stays in force; readiness and the log say why.

@@ -16,7 +16,7 @@ import msgspec
 
 from infra.process.memory_limit import host_memory, limit_data, limit_growth
 from schemas.avro import schema as avro
-from schemas.definitions.plan import decode_plan
+from schemas.definitions.plan_codec import decode_plan
 from schemas.definitions.repository import load_views
 from schemas.messages.updates import Ack, ReplyAddress
 from schemas.records.transform import Problem, SourceRecord, SourceTransform, ViewFunction

@@ -11,7 +11,7 @@ from typing import Final
 from infra.logs import get_logger
 from processors.execution.code_child import Code, Run, Task
 from processors.execution.code_process import MODULE_SECONDS, ChildFailedError, NotPreparedError, code_process
-from schemas.definitions.plan import encode
+from schemas.definitions.plan_codec import encode
 from schemas.records.rows import FUNCTION_FAILED
 from schemas.records.transform import VIEW_FAILED, Reject, SourceRecord, SourceTransform, Transformation
 

@@ -6,7 +6,8 @@ Invariant: each value is a function of its arguments alone, and none of them out
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from schemas.definitions.plan import RetiredView, encode_ended, ended_key
+from schemas.definitions.plan import RetiredView
+from schemas.definitions.plan_codec import encode_ended, ended_key
 from schemas.messages.updates import Ack, encode_acks
 from schemas.records.transform import MAX_PROBLEM_CHARACTERS, Reject
 from schemas.topics import DEFINITIONS_TOPIC, acks_topic, dead_letter_topic, updates_topic

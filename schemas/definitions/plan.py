@@ -3,13 +3,8 @@
 Invariant: a plan is complete. Whoever holds one needs no other file to transform, store or serve, and two processes
 with the same plan number run the same definitions.
 
-A plan is one JSON message in the compacted topic of definitions, keyed by workspace; its number is its offset. Each
-view has a message of its own, never compacted away, whose offset is the view's id: rows in flight and in old log
-segments keep their meaning after the view is gone.
-
-A view that was removed is retired first: processors go on folding it, nothing serves it, until its grace of running
-time has passed. The processor that sees this says so in a message of its own (``ended_key``), and the view is gone for
-everyone who has read it (decision 12).
+As messages: ``schemas.definitions.plan_codec``. What all messages of the topic say together:
+``schemas.definitions.fold``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,11 +17,10 @@ from schemas.aggregation.functions import FUNCTIONS
 from schemas.aggregation.partials import PartialKind
 from schemas.avro.schema import avro_record
 from schemas.definitions.wire_types import parse_wire_type, wire_type
-from schemas.errors import CodecError, DefinitionError
+from schemas.errors import DefinitionError
 from schemas.types import DataType, Field, Timestamp
 
 PLAN_FORMAT: Final = 2
-_READABLE_FORMATS: Final = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -192,72 +186,6 @@ class Plan(msgspec.Struct, frozen=True):
         return {**{retired.source.name: retired.source for retired in self.retired.values()}, **self.sources}
 
 
-class _Ended(msgspec.Struct, frozen=True):
-    since: int
-
-
-_JSON: Final = msgspec.json.Encoder(order="deterministic")
-_ENDED: Final = msgspec.json.Decoder(_Ended)
-_PLAN: Final = msgspec.json.Decoder(Plan)
-_VIEW: Final = msgspec.json.Decoder(ViewPlan)
-
-
-def plan_key(workspace: str) -> bytes:
-    """Returns the key of a workspace's plan in the topic of definitions."""
-    return f"plan/{workspace}".encode()
-
-
-def view_key(workspace: str, name: str, version: str, nonce: str) -> bytes:
-    """Returns the key of a view's own message; the nonce keeps it from ever being compacted away."""
-    return f"view/{workspace}/{name}/{version}/{nonce}".encode()
-
-
-def ended_key(workspace: str, view: int) -> bytes:
-    """Returns the key of the message that a retired view, named by its id, has ended."""
-    return f"ended/{workspace}/{view}".encode()
-
-
-def encode(document: Plan | ViewPlan) -> bytes:
-    """Returns the message of a plan or of a view."""
-    return _JSON.encode(document)
-
-
-def encode_ended(retired: RetiredView) -> bytes:
-    """Returns the message that a retired view has ended; it means this retirement of it and no later one."""
-    return _JSON.encode(_Ended(retired.since))
-
-
-def decode_plan(number: int, data: bytes) -> Plan:
-    """Returns the plan in a message.
-
-    Args:
-        number: the message's offset.
-        data: its value.
-
-    Raises:
-        CodecError: it is not a plan, or of a format that this version does not know.
-    """
-    try:
-        plan = _PLAN.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CodecError(f"plan {number} does not decode: {error}") from error
-    if plan.format not in _READABLE_FORMATS:
-        raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; upgrade Headrace")
-    return msgspec.structs.replace(plan, number=number)
-
-
-def decode_view(offset: int, data: bytes) -> ViewPlan:
-    """Returns the view in a message; its id is the message's offset.
-
-    Raises:
-        CodecError: it is not a view.
-    """
-    try:
-        return msgspec.structs.replace(_VIEW.decode(data), id=offset)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CodecError(f"view message {offset} does not decode: {error}") from error
-
-
 def without_retired(plan: Plan, ids: Iterable[int]) -> Plan:
     """Returns a plan without the retired views of these ids, and without the texts that only they run from."""
     gone = frozenset(ids)
@@ -270,55 +198,6 @@ def needed_texts(
 ) -> dict[str, dict[str, str]]:
     """Returns the repositories, by digest, that retired views run from."""
     return {digest: repositories[digest] for digest in sorted({each.texts for each in retired.values()})}
-
-
-class Definitions:
-    """What the topic of definitions says so far: the newest plan of each workspace, and every view there ever was.
-
-    A fold: ``apply`` is called for each message in order, from any one thread; the attributes may be read from any.
-    A plan whose retired views have ended is another object with the same number.
-    """
-
-    def __init__(self) -> None:
-        self.plans: dict[str, Plan] = {}
-        self.views: dict[int, ViewPlan] = {}
-        self.workspace_of: dict[int, str] = {}
-        self._ended: dict[int, int] = {}  # since which plan a view was retired that has ended, by id
-
-    def apply(self, offset: int, key: bytes, value: bytes | None) -> None:
-        """Takes one message of the topic.
-
-        Raises:
-            CodecError: the message is not one of Headrace's.
-        """
-        kind, _, rest = key.decode(errors="replace").partition("/")
-        if value is None:
-            self.plans.pop(rest, None)
-        elif kind == "plan":
-            self.plans[rest] = self._without_ended(decode_plan(offset, value))
-        elif kind == "view":
-            self.views[offset] = decode_view(offset, value)
-            self.workspace_of[offset] = rest.partition("/")[0]
-        elif kind == "ended":
-            self._end(offset, rest, value)
-        else:
-            raise CodecError(
-                f"message {offset} of the definitions has key {key!r}, expected plan/..., view/... or ended/..."
-            )
-
-    def _end(self, offset: int, rest: str, value: bytes) -> None:
-        workspace, _, view = rest.rpartition("/")
-        try:
-            self._ended[int(view)] = _ENDED.decode(value).since
-        except ValueError as error:  # of int and of msgspec alike
-            raise CodecError(f"message {offset} of the definitions does not tell which view ended: {error}") from error
-        if workspace in self.plans:
-            self.plans[workspace] = self._without_ended(self.plans[workspace])
-
-    def _without_ended(self, plan: Plan) -> Plan:
-        """Returns a plan without the retired views that have ended: an apply may not have known of the newest."""
-        ended = [each.view.id for each in plan.retired.values() if self._ended.get(each.view.id) == each.since]
-        return without_retired(plan, ended) if ended else plan
 
 
 def join_keys_of(views: Iterable[ViewPlan]) -> tuple[Field, ...]:

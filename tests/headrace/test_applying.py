@@ -22,7 +22,8 @@ from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import Settings
 from schemas.definitions.changes import Change
-from schemas.definitions.plan import Plan, encode, encode_ended, ended_key
+from schemas.definitions.plan import Plan
+from schemas.definitions.plan_codec import encode, encode_ended, ended_key
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, source_topic, updates_topic, value_subject
 

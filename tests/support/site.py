@@ -31,7 +31,8 @@ from infra.settings import Settings, as_environment
 from processors.app import run_processor
 from processors.logs.offline_log import read_rows
 from schemas.avro import schema as avro
-from schemas.definitions.plan import Plan, plan_key
+from schemas.definitions.plan import Plan
+from schemas.definitions.plan_codec import plan_key
 from schemas.state.keys import encode_join_keys, partition_of
 from schemas.topics import DEFINITIONS_TOPIC, dead_letter_topic, source_topic
 from serving.reads.state import OnlineState

@@ -9,7 +9,8 @@ from infra.kafka.clients import ensure_topics, produce_checked, producer
 from infra.kafka.definitions import DefinitionsLog, publish_plan, publish_view
 from infra.kafka.topics import control_topics
 from infra.process.ports import LOOPBACK, free_port
-from schemas.definitions.plan import Plan, ViewPlan, encode, plan_key, view_key
+from schemas.definitions.plan import Plan, ViewPlan
+from schemas.definitions.plan_codec import encode, plan_key, view_key
 from schemas.errors import UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC
 from tests.support.waiting import wait_until

@@ -9,7 +9,9 @@ from processors.producer.messages import (
     ended_messages,
     update_messages,
 )
-from schemas.definitions.plan import Definitions, RetiredView, encode, plan_key
+from schemas.definitions.fold import Definitions
+from schemas.definitions.plan import RetiredView
+from schemas.definitions.plan_codec import encode, plan_key
 from schemas.messages.updates import Ack, Transformed, Written, decode_acks
 from schemas.records.transform import MAX_PROBLEM_CHARACTERS, Problem, Reject, SourceRecord
 from tests.support.repositories import plan_of, view
@@ -30,10 +32,10 @@ def test_an_end_takes_a_retired_view_out_of_the_definitions() -> None:
     retired = {"totals@V1": RetiredView(view_plan, source, plan.digest, since=3, grace=60)}
     definitions = Definitions()
     before = msgspec.structs.replace(plan, views={}, retired=retired, repositories={plan.digest: plan.files})
-    definitions.apply(8, plan_key("prod"), encode(before))
+    definitions.take(8, plan_key("prod"), encode(before))
     (message,) = ended_messages("prod", list(retired.values()))
     assert (message.topic, message.partition) == ("headrace.definitions", 0)
-    definitions.apply(9, message.key or b"", message.value)
+    definitions.take(9, message.key or b"", message.value)
     assert definitions.plans["prod"].retired == {}
 
 

@@ -2,23 +2,8 @@ import fastavro
 import msgspec
 import pytest
 
-from schemas.definitions.plan import (
-    Definitions,
-    Plan,
-    RetiredView,
-    ViewPlan,
-    decode_plan,
-    decode_view,
-    encode,
-    encode_ended,
-    ended_key,
-    partial_kinds,
-    plan_key,
-    stored_columns,
-    view_digest,
-    view_key,
-)
-from schemas.errors import CodecError
+from schemas.definitions.plan import Plan, ViewPlan, partial_kinds, stored_columns, view_digest
+from schemas.definitions.plan_codec import decode_view, encode
 from schemas.types import Float64
 from tests.support.repositories import SUM, plan_of, view, view_plan
 
@@ -28,39 +13,6 @@ TEXT = view() + view("position", "") + 'service = FeatureService(name="s", featu
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     return plan_of(TEXT)
-
-
-def test_a_plan_comes_back_with_its_offset_as_number(plan: Plan) -> None:
-    assert decode_plan(77, encode(plan)) == msgspec.structs.replace(plan, number=77)
-
-
-def test_a_view_comes_back_with_its_offset_as_id(plan: Plan) -> None:
-    found = plan.views["totals@V1"]
-    assert decode_view(77, encode(found)) == msgspec.structs.replace(found, id=77)
-
-
-def test_equal_plans_are_equal_bytes(plan: Plan) -> None:
-    views = dict(reversed(plan.views.items()))
-    assert encode(msgspec.structs.replace(plan, views=views)) == encode(plan) == encode(plan_of(TEXT))
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"workspace":"\xff"}'])
-def test_what_is_no_plan_or_view_is_refused(data: bytes) -> None:
-    with pytest.raises(CodecError, match="plan 3 does not decode"):
-        decode_plan(3, data)
-    with pytest.raises(CodecError, match="view message 3 does not decode"):
-        decode_view(3, data)
-
-
-def test_a_plan_of_an_unknown_format_says_to_upgrade(plan: Plan) -> None:
-    with pytest.raises(CodecError, match="plan 3 has format 3, expected 2; upgrade Headrace"):
-        decode_plan(3, encode(msgspec.structs.replace(plan, format=3)))
-
-
-def test_a_plan_of_the_first_format_has_nothing_retired(plan: Plan) -> None:
-    old = msgspec.json.decode(encode(msgspec.structs.replace(plan, format=1)))
-    del old["retired"], old["repositories"]
-    assert decode_plan(3, msgspec.json.encode(old)).retired == {}
 
 
 def test_views_of_a_source(plan: Plan) -> None:
@@ -118,99 +70,6 @@ def test_row_schemas_are_avro_with_a_required_event_time() -> None:
     assert schema["name"] == "totals__V_1_b__10"
     stamp = {"type": "long", "logicalType": "timestamp-micros"}
     assert schema["fields"][1] == {"name": "at", "type": stamp}
-
-
-def folded(*messages: tuple[int, bytes, bytes | None]) -> Definitions:
-    definitions = Definitions()
-    for message in messages:
-        definitions.apply(*message)
-    return definitions
-
-
-def test_definitions_keep_the_newest_plan_of_each_workspace_and_every_view(plan: Plan) -> None:
-    found = plan.views["totals@V1"]
-    definitions = folded(
-        (0, view_key("prod", "totals", "V1", "n1"), encode(found)),
-        (1, plan_key("prod"), encode(plan)),
-        (2, plan_key("dev"), encode(plan)),
-        (5, plan_key("prod"), encode(plan)),
-        (7, view_key("dev", "totals", "V1", "n2"), encode(found)),
-    )
-    assert {name: each.number for name, each in definitions.plans.items()} == {"prod": 5, "dev": 2}
-    assert {number: each.id for number, each in definitions.views.items()} == {0: 0, 7: 7}
-    assert definitions.workspace_of == {0: "prod", 7: "dev"}
-
-
-def test_a_tombstone_removes_a_workspace_and_no_view(plan: Plan) -> None:
-    found = plan.views["totals@V1"]
-    key = view_key("prod", "totals", "V1", "n1")
-    definitions = folded(
-        (0, key, encode(found)), (1, plan_key("prod"), encode(plan)), (2, plan_key("prod"), None), (3, key, None)
-    )
-    assert definitions.plans == {}
-    assert list(definitions.views) == [0]
-
-
-def retiring(plan: Plan) -> Plan:
-    """The plan without its views, which are retired since plan 4; each from a repository of its own."""
-    retired = {
-        key: RetiredView(view, plan.sources["events"], texts=name, since=4, grace=60)
-        for name, (key, view) in zip("ab", sorted(plan.views.items()), strict=True)
-    }
-    return msgspec.structs.replace(plan, views={}, retired=retired, repositories={"a": {}, "b": {}})
-
-
-def test_a_retired_view_ends_for_everyone_who_reads_so(plan: Plan) -> None:
-    retired = retiring(plan)
-    position = retired.retired["position@V1"]
-    ended = (7, ended_key("prod", position.view.id), encode_ended(position))
-    definitions = folded((5, plan_key("prod"), encode(retired)))
-    before = definitions.plans["prod"]
-    definitions.apply(*ended)
-    after = definitions.plans["prod"]
-    assert before.retired == retired.retired
-    assert (list(after.retired), list(after.repositories), after.number) == (["totals@V1"], ["b"], 5)
-    definitions.apply(8, *ended[1:])
-    assert definitions.plans["prod"] is after
-    definitions.apply(9, plan_key("prod"), encode(retired))  # an apply that had not read of the end
-    assert definitions.plans["prod"] == msgspec.structs.replace(after, number=9)
-
-
-def test_an_end_means_one_retirement_and_no_view_in_force(plan: Plan) -> None:
-    first = retiring(plan).retired["position@V1"]
-    ended = (ended_key("prod", first.view.id), encode_ended(first))
-    again = {"position@V1": msgspec.structs.replace(first, since=6)}
-    later = msgspec.structs.replace(plan, views={}, retired=again, repositories={"a": {}})
-    in_force = folded((5, plan_key("prod"), encode(plan)), (6, *ended))
-    assert in_force.plans["prod"] == msgspec.structs.replace(plan, number=5)
-    in_force.apply(8, plan_key("prod"), encode(later))
-    assert in_force.plans["prod"].retired == again
-    assert folded((6, *ended)).plans == {}
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [(b"ended/prod/x", b'{"since":1}'), (b"ended/prod/7", b"{"), (b"ended/", b"{}")]
-)
-def test_an_end_that_does_not_say_of_what_is_refused(key: bytes, value: bytes) -> None:
-    with pytest.raises(CodecError, match="message 4 of the definitions does not tell which view ended"):
-        folded((4, key, value))
-
-
-@pytest.mark.parametrize("key", [b"other/prod", b"", b"\xff/a"])
-def test_a_message_of_another_kind_is_refused(key: bytes) -> None:
-    with pytest.raises(
-        CodecError, match=r"message 4 of the definitions has key b'.*', expected plan/..., view/... or ended/..."
-    ):
-        folded((4, key, b"{}"))
-
-
-def test_a_refused_message_changes_nothing(plan: Plan) -> None:
-    definitions = folded((1, plan_key("prod"), encode(plan)))
-    for key in (plan_key("prod"), view_key("prod", "a", "V1", "n")):
-        with pytest.raises(CodecError):
-            definitions.apply(9, key, b"{}")
-    assert definitions.plans["prod"].number == 1
-    assert (definitions.views, definitions.workspace_of) == ({}, {})
 
 
 def test_a_view_plan_knows_its_key() -> None:

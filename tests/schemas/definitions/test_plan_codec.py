@@ -1,0 +1,47 @@
+import msgspec
+import pytest
+
+from schemas.definitions.plan import Plan
+from schemas.definitions.plan_codec import decode_plan, decode_view, encode
+from schemas.errors import CodecError
+from tests.support.repositories import plan_of, view
+
+TEXT = view() + view("position", "") + 'service = FeatureService(name="s", features=[totals])\n'
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return plan_of(TEXT)
+
+
+def test_a_plan_comes_back_with_its_offset_as_number(plan: Plan) -> None:
+    assert decode_plan(77, encode(plan)) == msgspec.structs.replace(plan, number=77)
+
+
+def test_a_view_comes_back_with_its_offset_as_id(plan: Plan) -> None:
+    found = plan.views["totals@V1"]
+    assert decode_view(77, encode(found)) == msgspec.structs.replace(found, id=77)
+
+
+def test_equal_plans_are_equal_bytes(plan: Plan) -> None:
+    views = dict(reversed(plan.views.items()))
+    assert encode(msgspec.structs.replace(plan, views=views)) == encode(plan) == encode(plan_of(TEXT))
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"workspace":"\xff"}'])
+def test_what_is_no_plan_or_view_is_refused(data: bytes) -> None:
+    with pytest.raises(CodecError, match="plan 3 does not decode"):
+        decode_plan(3, data)
+    with pytest.raises(CodecError, match="view message 3 does not decode"):
+        decode_view(3, data)
+
+
+def test_a_plan_of_an_unknown_format_says_to_upgrade(plan: Plan) -> None:
+    with pytest.raises(CodecError, match="plan 3 has format 3, expected 2; upgrade Headrace"):
+        decode_plan(3, encode(msgspec.structs.replace(plan, format=3)))
+
+
+def test_a_plan_of_the_first_format_has_nothing_retired(plan: Plan) -> None:
+    old = msgspec.json.decode(encode(msgspec.structs.replace(plan, format=1)))
+    del old["retired"], old["repositories"]
+    assert decode_plan(3, msgspec.json.encode(old)).retired == {}
