@@ -17,7 +17,8 @@ from bench import events
 from bench.figures import Extent, Figure, Results
 from bench.harness import REPOSITORIES, scratch
 from headrace.applying import read_repository
-from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.primary import PrimaryDatabase
 from infra.segments.disk import LocalDisk
 from processors.logs.offline_log import OfflineLog
 from processors.materialize.fold import ViewState, materialize

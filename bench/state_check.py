@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import BenchmarkError
-from infra.database.databases import DatabaseResources, SecondaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.secondary import SecondaryDatabase
 from infra.paths import state_path, version_path
 from infra.segments.disk import LocalDisk
 from processors.logs.offline_log import read_updates
-from processors.materialize.fold import decode
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.state.keys import row_prefix, tile_prefix, tile_suffix
+from schemas.state.values import decode
 
 RESOLUTION_AND_START = 16  # bytes at the end of a tile's key
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 
-from infra.database.databases import DatabaseResources
+from infra.database.layout import DatabaseResources
 from infra.http.operations import operations_routes
 from infra.http.server import HttpServer
 from infra.installation import installation_of

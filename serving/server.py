@@ -16,7 +16,7 @@ from typing import Final
 
 from access.authentication import Authenticator
 from access.store.accounts import AccessStore
-from infra.database.databases import DatabaseResources
+from infra.database.layout import DatabaseResources
 from infra.http.server import HttpServer
 from infra.kafka.clients import ensure_topics
 from infra.kafka.definitions import DefinitionsLog

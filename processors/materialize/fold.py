@@ -3,37 +3,20 @@
 Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
 (view, join keys, event time) counts once; of its rows the one with the highest version wins (design §1, idea 2).
 
-Layout of values, format version 2 (keys: ``schemas.state.keys``):
-
-| space | value                                                                                                     |
-|-------|-----------------------------------------------------------------------------------------------------------|
-| row   | version (24 bytes: append time u64 ms, partition u32, offset u64, row index u32; big-endian), MessagePack  |
-|       | array of the view's stored columns                                                                         |
-| tile  | MessagePack array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``         |
-| meta  | ``next_offset``: MessagePack integer; ``watermark/{view id}``: MessagePack integer, µs;                     |
-|       | ``retired/{view id}``: ``processors.materialize.retirements``;                                              |
-|       | ``view/{view id}``: digest (32 bytes, ``schemas.definitions.plan.view_digest``);                           |
-|       | ``clock``: ``processors.materialize.held_clock``                                                           |
+Layout of keys: ``schemas.state.keys``; of values: ``schemas.state.values``.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
-
-import msgspec
 
 from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
 from schemas.instants import MILLISECOND
-from schemas.messages.updates import VERSION_BYTES, Row, UpdateMessage, Value, version_bytes
+from schemas.messages.updates import Row, UpdateMessage, Value
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
 from schemas.state.reader import Reader
-
-encode: Final = msgspec.msgpack.Encoder().encode
-decode: Final = msgspec.msgpack.Decoder().decode
-
-Tile = list[Any]  # [greatest event time, partial, ...]
+from schemas.state.values import VERSION_BYTES, Tile, decode, decode_number, decode_row, encode, version_bytes
 
 
 @dataclass(slots=True)
@@ -83,7 +66,7 @@ class ViewState:
         if watermark is not None:
             key = watermark_key(self.view.id)
             before = state.get(key)
-            if before is None or decode(before) < watermark:
+            if before is None or decode_number(before) < watermark:
                 out.writes[key] = encode(watermark)
 
     def _winners(
@@ -233,7 +216,7 @@ class ViewState:
         for key, start in stale:
             prefix, tiles = prefixes[key]
             low, high = prefix + time_suffix(start), prefix + time_suffix(start + finest)
-            rows = {time_of(k): decode(value[VERSION_BYTES:]) for k, value in state.scan(low, high)}
+            rows = {time_of(k): decode_row(value) for k, value in state.scan(low, high)}
             out.reread += len(rows)
             rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + finest)
             out.writes[tiles + tile_suffix(finest, start)] = encode(self._lifted(list(rows.items())))

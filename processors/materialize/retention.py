@@ -18,12 +18,11 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Final, Protocol
 
-import msgspec
-
 from processors.materialize.held_clock import MAX_STEP
 from schemas.definitions.plan import ViewPlan
 from schemas.instants import DAY
 from schemas.state.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
+from schemas.state.values import decode_number
 
 FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
 MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all
@@ -39,8 +38,6 @@ _VIEW: Final = slice(1, 9)  # of row and tile keys (``schemas.state.keys``)
 _KEY: Final = slice(0, -8)
 _RESOLUTION: Final = slice(-16, -8)
 _LEEWAY: Final = MAX_STEP  # by which the host's clock may have been ahead and come back
-
-_decode: Final = msgspec.msgpack.Decoder(int).decode
 
 
 class SweptState(Protocol):
@@ -65,7 +62,7 @@ def clocks(views: Iterable[int], state: SweptState, now: int) -> dict[int, int]:
     """
     ids = list(views)
     watermarks = zip(ids, state.get_many([watermark_key(view) for view in ids]), strict=True)
-    return {view: min(now, _decode(watermark)) for view, watermark in watermarks if watermark is not None}
+    return {view: min(now, decode_number(watermark)) for view, watermark in watermarks if watermark is not None}
 
 
 def next_limit(limit: int, deleted: int) -> int:

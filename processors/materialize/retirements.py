@@ -11,10 +11,10 @@ seconds that count since. A view that came back and was removed again begins ane
 from collections.abc import Mapping
 from typing import Final
 
-from processors.materialize.fold import decode, encode
-from processors.materialize.state_store import State
 from schemas.definitions.plan import RetiredView
 from schemas.state.keys import meta_key
+from schemas.state.reader import State
+from schemas.state.values import decode, encode
 
 WRITE_SECONDS: Final = 30.0
 LONGEST_TICK_SECONDS: Final = 10.0  # ticks come every second: what is longer was a pause of the process

@@ -14,12 +14,13 @@ import msgspec
 
 from processors.logs.offline_log import OfflineLog
 from processors.materialize.fold import ViewState, materialize
-from processors.materialize.state_store import State, next_offset_of
 from processors.materialize.view_digests import take_up
 from processors.producer.messages import OutMessage, ack_messages
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError, UnavailableError
 from schemas.messages.updates import Ack, UpdateMessage, Written
+from schemas.state.reader import State
+from schemas.state.values import next_offset_of
 
 OFFLINE: Final = "offline"
 ONLINE: Final = "online"

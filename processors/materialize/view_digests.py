@@ -9,9 +9,9 @@ Invariant: from ``take_up`` on, state holds nothing under the ids of the given v
 
 from collections.abc import Iterable
 
-from processors.materialize.state_store import State
 from schemas.definitions.plan import ViewPlan, view_digest
 from schemas.state.keys import digest_key, view_ranges, watermark_key
+from schemas.state.reader import State
 
 
 def take_up(views: Iterable[ViewPlan], state: State) -> list[ViewPlan]:

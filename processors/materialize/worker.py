@@ -14,7 +14,8 @@ from typing import Final
 
 from confluent_kafka import Message
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.primary import PrimaryDatabase
 from infra.kafka.definitions import DefinitionsLog
 from infra.logs import get_logger
 from infra.metrics import (

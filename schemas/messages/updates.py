@@ -26,8 +26,6 @@ _REPLY: Final = struct.Struct(">IIHB")
 """Place, reply partition, record index, length of the installation's id; that id, then the request's, follow."""
 
 _U64: Final = struct.Struct(">Q")
-_VERSION: Final = struct.Struct(">QIQI")
-VERSION_BYTES: Final = _VERSION.size
 
 
 class ReplyAddress(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -124,11 +122,6 @@ class Update(msgspec.Struct, array_like=True):
     source_partition: int
     rows: list[Row]
     waiting: list[Waiting]
-
-
-def version_bytes(append_time: int, partition: int, offset: int, index: int) -> bytes:
-    """Returns a row's version (design §1, idea 2) as bytes that sort as versions do."""
-    return _VERSION.pack(append_time, partition, offset, index)
 
 
 class UpdateMessage(NamedTuple):

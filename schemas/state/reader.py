@@ -1,4 +1,4 @@
-"""How pure code reads online state, whoever holds it: the writer's database, a secondary, or a dict in a test.
+"""How pure code reads and writes online state, whoever holds it: a database, a secondary, or a dict in a test.
 
 Invariant: keys are compared as bytes, and what one call returns is of one moment.
 
@@ -6,7 +6,7 @@ Keys that begin with ``RESERVED_PREFIX`` belong to the database itself (``infra.
 them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 RESERVED_PREFIX: Final = b"D"
@@ -29,4 +29,17 @@ class Reader(Protocol):
 
     def last_before(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
         """Returns the greatest key in ``start`` (inclusive) to ``end`` (exclusive) with its value, or None."""
+        ...
+
+
+class State(Reader, Protocol):
+    """The state of one updates partition, for its one writer; every method raises StorageError if the store fails."""
+
+    def write(
+        self, operations: Sequence[tuple[bytes, bytes | None]], *, dropped: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """Drops the ranges (first key and the one behind), then applies all operations (key and value; None deletes).
+
+        In order, and all of it at once or nothing.
+        """
         ...

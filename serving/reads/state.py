@@ -5,18 +5,15 @@ it happens on one event loop's thread, without an await, so reads and catch-up a
 """
 
 from pathlib import Path
-from typing import Final
 
-import msgspec
-
-from infra.database.databases import DatabaseResources, SecondaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.secondary import SecondaryDatabase
 from infra.logs import get_logger
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.errors import StorageError, UnavailableError
 from schemas.state.keys import digest_key, watermark_key
+from schemas.state.values import decode_number
 from serving.reads.read_plan import ViewFacts
-
-_decode: Final = msgspec.msgpack.Decoder(int).decode
 
 _log = get_logger(__name__)
 
@@ -72,7 +69,7 @@ class PartitionState:
         known = self._facts.get(view)
         if known is None:
             digest, watermark = self.reader.get_many([digest_key(view), watermark_key(view)])
-            known = self._facts[view] = ViewFacts(digest, None if watermark is None else _decode(watermark))
+            known = self._facts[view] = ViewFacts(digest, None if watermark is None else decode_number(watermark))
         return known
 
 

@@ -1,7 +1,7 @@
 """Feature values of one key of one view, from online state, without I/O of its own.
 
 Invariant: a value is the aggregate of exactly the winning rows whose event time lies in the feature's window at the
-leading edge; tiles only save work. Layout of keys: ``schemas.state.keys``; of values: ``processors.materialize.fold``.
+leading edge; tiles only save work. Layout of keys: ``schemas.state.keys``; of values: ``schemas.state.values``.
 
 Keys stay bytes as long as they can: they sort as their times do, so pieces of a span are found by comparing keys, which
 saves the decoding of a time per tile (a third of a read).
@@ -12,19 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-import msgspec
 from typing_extensions import override
 
 from schemas.aggregation.functions import FUNCTIONS, AggregateFunction, is_out_of_range
 from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
-from schemas.messages.updates import VERSION_BYTES
 from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
 from schemas.state.reader import Reader
+from schemas.state.values import decode, decode_row, decode_rows
 from schemas.windows import Piece, continuous_bounds, cover, floor, tiled_bounds
 
 EARLIEST: Final = -(2**63)
-
-decode: Final = msgspec.msgpack.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class AttributeReader(ViewReader):
         time = time_of(found[0])
         if self._view.ttl is not None and edge >= time + self._view.ttl:
             return self.nothing
-        row = decode(found[1][VERSION_BYTES:])
+        row = decode_row(found[1])
         return ViewValues([row[column] for column in self._columns], time)
 
 
@@ -206,7 +203,7 @@ class AggregateReader(ViewReader):
         if not found:
             return None
         keys = [key for key, _ in found]
-        columns = list(zip(*[decode(row[VERSION_BYTES:]) for _, row in found], strict=True))
+        columns = list(zip(*decode_rows([row for _, row in found]), strict=True))
         return _Rows(prefix, keys, [time_of(key) for key in keys], columns)
 
     def _gather(self, gathered: dict[int, list[Any]], part: _Part, content: _Rows | _Tiles) -> None:

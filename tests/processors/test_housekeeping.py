@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.primary import PrimaryDatabase
 from infra.paths import state_path, version_path
 from infra.segments.disk import LocalDisk
 from processors.consumer.batches import Batch

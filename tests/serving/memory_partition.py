@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from processors.materialize.fold import ViewState, decode, materialize
+from processors.materialize.fold import ViewState, materialize
 from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import ViewPlan
 from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import digest_key, encode_join_keys, partition_of, watermark_key
+from schemas.state.values import decode
 from serving.reads.read_plan import ViewFacts
 from tests.serving.world import PARTITIONS, update_of
 from tests.support.memory_state import MemoryState

@@ -11,7 +11,8 @@ import msgspec
 from access.authentication import Authenticator
 from access.roles import Role
 from access.store.accounts import AccessStore
-from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.primary import PrimaryDatabase
 from infra.http.server import HttpServer
 from infra.paths import state_path, version_path
 from processors.materialize.fold import ViewState, materialize

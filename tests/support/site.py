@@ -22,7 +22,7 @@ from confluent_kafka import Message, TopicPartition
 
 from headrace.applying import Removals, apply_repository
 from headrace.lags import lags
-from infra.database.databases import DatabaseResources
+from infra.database.layout import DatabaseResources
 from infra.installation import installation_of
 from infra.kafka.clients import produce_checked, producer, reader
 from infra.process.ports import LOOPBACK, free_port

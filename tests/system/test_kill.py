@@ -18,10 +18,9 @@ from infra.kafka.definitions import DefinitionsLog
 from infra.paths import state_path
 from infra.segments.disk import LocalDisk
 from processors.logs.offline_log import read_rows
-from processors.materialize.fold import decode
 from schemas.definitions.plan import Plan
-from schemas.messages.updates import VERSION_BYTES, version_bytes
 from schemas.state.keys import encode_join_keys, row_prefix, time_of
+from schemas.state.values import VERSION_BYTES, decode, version_bytes
 from schemas.topics import source_topic
 from tests.support import oracle
 from tests.support.waiting import wait_until

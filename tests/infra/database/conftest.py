@@ -11,7 +11,9 @@ from typing import Any, Self
 
 import pytest
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase, SecondaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.primary import PrimaryDatabase
+from infra.database.secondary import SecondaryDatabase
 
 _ROOT = Path(__file__).parents[3]
 MEMTABLE_BYTES = 4 << 20

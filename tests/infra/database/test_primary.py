@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rocksdict import Rdict
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase
-from infra.database.layout import FORMAT_KEY, database_options, encode_number
+from infra.database.layout import FORMAT_KEY, DatabaseResources, database_options, encode_number
+from infra.database.primary import PrimaryDatabase
 from infra.database.reads import SCAN_CHUNK, storage_error
 from infra.database.version_file import VersionFileReader
-from schemas.errors import StorageError
+from schemas.errors import LockedError, StorageError
 from schemas.state.keys import FORMAT_VERSION
 from tests.infra.database.conftest import Place, WriterProcess
 
@@ -338,3 +338,13 @@ class TestBadDisks:
         assert "database /state: the disk is full: free space" in error.message
         assert "(IO error: No space left on device: while appending)" in error.message
         assert "check the disk and the permissions" in storage_error(Path("/state"), "IO error: odd").message
+
+
+def test_one_writes_and_any_number_read(place: Place) -> None:
+    with place.primary() as primary, place.secondary() as one, place.secondary() as other:
+        with pytest.raises(LockedError):
+            place.primary(lock_seconds=0)
+        primary.write([(b"key", b"value")])
+        for secondary in (one, other):
+            secondary.refresh()
+            assert secondary.get(b"key") == b"value"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.database import secondary as secondary_database
-from infra.database.databases import PrimaryDatabase, SecondaryDatabase
+from infra.database.primary import PrimaryDatabase
+from infra.database.secondary import SecondaryDatabase
 from schemas.errors import StorageError, UnavailableError
 from tests.infra.database.conftest import Place, WriterProcess
 

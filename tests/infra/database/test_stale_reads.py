@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from rocksdict import AccessType, Rdict, ReadOptions
 
-from infra.database.databases import SecondaryDatabase
 from infra.database.layout import database_options
-from infra.database.secondary import GENERATIONS_CHECKED
+from infra.database.secondary import GENERATIONS_CHECKED, SecondaryDatabase
 from schemas.errors import UnavailableError
 from tests.infra.database.conftest import Place, WriterProcess
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from rocksdict import Rdict
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase, SecondaryDatabase
-from infra.database.layout import database_options
+from infra.database.layout import DatabaseResources, database_options
+from infra.database.primary import PrimaryDatabase
+from infra.database.secondary import SecondaryDatabase
 
 
 class Writer:

@@ -52,8 +52,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-watermark-goes-back",
         file="processors/materialize/fold.py",
-        old="decode(before) < watermark:",
-        new="decode(before) != watermark:",
+        old="decode_number(before) < watermark:",
+        new="decode_number(before) != watermark:",
         why="windows that end at the latest event would move back in time",
         tests=(
             "tests/processors/materialize/test_fold.py::test_watermark_is_the_greatest_event_time_not_later_than_its_own_log_time",

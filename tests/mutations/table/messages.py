@@ -6,22 +6,6 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS: Final = (
     Mutation(
-        name="versions-do-not-sort",
-        file="schemas/messages/updates.py",
-        old='struct.Struct(">QIQI")',
-        new='struct.Struct("<QIQI")',
-        why="of two corrections the older one could win",
-        tests=("tests/schemas/messages/test_updates.py::test_versions_sort_as_their_parts",),
-    ),
-    Mutation(
-        name="versions-by-offset-first",
-        file="schemas/messages/updates.py",
-        old="_VERSION.pack(append_time, partition, offset, index)",
-        new="_VERSION.pack(offset, partition, append_time, index)",
-        why="of two partitions the busier one would win, whenever the rows came",
-        tests=("tests/processors/materialize/test_fold.py::test_every_read_equals_the_oracle",),
-    ),
-    Mutation(
         name="updates-of-an-older-format-taken",
         file="schemas/messages/updates.py",
         old=("    if update.format != MESSAGE_FORMAT:\n        raise"),

@@ -36,7 +36,7 @@ MUTATIONS: Final = (
     Mutation(
         name="retention-by-the-wall-clock",
         file="processors/materialize/retention.py",
-        old="{view: min(now, _decode(watermark)) for",
+        old="{view: min(now, decode_number(watermark)) for",
         new="{view: now for",
         why="windows that end at the latest event of a quiet stream would lose their rows",
         tests=("tests/processors/materialize/test_retention.py::test_a_quiet_stream_loses_nothing_however_long",),
@@ -44,8 +44,8 @@ MUTATIONS: Final = (
     Mutation(
         name="retention-by-the-watermark-alone",
         file="processors/materialize/retention.py",
-        old="{view: min(now, _decode(watermark)) for",
-        new="{view: _decode(watermark) for",
+        old="{view: min(now, decode_number(watermark)) for",
+        new="{view: decode_number(watermark) for",
         why="an event with a wrong clock would have everything deleted",
         tests=("tests/processors/materialize/test_retention.py::test_a_watermark_ahead_of_the_host_makes_nothing_old",),
     ),

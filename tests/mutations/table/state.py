@@ -6,6 +6,22 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS: Final = (
     Mutation(
+        name="versions-do-not-sort",
+        file="schemas/state/values.py",
+        old='struct.Struct(">QIQI")',
+        new='struct.Struct("<QIQI")',
+        why="of two corrections the older one could win",
+        tests=("tests/schemas/state/test_values.py::test_versions_sort_as_their_parts",),
+    ),
+    Mutation(
+        name="versions-by-offset-first",
+        file="schemas/state/values.py",
+        old="_VERSION.pack(append_time, partition, offset, index)",
+        new="_VERSION.pack(offset, partition, append_time, index)",
+        why="of two partitions the busier one would win, whenever the rows came",
+        tests=("tests/processors/materialize/test_fold.py::test_every_read_equals_the_oracle",),
+    ),
+    Mutation(
         name="keys-nul-not-escaped",
         file="schemas/state/keys.py",
         old='.replace(b"\\x00", b"\\x00\\xff")',

@@ -6,15 +6,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.materialize.fold import (
-    Materialization,
-    ViewState,
-    decode,
-    materialize,
-)
+from processors.materialize.fold import Materialization, ViewState, materialize
 from schemas.definitions.plan import ViewPlan
-from schemas.messages.updates import VERSION_BYTES, UpdateMessage, decode_update, encode_update
+from schemas.messages.updates import UpdateMessage, decode_update, encode_update
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, watermark_key
+from schemas.state.values import VERSION_BYTES, decode
 from serving.reads.views import view_reader
 from tests.support import oracle
 from tests.support.histories import (

@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.database.databases import DatabaseResources, PrimaryDatabase
+from infra.database.layout import DatabaseResources
+from infra.database.primary import PrimaryDatabase
 from infra.segments.disk import Disk, LocalDisk
 from processors.logs.offline_log import OfflineLog, read_updates
 from processors.materialize.rebuild import rebuild
-from processors.materialize.state_store import State
 from processors.materialize.step import MaterializeStep
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
 from schemas.messages.updates import UpdateMessage
 from schemas.state.keys import encode_join_keys, row_prefix
+from schemas.state.reader import State
 from tests.support.column_types import row_of, update_of
 from tests.support.flow import AT, plan
 from tests.support.histories import History, examples, histories, updates_of

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from processors.logs.offline_log import OfflineLog, read_updates
-from processors.materialize.state_store import next_offset_of
 from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import OutMessage
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError
 from schemas.messages.updates import ReplyAddress, Update, UpdateMessage, Waiting, Written, decode_acks
 from schemas.state.keys import NEXT_OFFSET, digest_key
+from schemas.state.values import next_offset_of
 from tests.support.column_types import canonical, row_of, update_of
 from tests.support.flow import AT, INSTALLATION, WORKSPACE, plan
 from tests.support.histories import History, examples, histories, updates_of

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from schemas.errors import CodecError, NewerFormatError
 from schemas.messages.updates import (
     MESSAGE_FORMAT,
-    VERSION_BYTES,
     ReplyAddress,
     Row,
     Transformed,
@@ -22,7 +21,6 @@ from schemas.messages.updates import (
     place_of,
     plan_header,
     plan_of_header,
-    version_bytes,
 )
 from tests.support.histories import FLOATS, INTEGERS, TEXTS, examples
 
@@ -83,13 +81,6 @@ def test_places_tell_partitions_apart_and_are_the_same_in_every_release() -> Non
     places = [("a", 1), ("a", 11), ("a1", 1), ("b", 1)]
     assert len({place_of(topic, partition) for topic, partition in places}) == len(places)
     assert place_of("prod.source.events", 3) == PLACE_IN_EVENTS_3
-
-
-@given(st.tuples(U64, U32, U64, U32), st.tuples(U64, U32, U64, U32))
-@examples(100)
-def test_versions_sort_as_their_parts(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> None:
-    assert (version_bytes(*one) < version_bytes(*other)) == (one < other)
-    assert len(version_bytes(*one)) == VERSION_BYTES
 
 
 @given(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.database.databases import DatabaseResources
+from infra.database.layout import DatabaseResources
 from infra.paths import secondaries_path, state_path
 from schemas.errors import UnavailableError
 from schemas.state.keys import encode_join_keys, partition_of, watermark_key
