@@ -47,7 +47,7 @@ class ViewState:
         self._partial_columns = [stored.index(partial.column) for partial in view.partials]
         self._finest = view.resolutions[0] if view.resolutions else 0
 
-    def apply(self, state: Reader, partition_rows: Sequence[tuple[int, Row]], out: Materialization) -> None:
+    def fold(self, state: Reader, partition_rows: Sequence[tuple[int, Row]], out: Materialization) -> None:
         """Adds the writes of rows of this view.
 
         Args:
@@ -257,6 +257,6 @@ def materialize(
             source_partition = update.source_partition
             rows[update.view] += [(source_partition, row) for row in update.rows]
     for view in sorted(rows):
-        views[view].apply(state, rows[view], out)
+        views[view].fold(state, rows[view], out)
     out.writes[NEXT_OFFSET] = encode(next_offset)
     return out

@@ -27,7 +27,7 @@ def rebuild(
     batch_rows: int = BATCH_ROWS,
     beat: Callable[[], None] = lambda: None,
 ) -> int:
-    """Applies all that the log of a partition holds to its state; state that has some of it already gets the rest.
+    """Writes all that the log of a partition holds to its state; state that has some of it already gets the rest.
 
     Args:
         step: of the partition, with its log open and a plan in use.
@@ -54,7 +54,7 @@ def rebuild(
     count = 0
     # Up to where the log stands: what is behind a hole comes again from Kafka.
     for batch in _batches(read_updates(disk, workspace, partition, end_offset=step.logged), batch_rows):
-        step.apply(batch, batch[-1].offset + 1)
+        step.write(batch, batch[-1].offset + 1)
         count += len(batch)
         beat()
     return count

@@ -203,7 +203,7 @@ class MaterializeStep:
         # 3. Answers.
         return Materialized(self._acks(messages, "", ""), fold.rows, reread=fold.reread)
 
-    def apply(self, messages: Sequence[UpdateMessage], next_offset: int) -> RowCounts:
+    def write(self, messages: Sequence[UpdateMessage], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.
 
         Raises:

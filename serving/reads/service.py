@@ -18,7 +18,7 @@ Service = TypeVar("Service")
 _log = get_logger(__name__)
 
 
-class Definitions(Protocol):
+class PlanSource(Protocol):
     """Where plans come from: ``infra.kafka.definitions.DefinitionsLog``."""
 
     def workspaces(self) -> Sequence[str]:
@@ -39,22 +39,22 @@ class Services(Generic[Service]):
     """The compiled services of all workspaces; for use by one event loop.
 
     Args:
-        definitions: where plans come from.
+        plans: where they come from.
         compile_service: adds what a dialect needs to a read plan.
 
     Attributes:
         complete: whether definitions were read to their end once; before that, what is missing may yet come.
     """
 
-    def __init__(self, definitions: Definitions, compile_service: Callable[[ReadPlan], Service]) -> None:
+    def __init__(self, plans: PlanSource, compile_service: Callable[[ReadPlan], Service]) -> None:
         self.complete = False
-        self._definitions = definitions
+        self._plans = plans
         self._compile = compile_service
         self._workspaces: dict[str, _Workspace[Service]] = {}
 
     def refresh(self) -> None:
         """Compiles the plans that are new, and forgets workspaces that are gone."""
-        plans = {name: self._definitions.plan(name) for name in self._definitions.workspaces()}
+        plans = {name: self._plans.plan(name) for name in self._plans.workspaces()}
         for name, plan in plans.items():
             known = self._workspaces.get(name)
             if plan is not None and (known is None or known.plan is not plan):

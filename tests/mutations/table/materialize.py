@@ -150,8 +150,8 @@ MUTATIONS: Final = (
     Mutation(
         name="rebuild-offset-one-short",
         file="processors/materialize/rebuild.py",
-        old="step.apply(batch, batch[-1].offset + 1)",
-        new="step.apply(batch, batch[-1].offset)",
+        old="step.write(batch, batch[-1].offset + 1)",
+        new="step.write(batch, batch[-1].offset)",
         why="the last update of each batch would be asked of Kafka again, or be missed",
         tests=("tests/processors/materialize/test_rebuild.py::test_a_rebuild_that_was_cut_short_goes_on_where_it_was",),
     ),

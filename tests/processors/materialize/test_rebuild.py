@@ -91,7 +91,7 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_was() -> None:
     disk, whole, rebuilt = MemoryDisk(), MemoryState(), MemoryState()
     step_of(disk, whole, [NEWEST]).run([message(offset) for offset in range(6)], 6)
     step = step_of(disk, rebuilt, [NEWEST])
-    step.apply([message(0), message(1)], 2)
+    step.write([message(0), message(1)], 2)
     rebuild(step, disk, "prod", 0, batch_rows=4)
     assert dict(rebuilt.entries) == dict(whole.entries)
 
@@ -131,7 +131,7 @@ def test_a_missing_database_is_rebuilt_and_processing_goes_on(tmp_path: Path) ->
         assert step.start_offset(0) == 5
         more = step_of(disk, whole, [NEWEST])
         more.run([message(5)], 6)
-        step.apply([message(5)], 6)
+        step.write([message(5)], 6)
         start = row_prefix(NEWEST.id, encode_join_keys(["u"]))
         assert list(database.scan(start, start + b"\xff")) == list(whole.scan(start, start + b"\xff"))
         assert len(list(database.scan(start, start + b"\xff"))) == 6

@@ -274,7 +274,7 @@ class Process:
             if crash.after != "nothing":
                 log.append(views, batch, next_offset)
             if crash.after == "state":
-                step.apply(batch, next_offset)
+                step.write(batch, next_offset)
             self._tear(crash.torn)
             return
 
