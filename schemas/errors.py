@@ -19,16 +19,46 @@ Dialect packages map codes to their envelopes in one table each.
         ├── ForbiddenError
         ├── NotFoundError
         ├── TooLargeError
+        ├── SlowBodyError
         └── OverloadedError
+
+Four leaves carry more than a message, and live beside what they carry:
+
+- ``processors.materialize.step.StoreFailedError``, a StorageError: the answers that are to be sent before the end;
+- ``infra.segments.format.DamageError`` and ``UnknownFormatError``, CodecErrors: where in the file;
+- ``ingest_api.registry.calls.RefusedError``, a RequestError: Confluent's own codes.
+
+The codes of records stand below. They are the ingest reference's ("Record error codes", "Feature view error codes"),
+or, where only a dead letter shows them, ours.
 """
 
-from typing import ClassVar
+from typing import Final
+
+MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
+INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
+INVALID_TIMESTAMP: Final = "INVALID_TIMESTAMP"
+RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
+
+UNKNOWN_FIELD: Final = "INVALID_ARGUMENT"
+"""Of a field, or a source, that there is none of: the reference has no code of its own for it."""
+
+FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
+"""Of a view whose function raised, or returned what is no row of the view."""
+
+VIEW_FAILED: Final = "FAILED_PRECONDITION"
+"""Of a view whose code does not load on this host."""
+
+MALFORMED: Final = "MALFORMED"
+"""Of bytes that are no Avro record of the source."""
+
+UNKNOWN_SCHEMA: Final = "UNKNOWN_SCHEMA"
+"""Of a schema id that the registry, read to its end, does not have."""
 
 
 class HeadraceError(Exception):
     """Base of all errors that Headrace raises on purpose."""
 
-    code: ClassVar[str] = "INTERNAL"
+    code: str = "INTERNAL"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -80,7 +110,7 @@ class UnavailableError(HeadraceError):
 class CodecError(HeadraceError):
     """Bytes are not what their topic or file promises."""
 
-    code = "MALFORMED"
+    code = MALFORMED
 
 
 class NewerFormatError(CodecError):
@@ -93,13 +123,13 @@ class RecordError(HeadraceError):
     """One record was refused.
 
     Args:
-        code: one of the record codes of the ingest reference, e.g. ``INVALID_FIELD_TYPE``.
+        code: one of the codes of records above.
         message: names the field, what was expected and what came.
     """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.record_code = code
+        self.code = code
 
 
 class RequestError(HeadraceError):
@@ -130,6 +160,12 @@ class TooLargeError(RequestError):
     """The request body is larger than allowed."""
 
     code = "TOO_LARGE"
+
+
+class SlowBodyError(RequestError):
+    """The body of the request did not arrive in time."""
+
+    code = "REQUEST_TIMEOUT"
 
 
 class OverloadedError(RequestError):

@@ -12,18 +12,13 @@ from typing import Final
 
 from starlette.types import Receive
 
-from schemas.errors import OverloadedError, RequestError, TooLargeError
+from schemas.errors import OverloadedError, SlowBodyError, TooLargeError
 
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive; the largest ones need 0.5 MB/s."""
 
-
 HURRIED_SECONDS: Final = 0.25
 """How long the body of a caller may take who has many on their way."""
-
-
-class SlowBodyError(RequestError):
-    """The body did not arrive in time; a dialect that has no answer of its own for this refuses the request."""
 
 
 class Arrivals:

@@ -33,6 +33,7 @@ from typing import Final
 import cramjam
 
 from schemas.avro.binary import MAX_LONG_BYTES, decode_long, encode_long
+from schemas.errors import CodecError
 
 FORMAT_VERSION: Final = 2
 
@@ -47,7 +48,7 @@ Take = Callable[[int, int], bytes]
 """Returns up to so many bytes (second) from a position (first); fewer only at the end of the file."""
 
 
-class DamageError(Exception):
+class DamageError(CodecError):
     """Bytes at ``position`` are not what the format says.
 
     Args:
@@ -62,7 +63,7 @@ class DamageError(Exception):
         self.behind = behind
 
 
-class UnknownFormatError(Exception):
+class UnknownFormatError(CodecError):
     """The header is whole and names a format version that this module does not know."""
 
 

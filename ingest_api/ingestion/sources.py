@@ -7,10 +7,10 @@ from typing import Final
 
 from schemas.avro.schema import frame, parse
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
-from schemas.errors import RecordError
+from schemas.errors import RECORD_TOO_LARGE, RecordError
 from schemas.limits import MAX_SOURCE_RECORD_BYTES
 from schemas.messages.updates import plan_header
-from schemas.records.validate import RECORD_TOO_LARGE, compile_validator
+from schemas.records.validate import compile_validator
 from schemas.topics import source_topic
 
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from infra.http.operations import RETRY_AFTER_SECONDS
-from infra.http.request_body import Arrivals, SlowBodyError, read_body
+from infra.http.request_body import Arrivals, read_body
 from infra.kafka.schema_registry import TIMEOUT_SECONDS, SchemaRegistry
 from infra.logs import get_logger
 from ingest_api.registry.calls import ENDPOINTS, INVALID_SCHEMA, Call, Endpoint, RefusedError
@@ -28,6 +28,7 @@ from schemas.errors import (
     HeadraceError,
     OverloadedError,
     RequestError,
+    SlowBodyError,
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,

@@ -137,7 +137,7 @@ def _check(sources: Sources, name: str, texts: list[Raw]) -> tuple[Batch | None,
     except RecordError as error:
         if not texts:
             raise RequestError(error.message) from None  # no record could carry it
-        return None, dict.fromkeys(range(len(texts)), (error.record_code, error.message))
+        return None, dict.fromkeys(range(len(texts)), (error.code, error.message))
     rename = field_names(source.fields)
     frames: dict[int, bytes] = {}
     errors: Errors = {}
@@ -145,7 +145,7 @@ def _check(sources: Sources, name: str, texts: list[Raw]) -> tuple[Batch | None,
         try:
             frames[index] = source.encode(rename(decode_record(text)))
         except RecordError as error:
-            errors[index] = (error.record_code, error.message)
+            errors[index] = (error.code, error.message)
     return Batch(source, frames), errors
 
 

@@ -13,13 +13,13 @@ import msgspec
 from starlette.responses import Response
 
 from infra.http.operations import RETRY_AFTER_SECONDS
-from infra.http.request_body import SlowBodyError
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
     NotFoundError,
     OverloadedError,
     RequestError,
+    SlowBodyError,
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
@@ -43,7 +43,10 @@ _STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] =
 )
 """The first class that fits counts."""
 
-INTERNAL: Final = "INTERNAL"
+_CODES: Final[Mapping[str, str]] = {SlowBodyError.code: RequestError.code}
+"""What the reference has no code of its own for."""
+
+INTERNAL: Final = HeadraceError.code
 
 VIEW_CODES: Final = frozenset(
     {"NOT_FOUND", "FAILED_PRECONDITION", "UNAVAILABLE", "UDF_EXECUTION_FAILED", "WRITE_ERROR", INTERNAL}
@@ -59,7 +62,7 @@ def view_code(code: str) -> str:
 def error_response(error: HeadraceError, request_id: str) -> Response:
     """Return the answer to a request that failed as a whole."""
     status, headers = next((status, headers) for kind, status, headers in _STATUS if isinstance(error, kind))
-    return plain_error(status, error.code, error.message, request_id, headers)
+    return plain_error(status, _CODES.get(error.code, error.code), error.message, request_id, headers)
 
 
 def plain_error(

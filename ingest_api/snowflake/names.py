@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from schemas.errors import RecordError
-
-INVALID_ARGUMENT: Final = "INVALID_ARGUMENT"
+from schemas.errors import UNKNOWN_FIELD, RecordError
 
 SHOWN_CHARACTERS: Final = 200
 """Of an unknown name: longer than any source's may be."""
@@ -42,9 +40,9 @@ def find_source(name: str, known: Mapping[str, T]) -> T:
         return exact
     meant = by_folded_name(known).get(name.lower(), [])
     if not meant:
-        raise RecordError(INVALID_ARGUMENT, f"Unknown stream source: '{name[:SHOWN_CHARACTERS]}'")
+        raise RecordError(UNKNOWN_FIELD, f"Unknown stream source: '{name[:SHOWN_CHARACTERS]}'")
     if len(meant) > 1:
-        raise RecordError(INVALID_ARGUMENT, f"Ambiguous stream source: '{name}' may mean {' or '.join(sorted(meant))}")
+        raise RecordError(UNKNOWN_FIELD, f"Ambiguous stream source: '{name}' may mean {' or '.join(sorted(meant))}")
     return known[meant[0]]
 
 
@@ -66,9 +64,9 @@ def field_names(fields: tuple[str, ...]) -> Callable[[object], object]:
             meant = [name] if name in known else folded.get(name.lower(), [name])
             if len(meant) > 1:
                 problem = f"Ambiguous field '{name}': it may mean {' or '.join(sorted(meant))}"
-                raise RecordError(INVALID_ARGUMENT, problem)
+                raise RecordError(UNKNOWN_FIELD, problem)
             if meant[0] in renamed or (meant[0] != name and meant[0] in record):
-                raise RecordError(INVALID_ARGUMENT, f"Field '{meant[0]}' is given more than once, also as '{name}'")
+                raise RecordError(UNKNOWN_FIELD, f"Field '{meant[0]}' is given more than once, also as '{name}'")
             renamed[meant[0]] = value
         return renamed
 

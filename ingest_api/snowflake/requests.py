@@ -11,8 +11,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.errors import RecordError, RequestError
-from schemas.records.validate import INVALID_FIELD_TYPE, RECORD_TOO_LARGE
+from schemas.errors import INVALID_FIELD_TYPE, RECORD_TOO_LARGE, RecordError, RequestError
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_SOURCES: Final = 2

@@ -12,8 +12,8 @@ from infra.logs import get_logger
 from processors.execution.code_child import Code, Run, Task
 from processors.execution.code_process import MODULE_SECONDS, ChildFailedError, NotPreparedError, code_process
 from schemas.definitions.plan_codec import encode
-from schemas.records.rows import FUNCTION_FAILED
-from schemas.records.transform import VIEW_FAILED, Reject, SourceRecord, SourceTransform, Transformation
+from schemas.errors import FUNCTION_FAILED, VIEW_FAILED
+from schemas.records.transform import Reject, SourceRecord, SourceTransform, Transformation
 
 PAUSES_SECONDS: Final = (0.5, 2.0, 5.0)  # before a child is tried again that could not be prepared
 

@@ -11,14 +11,12 @@ from typing import Any, Final, cast
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import kept_texts, text_limit
 from schemas.definitions.wire_types import parse_wire_type
-from schemas.errors import RecordError
+from schemas.errors import FUNCTION_FAILED, RecordError
 from schemas.instants import micros
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
 from schemas.messages.updates import Value
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import INT64_MAX, INT64_MIN, DataType, fold
-
-FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
 
 BuiltRow = tuple[bytes, int, list[Value]]
 Convert = Callable[[Any], Value]

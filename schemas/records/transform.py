@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
-from schemas.errors import CodecError, RecordError
+from schemas.errors import FUNCTION_FAILED, MALFORMED, UNKNOWN_SCHEMA, VIEW_FAILED, CodecError, RecordError
 from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
 from schemas.messages.updates import (
     MESSAGE_FORMAT,
@@ -26,7 +26,7 @@ from schemas.messages.updates import (
     encode,
     encode_update,
 )
-from schemas.records.rows import FUNCTION_FAILED, BuiltRow, compile_row_builder
+from schemas.records.rows import BuiltRow, compile_row_builder
 from schemas.state.keys import partition_of
 from schemas.types import SCALARS
 
@@ -39,9 +39,6 @@ ROW_BYTES: Final = 64
 MAX_PROBLEM_CHARACTERS: Final = 1_000
 """Of what is told of a failure: functions may raise whole documents."""
 
-MALFORMED: Final = "MALFORMED"
-UNKNOWN_SCHEMA: Final = "UNKNOWN_SCHEMA"
-VIEW_FAILED: Final = "FAILED_PRECONDITION"  # of a view whose code does not load here
 
 NOTHING_FAILED: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -191,7 +188,7 @@ class SourceTransform:
                     built, size = _rows(function, build, self._copy(decoded))
                 except RecordError as error:
                     problem = error.message[:MAX_PROBLEM_CHARACTERS]
-                    problems.append((view, Problem(view.key, error.record_code, problem)))
+                    problems.append((view, Problem(view.key, error.code, problem)))
                     continue
                 outcome.rows += len(built)
                 sent += packer.add(record, view, built, size)
@@ -228,7 +225,7 @@ class SourceTransform:
         return outcome
 
     def _reject(self, outcome: Transformation, record: SourceRecord, error: RecordError) -> None:
-        problem = Problem("", error.record_code, error.message[:MAX_PROBLEM_CHARACTERS])
+        problem = Problem("", error.code, error.message[:MAX_PROBLEM_CHARACTERS])
         outcome.rejects.append(Reject(record, (problem,)))
         _answer(outcome, record, [], [(view, problem) for view in self._all])
 

@@ -27,14 +27,8 @@ from typing import Any, Final
 
 from schemas.avro.schema import fields_of_avro_record
 from schemas.definitions.plan import SourcePlan
-from schemas.errors import RecordError
+from schemas.errors import INVALID_FIELD_TYPE, INVALID_TIMESTAMP, MISSING_REQUIRED_FIELD, UNKNOWN_FIELD, RecordError
 from schemas.types import INT64_MAX, INT64_MIN, Array, DataType, Field, Scalar, Struct, fold
-
-MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
-INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
-INVALID_TIMESTAMP: Final = "INVALID_TIMESTAMP"
-RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
-UNKNOWN_FIELD: Final = "INVALID_ARGUMENT"  # the reference has no code of its own for it
 
 FLOAT_WORDS: Final[Mapping[str, float]] = {
     "inf": float("inf"),

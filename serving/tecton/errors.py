@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from infra.http.request_body import SlowBodyError
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
     NotFoundError,
     OverloadedError,
     RequestError,
+    SlowBodyError,
     UnauthenticatedError,
     UnavailableError,
 )

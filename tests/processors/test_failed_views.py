@@ -14,8 +14,8 @@ from infra.settings import as_environment
 from processors import app
 from processors.execution.functions import ViewFunctions
 from processors.producer.messages import DEAD_LETTER_CODE, DEAD_LETTER_VIEW
+from schemas.errors import VIEW_FAILED
 from schemas.messages.updates import REPLY_HEADER, ReplyAddress, Transformed, decode_acks, place_of
-from schemas.records.transform import VIEW_FAILED
 from schemas.topics import acks_topic, source_topic
 from tests.processors.transform.test_worker import headers
 from tests.support.site import (

@@ -1,5 +1,6 @@
 import inspect
 import re
+from importlib import import_module
 
 import pytest
 
@@ -26,6 +27,7 @@ CODES = {
     "ForbiddenError": "PERMISSION_DENIED",
     "NotFoundError": "NOT_FOUND",
     "TooLargeError": "TOO_LARGE",
+    "SlowBodyError": "REQUEST_TIMEOUT",
     "OverloadedError": "RESOURCE_EXHAUSTED",
 }
 
@@ -54,9 +56,17 @@ def test_the_message_is_what_people_read_and_what_code_takes(kind: type[Headrace
 
 def test_a_refused_record_carries_the_code_of_the_ingest_reference() -> None:
     error = RecordError("INVALID_FIELD_TYPE", "Field 'amount': expected number, got string")
-    assert (error.record_code, error.message) == ("INVALID_FIELD_TYPE", "Field 'amount': expected number, got string")
+    assert (error.code, error.message) == ("INVALID_FIELD_TYPE", "Field 'amount': expected number, got string")
 
 
 def test_who_handles_a_disk_that_cannot_be_used_handles_one_that_another_process_uses() -> None:
     with pytest.raises(StorageError):
         raise LockedError("state/3 is another processor's; it may let go")
+
+
+def test_leaves_that_live_elsewhere_are_of_the_tree() -> None:
+    shape = r"``((?:processors|infra|ingest_api)\.[\w.]+)\.(\w+Error)``(?: and ``(\w+Error)``)?"
+    named = re.findall(shape, errors.__doc__ or "")
+    kinds = [getattr(import_module(module), name) for module, *names in named for name in names if name]
+    assert len(kinds) == 4
+    assert all(issubclass(kind, HeadraceError) for kind in kinds)

@@ -10,8 +10,8 @@ from infra.segments.log import read_objects
 from ingest_api.ingestion.pending import RecordOutcome
 from processors.logs.offline_log import read_updates
 from processors.producer.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
+from schemas.errors import FUNCTION_FAILED
 from schemas.instants import DAY, HOUR, instant
-from schemas.records.rows import FUNCTION_FAILED
 from schemas.state.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
 from schemas.state.values import VERSION_BYTES, decode, version_bytes
 from schemas.topics import dead_letter_topic

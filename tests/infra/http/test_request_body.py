@@ -4,8 +4,8 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message
 
-from infra.http.request_body import BODY_SECONDS, HURRIED_SECONDS, Arrivals, SlowBodyError, read_body
-from schemas.errors import OverloadedError, TooLargeError
+from infra.http.request_body import BODY_SECONDS, HURRIED_SECONDS, Arrivals, read_body
+from schemas.errors import OverloadedError, SlowBodyError, TooLargeError
 
 
 def read(messages: Sequence[Message], limit_bytes: int = 4, deadline_seconds: float = 30) -> bytes | None:

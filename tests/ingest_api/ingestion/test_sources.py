@@ -21,5 +21,5 @@ def test_a_record_that_is_short_in_json_and_too_large_in_avro_is_refused() -> No
     assert len(source.encode(record)) < MAX_SOURCE_RECORD_BYTES
     with pytest.raises(RecordError) as failure:
         source.encode(record | {"items": [{}] * 21_000})
-    assert failure.value.record_code == "RECORD_TOO_LARGE"
+    assert failure.value.code == "RECORD_TOO_LARGE"
     assert failure.value.message == "Record has 1071017 bytes in Avro, at most 1048576 are accepted"

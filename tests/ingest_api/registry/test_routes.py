@@ -21,14 +21,13 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from starlette.applications import Starlette
 
 from access.roles import Principal, Role
-from infra.http.request_body import SlowBodyError
 from infra.http.server import HttpServer
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
 from ingest_api.registry import routes
 from ingest_api.registry.routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_routes
 from ingest_api.registry.subject_rights import SubjectRights
-from schemas.errors import UnauthenticatedError
+from schemas.errors import SlowBodyError, UnauthenticatedError
 from schemas.topics import source_topic
 
 RECORD = {"x": "longer than the five bytes below which stock deserializers see no record"}

@@ -6,9 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.http.request_body import SlowBodyError
 from ingest_api.snowflake.requests import MAX_BODY_BYTES
-from schemas.errors import OverloadedError
+from schemas.errors import OverloadedError, SlowBodyError
 from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written
 from tests.ingest_api.harness import (
     FRAUD_VIEW,

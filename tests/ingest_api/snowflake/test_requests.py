@@ -164,7 +164,7 @@ def test_request_keeps_records_as_they_were_sent() -> None:
 def test_record_that_cannot_be_read_is_refused_by_itself(text: bytes, code: str, message: str) -> None:
     with pytest.raises(RecordError) as caught:
         decode_record(msgspec.Raw(text))
-    assert (caught.value.record_code, caught.value.message) == (code, message)
+    assert (caught.value.code, caught.value.message) == (code, message)
 
 
 @given(st.binary(max_size=60) | st.from_regex(rb'\{"records": ?\{"[a-z]*": ?\[.*\]\}\}', fullmatch=True))

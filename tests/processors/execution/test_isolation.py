@@ -14,9 +14,9 @@ from processors.execution import code_process
 from processors.execution.code_child import Code
 from processors.execution.isolation import transform_isolated
 from schemas.definitions.plan import Plan
+from schemas.errors import FUNCTION_FAILED, VIEW_FAILED
 from schemas.messages.updates import ReplyAddress, Transformed, decode_update
-from schemas.records.rows import FUNCTION_FAILED
-from schemas.records.transform import VIEW_FAILED, Problem, Transformation
+from schemas.records.transform import Problem, Transformation
 from tests.support.flow import OWN_ID, body, plan, record, transform
 from tests.support.waiting import wait_until
 

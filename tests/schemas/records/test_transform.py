@@ -9,15 +9,13 @@ import pytest
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import load_repository
-from schemas.errors import RecordError
+from schemas.errors import FUNCTION_FAILED, VIEW_FAILED, RecordError
 from schemas.instants import micros
 from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES
 from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update
-from schemas.records.rows import FUNCTION_FAILED
 from schemas.records.transform import (
     MAX_PROBLEM_CHARACTERS,
     MAX_UPDATE_BYTES,
-    VIEW_FAILED,
     Problem,
     Reject,
     SourceRecord,

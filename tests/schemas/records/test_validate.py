@@ -45,7 +45,7 @@ SCHEMA = avro.parse(SOURCE.schema)
 def refusal(record: object) -> tuple[str, str]:
     with pytest.raises(RecordError) as caught:
         VALIDATE(record)
-    return caught.value.record_code, caught.value.message
+    return caught.value.code, caught.value.message
 
 
 def test_record_becomes_python_values_with_null_for_what_is_absent() -> None:
