@@ -3,7 +3,22 @@
 from typing import Final
 
 from tests.mutations.mutation import Mutation
-from tests.mutations.table import aggregation, fold, materialize, messages, retention, state, windows
+from tests.mutations.table import (
+    aggregation,
+    database,
+    definitions,
+    fold,
+    intake,
+    logs,
+    materialize,
+    messages,
+    reads,
+    records,
+    retention,
+    segments,
+    state,
+    windows,
+)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *fold.MUTATIONS,
@@ -13,4 +28,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *aggregation.MUTATIONS,
     *state.MUTATIONS,
     *messages.MUTATIONS,
+    *logs.MUTATIONS,
+    *segments.MUTATIONS,
+    *database.MUTATIONS,
+    *intake.MUTATIONS,
+    *reads.MUTATIONS,
+    *records.MUTATIONS,
+    *definitions.MUTATIONS,
 )

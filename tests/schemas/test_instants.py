@@ -21,6 +21,11 @@ def test_instants_with_and_without_a_zone(moment: datetime) -> None:
     assert instant(micros(moment)) == AT
 
 
+@pytest.mark.usefixtures("host_far_from_utc")
+def test_an_instant_without_a_zone_is_utc_wherever_the_host_is() -> None:
+    assert micros(AT.replace(tzinfo=None)) == micros(AT)
+
+
 def test_instants_before_the_epoch() -> None:
     assert micros(datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == -1
     assert instant(-1) == datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)

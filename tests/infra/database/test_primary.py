@@ -288,12 +288,12 @@ class TestLocks:
 
 
 class TestBadDisks:
-    def test_unknown_format_says_what_to_do(self, place: Place) -> None:
+    @pytest.mark.parametrize("other", [FORMAT_VERSION - 1, FORMAT_VERSION + 1, 99])
+    def test_unknown_format_says_what_to_do(self, place: Place, other: int) -> None:
         with place.primary() as database:
-            database.write([(FORMAT_KEY, encode_number(99))])
-        with pytest.raises(
-            StorageError, match=f"format version 99, this version of Headrace knows {FORMAT_VERSION}: start the version"
-        ):
+            database.write([(FORMAT_KEY, encode_number(other))])
+        told = f"format version {other}, this version of Headrace knows {FORMAT_VERSION}: start the version"
+        with pytest.raises(StorageError, match=told):
             place.primary()
 
     def test_damaged_file_says_that_the_folder_may_be_deleted(self, place: Place) -> None:

@@ -414,6 +414,12 @@ class TestHoles:
         assert list(read_objects(disk, "log")) == expected_rows(21)
         assert opened(disk).next_offset == 21
 
+    def test_where_it_begins_is_on_disk_once_what_was_behind_is_dropped(self, cut: int | None, begins: int) -> None:
+        disk = with_a_hole(cut)
+        disk.synced.clear()
+        append(opened(disk), rows(begins, 3))
+        assert disk.synced.get(THIRD if begins == 9 else "log/00000000000000000003.avro", 0) > 0
+
     def test_death_in_the_middle_of_dropping_changes_nothing(self, cut: int | None, begins: int) -> None:
         class Dying(MemoryDisk):
             effects = 0

@@ -81,6 +81,13 @@ def test_first_answer_of_a_place_counts() -> None:
     assert only(book.take([written(2)]))[0][1] == Failure("WRITE_ERROR", "first", "online", retryable=True)
 
 
+def test_what_transform_said_first_counts() -> None:
+    book = book_of([1])
+    again = transformed((1, 0), (1, 5), failures=[(1, "CODE", "under a newer plan")])
+    assert book.take([transformed((1, 0)), again]) == []
+    assert only(book.take([written(1, 0)])) == [{1: None}]
+
+
 def test_answers_for_others_for_unknown_records_and_for_views_of_a_later_plan_change_nothing() -> None:
     book = book_of([1])
     assert book.take([Transformed(b"other", 0, [], []), Written(b"other", 0, 1, 0, 1)]) == []

@@ -32,14 +32,6 @@ MUTATIONS: Final = (
         tests=("tests/processors/materialize/test_fold.py::test_a_row_past_the_horizon_changes_nothing_online",),
     ),
     Mutation(
-        name="fold-horizon-ignored",
-        file="processors/materialize/fold.py",
-        old="if horizon is not None and row.event_time",
-        new="if horizon is None and row.event_time",
-        why="a late event would change tiles that retention may have taken away in part",
-        tests=("tests/processors/materialize/test_fold.py::test_a_row_past_the_horizon_changes_nothing_online",),
-    ),
-    Mutation(
         name="fold-watermark-follows-the-future",
         file="processors/materialize/fold.py",
         old="if row.event_time <= appended and (watermark",
@@ -148,16 +140,6 @@ MUTATIONS: Final = (
         tests=("tests/processors/materialize/test_fold.py::test_a_corrected_tile_takes_no_row_of_its_neighbours",),
     ),
     Mutation(
-        name="fold-rebuilt-tile-misses-its-first-row",
-        file="processors/materialize/fold.py",
-        old="if start <= time < start + finest)",
-        new="if start < time < start + finest)",
-        why="a correction at the start of a tile would be lost",
-        tests=(
-            "tests/processors/materialize/test_fold.py::test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_each_coarser_one",
-        ),
-    ),
-    Mutation(
         name="fold-coarse-tile-rebuilt-from-stale-ones",
         file="processors/materialize/fold.py",
         old="changed = out.writes.get(tiles + tile_suffix(finer, each))",
@@ -166,14 +148,6 @@ MUTATIONS: Final = (
         tests=(
             "tests/processors/materialize/test_fold.py::test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_each_coarser_one",
         ),
-    ),
-    Mutation(
-        name="fold-view-offline-has-state",
-        file="processors/materialize/fold.py",
-        old=("        if not self.view.online:\n            return\n"),
-        new="",
-        why="a view with online=False would fill the disk of online state",
-        tests=("tests/processors/materialize/test_fold.py::test_a_view_that_is_not_online_writes_no_state",),
     ),
     Mutation(
         name="fold-next-offset-stands-still",

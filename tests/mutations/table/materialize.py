@@ -98,7 +98,7 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
-        name="step-retired-views-not-folded",
+        name="retired-views-not-folded",
         file="schemas/definitions/plan.py",
         old="return {**self.views, **{key: retired.view for key, retired in self.retired.items()}}",
         new="return {**self.views}",
@@ -111,7 +111,9 @@ MUTATIONS: Final = (
         old="if known != digest]",
         new="if known is None]",
         why="rows of another view would be served under an id that Kafka gave out twice",
-        tests=("tests/processors/materialize/test_view_digests.py::test_a_watermark_alone_goes_too",),
+        tests=(
+            "tests/processors/materialize/test_view_digests.py::test_what_another_view_left_under_an_id_goes_and_the_neighbours_stays",
+        ),
     ),
     Mutation(
         name="digests-former-watermark-kept",
@@ -119,7 +121,7 @@ MUTATIONS: Final = (
         old="[*forgotten, *names]",
         new="names",
         why="windows would end at the latest event of another view",
-        tests=("tests/processors/materialize/test_view_digests.py::test_rows_without_a_name_are_nobodys",),
+        tests=("tests/processors/materialize/test_view_digests.py::test_a_watermark_alone_goes_too",),
     ),
     Mutation(
         name="rebuild-last-batch-dropped",
@@ -133,9 +135,11 @@ MUTATIONS: Final = (
         name="rebuild-from-a-log-without-its-beginning",
         file="processors/materialize/rebuild.py",
         old=("    if begins:\n"),
-        new=("    if begins is None:\n"),
+        new=("    if begins == -1:\n"),
         why="state would be built without its oldest rows, and nobody told",
-        tests=("tests/processors/materialize/test_rebuild.py::test_an_empty_log_leaves_state_at_the_beginning",),
+        tests=(
+            "tests/processors/materialize/test_rebuild.py::test_a_log_that_does_not_begin_at_the_beginning_is_no_base_for_a_rebuild",
+        ),
     ),
     Mutation(
         name="rebuild-reads-past-a-hole",

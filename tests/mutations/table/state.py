@@ -6,22 +6,6 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS: Final = (
     Mutation(
-        name="versions-do-not-sort",
-        file="schemas/state/values.py",
-        old='struct.Struct(">QIQI")',
-        new='struct.Struct("<QIQI")',
-        why="of two corrections the older one could win",
-        tests=("tests/schemas/state/test_values.py::test_versions_sort_as_their_parts",),
-    ),
-    Mutation(
-        name="versions-by-offset-first",
-        file="schemas/state/values.py",
-        old="_VERSION.pack(append_time, partition, offset, index)",
-        new="_VERSION.pack(offset, partition, append_time, index)",
-        why="of two partitions the busier one would win, whenever the rows came",
-        tests=("tests/processors/materialize/test_fold.py::test_every_read_equals_the_oracle",),
-    ),
-    Mutation(
         name="keys-nul-not-escaped",
         file="schemas/state/keys.py",
         old='.replace(b"\\x00", b"\\x00\\xff")',
@@ -35,14 +19,6 @@ MUTATIONS: Final = (
         old=("            parts.append(_NULL)\n"),
         new=('            parts.append(_STRING + b"\\x00\\x00")\n'),
         why="a null key would be served the empty one's values",
-        tests=("tests/schemas/state/test_keys.py::test_encoded_keys_are_prefix_free_and_sort_as_their_values",),
-    ),
-    Mutation(
-        name="keys-negative-numbers-after-positive",
-        file="schemas/state/keys.py",
-        old="parts.append(_INT + _pack_u64(value + _SIGN))",
-        new="parts.append(_INT + _pack_u64(value & (2 * _SIGN - 1)))",
-        why="bytes would not sort as keys do",
         tests=("tests/schemas/state/test_keys.py::test_encoded_keys_are_prefix_free_and_sort_as_their_values",),
     ),
     Mutation(
@@ -72,14 +48,6 @@ MUTATIONS: Final = (
         tests=("tests/schemas/state/test_keys.py::test_partition_is_that_of_kafkas_default_partitioner",),
     ),
     Mutation(
-        name="keys-murmur2-tail",
-        file="schemas/state/keys.py",
-        old='h ^= int.from_bytes(data[whole:], "little")',
-        new='h ^= int.from_bytes(data[whole:], "big")',
-        why="keys would lie in other partitions than Kafka's own clients put them",
-        tests=("tests/schemas/state/test_keys.py::test_murmur2_is_kafkas",),
-    ),
-    Mutation(
         name="keys-long-ones-remembered",
         file="schemas/state/keys.py",
         old="if len(key) <= _MAX_CACHED_KEY_BYTES else",
@@ -97,6 +65,24 @@ MUTATIONS: Final = (
         why="tiles of a dropped view would be served as another one's",
         tests=(
             "tests/processors/materialize/test_view_digests.py::test_what_another_view_left_under_an_id_goes_and_the_neighbours_stays",
+        ),
+    ),
+    Mutation(
+        name="versions-do-not-sort",
+        file="schemas/state/values.py",
+        old='struct.Struct(">QIQI")',
+        new='struct.Struct("<QIQI")',
+        why="of two corrections the older one could win",
+        tests=("tests/schemas/state/test_values.py::test_versions_sort_as_their_parts",),
+    ),
+    Mutation(
+        name="versions-by-offset-first",
+        file="schemas/state/values.py",
+        old="_VERSION.pack(append_time, partition, offset, index)",
+        new="_VERSION.pack(offset, partition, append_time, index)",
+        why="of two partitions the busier one would win, whenever the rows came",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_version_orders_by_append_time_then_partition_then_offset",
         ),
     ),
 )

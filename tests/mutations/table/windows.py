@@ -22,14 +22,6 @@ MUTATIONS: Final = (
         tests=("tests/schemas/test_windows.py::test_bounds",),
     ),
     Mutation(
-        name="windows-offset-shifts-one-end",
-        file="schemas/windows.py",
-        old=("    end = floor(now, interval) - offset\n    return end - window, end"),
-        new=("    end = floor(now, interval) - offset\n    return end - window + offset, end"),
-        why="a window with an offset would be shorter than it says",
-        tests=("tests/schemas/test_windows.py::test_bounds",),
-    ),
-    Mutation(
         name="windows-floor-rounds-towards-zero",
         file="schemas/windows.py",
         old="return instant - instant % step",
@@ -43,14 +35,6 @@ MUTATIONS: Final = (
         old="-(-start // width) * width, floor(end, width)",
         new="floor(start, width), floor(end, width)",
         why="a window would count what lies before it",
-        tests=("tests/schemas/test_windows.py::test_cover_touches_each_instant_once_with_aligned_tiles",),
-    ),
-    Mutation(
-        name="windows-cover-takes-a-tile-too-many",
-        file="schemas/windows.py",
-        old="-(-start // width) * width, floor(end, width)",
-        new="-(-start // width) * width, -(-end // width) * width",
-        why="a window would count what lies behind it",
         tests=("tests/schemas/test_windows.py::test_cover_touches_each_instant_once_with_aligned_tiles",),
     ),
     Mutation(
@@ -76,13 +60,5 @@ MUTATIONS: Final = (
         new="if worst_tiles(longest, best) < MAX_TILES_READ:",
         why="LOST comparison: a view would write a resolution more than it needs",
         tests=("tests/schemas/test_windows.py::test_as_few_resolutions_as_do",),
-    ),
-    Mutation(
-        name="windows-continuous-tiles-too-coarse",
-        file="schemas/windows.py",
-        old="if step * _CONTINUOUS_TILES <= shortest)",
-        new="if step <= shortest)",
-        why="short continuous windows would be made of rows alone",
-        tests=("tests/schemas/test_windows.py::test_tiles_behind_continuous_windows_follow_the_shortest",),
     ),
 )

@@ -22,10 +22,10 @@ def test_expired_source_records_are_passed_over() -> None:
     assert check_offsets(WHERE, None, 5, 9, reset_to_earliest=True) is None
 
 
-@pytest.mark.parametrize("start", [None, 2])
-def test_updates_that_expired_unprocessed_ask_for_a_restore(start: int | None) -> None:
+@pytest.mark.parametrize(("start", "earliest"), [(None, 5), (None, 1), (2, 5), (4, 5), (0, 1)])
+def test_updates_that_expired_unprocessed_ask_for_a_restore(start: int | None, earliest: int) -> None:
     with pytest.raises(StorageError, match=r"prod\.updates partition 3.*restore"):
-        check_offsets(WHERE, start, 5, 9, reset_to_earliest=False)
+        check_offsets(WHERE, start, earliest, 9, reset_to_earliest=False)
 
 
 @pytest.mark.parametrize("reset", [True, False])

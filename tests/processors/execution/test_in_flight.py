@@ -27,6 +27,16 @@ def test_nothing_is_suspect_after_a_clean_end(tmp_path: Path) -> None:
     marker.close()
 
 
+def test_what_ends_the_process_with_an_exception_is_suspect_too(tmp_path: Path) -> None:
+    marker = InFlight(tmp_path / "m")
+    with pytest.raises(MemoryError), marker.running(7, 9):
+        raise MemoryError
+    marker.close()
+    marker = InFlight(tmp_path / "m")
+    assert [offset for offset in range(20) if marker.is_suspect(offset)] == [7, 8]
+    marker.close()
+
+
 def test_a_batch_in_flight_at_a_death_is_suspect_record_by_record(tmp_path: Path) -> None:
     marker = died_in(tmp_path / "m", 7, 9)
     assert [offset for offset in range(20) if marker.is_suspect(offset)] == [7, 8]

@@ -64,6 +64,12 @@ def test_values(name: str, column: DataType, values: list[Any], expected: Any) -
     assert type(value) is type(expected)
 
 
+@pytest.mark.parametrize(("column", "zero"), [(Int64, 0), (Float64, 0.0)])
+def test_a_sum_of_nothing_but_zeros_is_zero_and_not_missing(column: DataType, zero: float) -> None:
+    assert finished("sum", column, [zero, zero]) == zero
+    assert finished("mean", column, [zero, zero]) == zero
+
+
 @pytest.mark.parametrize("values", [[2**63 - 1, 1], [-(2**63), -1], [2**63 - 1] * 5])
 def test_a_sum_that_does_not_fit_in_64_bits_is_null(values: list[int]) -> None:
     assert finished("sum", Int64, values) is None

@@ -3,7 +3,7 @@ import pytest
 from schemas.definitions import tile_budget
 from schemas.definitions.plan import ViewPlan, partial_kinds
 from schemas.errors import DefinitionError, RecordError
-from schemas.limits import MAX_TILE_BYTES
+from schemas.limits import MAX_TILE_BYTES, MIN_TEXT_BYTES
 from schemas.messages.updates import encode
 from schemas.records.rows import compile_row_builder
 from tests.schemas.records.test_rows import AT
@@ -71,3 +71,14 @@ def test_numbers_alone_can_be_too_many_too() -> None:
     features = ", ".join(f'Aggregate("last", "c{number}", hour, n=1000)' for number in range(60))
     with pytest.raises(DefinitionError, match="its features keep 60,000 values in each tile"):
         view_plan(view(options=f", schema=[{columns}], features=[{features}]"))
+
+
+@pytest.mark.parametrize(("values", "limit"), [(12_787, MIN_TEXT_BYTES), (12_788, None)])
+def test_texts_of_the_least_length_of_use_are_still_taken(values: int, limit: int | None) -> None:
+    ns = [*range(1000, 988, -1), values - sum(range(1000, 988, -1))]
+    aggregates = [f'Aggregate("last", "url", hour, n={n})' for n in ns]
+    if limit is None:
+        with pytest.raises(DefinitionError, match=f"its features keep {values:,} values in each tile"):
+            plan_of(*aggregates)
+    else:
+        assert tile_budget.text_limit(plan_of(*aggregates)) == limit

@@ -11,7 +11,7 @@ from schemas.definitions.plan import Plan
 from schemas.definitions.repository import load_repository
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED, RecordError
 from schemas.instants import micros
-from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES
+from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
 from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update
 from schemas.records.transform import (
     MAX_PROBLEM_CHARACTERS,
@@ -228,6 +228,27 @@ def test_one_row_may_be_as_large_as_the_largest_source_record_and_no_larger() ->
     (reject,) = outcome.rejects
     told = "expected at most 1,048,576 bytes in a row, the function returned one of 1,048,6"
     assert reject.problems[0].message.startswith(told)
+
+
+def test_limits_of_rows_are_what_is_still_taken() -> None:
+    transform = transform_of(view(options="", body="return {**record, 'tags': ['x' * int(record['x'])]}"))
+
+    def told(size: float) -> list[str]:
+        outcome = transform([source_record(transform, x=size)], {})
+        return [problem.message for reject in outcome.rejects for problem in reject.problems]
+
+    (over,) = told(float(MAX_ROW_BYTES))
+    overhead = int(over.rpartition(" ")[2].replace(",", "")) - MAX_ROW_BYTES
+    assert told(float(MAX_ROW_BYTES - overhead)) == []
+    assert told(float(MAX_ROW_BYTES - overhead + 1)) == [
+        "expected at most 1,048,576 bytes in a row, the function returned one of 1,048,577"
+    ]
+
+    transform = transform_of(view(options="", body="return [record] * int(record['x'])"))
+    assert told(float(MAX_ROWS_PER_RECORD)) == []
+    assert told(float(MAX_ROWS_PER_RECORD + 1)) == [
+        "expected at most 1,000 rows of one record, the function returned 1,001"
+    ]
 
 
 def test_messages_are_closed_as_they_grow_and_split_no_record() -> None:

@@ -139,6 +139,16 @@ def test_a_view_without_events_has_no_latest_event_and_nothing_to_serve() -> Non
     assert answers[0].watermark is None
 
 
+def test_a_view_whose_only_event_is_ahead_of_its_log_time_has_no_latest_event() -> None:
+    plan = read_plan_of(view_text("a", CONTINUOUS) + service_text("s", "a_V1"), "s")
+    partitions = Partitions()
+    partitions.write(plan.views[0].view, {"user_id": HERE, "at": NOON, "logged": NOON - MINUTE, "clicks": 1})
+
+    (answer,) = plan.read(partitions.open, [HERE], NOON, LeadingEdge.LATEST_EVENT)
+
+    assert (list(answer.values.values), answer.values.effective_time) == ([None], None)
+
+
 def test_attributes_follow_the_clock_whatever_the_edge_of_windows() -> None:
     text = view_text("a", CONTINUOUS) + view_text(
         "b", 'schema=[Field("user_id", String), Field("at", Timestamp), Field("clicks", Int64)]'

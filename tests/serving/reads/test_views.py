@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,8 +156,10 @@ class CountingState(MemoryState):
     """Counts what reads touch."""
 
     touched = 0
+    scans = 0
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self.scans += 1
         for item in super().scan(start, end):
             self.touched += 1
             yield item
@@ -186,3 +189,30 @@ def test_windows_that_overlap_read_each_stretch_of_state_once() -> None:
     state = CountingState(state_of(view, arrivals).entries)
     assert sorted(read(view, state, START + 3 * MINUTE).values) == [1, 2, 3]
     assert state.touched == 3
+
+
+def test_windows_that_touch_or_overlap_in_part_are_read_as_one_and_keep_apart() -> None:
+    spans = {"newest": (1, 0), "before": (1, 1), "oldest": (1, 2), "across": (2, 1), "all": (3, 0)}
+    features = (
+        f'Aggregate("sum", "x", {micros(minutes * MINUTE)}, offset={micros(offset * MINUTE)}, name="{name}")'
+        for name, (minutes, offset) in spans.items()
+    )
+    view = aggregate_view(*features, interval=MINUTE)
+    arrivals = events(*((START + n * MINUTE, {"x": 10.0**n}) for n in range(4)))
+    for names, scans in ((spans, 1), (("newest", "before"), 1), (("newest", "oldest"), 2), (("oldest", "across"), 1)):
+        state = CountingState(state_of(view, arrivals).entries)
+        some = msgspec.structs.replace(view, features=tuple(each for each in view.features if each.name in names))
+        values = dict(
+            zip([each.name for each in some.features], read(some, state, START + 3 * MINUTE).values, strict=True)
+        )
+        expected = {"newest": 100.0, "before": 10.0, "oldest": 1.0, "across": 11.0, "all": 111.0}
+        assert values == {name: expected[name] for name in names}
+        assert state.scans == scans
+
+
+def test_a_reader_reads_at_each_edge_it_is_asked_for() -> None:
+    view = aggregate_view(aggregate("sum", "x", MINUTE), interval=MINUTE)
+    state = state_of(view, events((START, {"x": 1.0}), (START + MINUTE, {"x": 10.0})))
+    reader, key = view_reader(view), events((START, {}))[0].key
+    edges = [START + MINUTE, START + 2 * MINUTE, START + MINUTE, START + 3 * MINUTE]
+    assert [reader.read(state, key, edge).values for edge in edges] == [[1.0], [10.0], [1.0], [None]]
