@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import faust
 from faust.app.base import BootStrategy
 from mode.supervisors import CrashingSupervisor
+from typing_extensions import override
 
 from processors.consumer.batches import Batch
 from processors.consumer.intake import PERMITS
@@ -36,12 +37,18 @@ async def process(batch: Batch) -> None:
         batch.done()  # the next owner reads it again
 
 
+class _AgentsApp(faust.App):
+    @override
+    async def on_first_start(self) -> None:
+        """Makes no folders: Faust's own would lie wherever the process was started, which may be read-only."""
+
+
 def make_app() -> faust.App:
     """Returns a Faust app that runs agents and nothing else: Kafka is read and written by ``processors`` itself.
 
     Must be called in the running event loop.
     """
-    app = faust.App(
+    app = _AgentsApp(
         "headrace",
         broker="kafka://127.0.0.1",  # never connected to: the boot strategy leaves Kafka out
         autodiscover=False,

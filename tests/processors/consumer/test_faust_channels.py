@@ -1,5 +1,8 @@
 import asyncio
+from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from processors.consumer.batches import Batch, PartitionWorker
 from processors.consumer.faust_channels import add_agent, make_app, stop_app
@@ -50,6 +53,12 @@ def test_batches_are_processed_in_order_one_at_a_time() -> None:
     owner = Recording()
     assert asyncio.run(run(owner, 50)) == ([], 50)
     assert owner.seen == list(range(50))
+
+
+def test_nothing_is_made_where_the_process_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert asyncio.run(run(Recording(), 1)) == ([], 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exception_ends_the_process_and_no_batch_after_it_is_begun() -> None:
