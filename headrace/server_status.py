@@ -49,7 +49,7 @@ def server_status(name: str, url: str) -> ServerStatus:
         with httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False) as client:
             ready = client.get("/readyz")
             metrics = client.get("/metrics").raise_for_status().text
-        problem = "" if ready.is_success else _reasons(ready)
+        problem = "" if ready.is_success else _problem(ready)
     except (httpx.HTTPError, ValueError) as error:
         return ServerStatus(name, url, f"does not answer: {str(error) or type(error).__name__}")
     try:
@@ -77,12 +77,17 @@ def _failed_views(answer: httpx.Response) -> dict[str, dict[str, str]]:
         return {}
 
 
-def _reasons(answer: httpx.Response) -> str:
+def reasons(answer: httpx.Response) -> str | None:
+    """Returns why a server that answered ``/readyz`` is not ready; None if it does not say."""
     try:
-        reasons = answer.json()["reasons"]
-        return "not ready: " + "; ".join(f"{name}: {text}" for name, text in reasons.items())
+        return "; ".join(f"{name}: {text}" for name, text in answer.json()["reasons"].items())
     except (ValueError, KeyError, TypeError, AttributeError):
-        return f"/readyz answered {answer.status_code}: {answer.text}"
+        return None
+
+
+def _problem(answer: httpx.Response) -> str:
+    told = reasons(answer)
+    return f"/readyz answered {answer.status_code}: {answer.text}" if told is None else f"not ready: {told}"
 
 
 def _samples(metrics: str, of_all: Callable[[Iterable[float]], float]) -> dict[str, float]:

@@ -5,14 +5,18 @@
 3. Choose the ports that were given as 0, and check that the others are free.
 4. Make sure of the operator's key.
 5. Start, in this order: local Kafka (unless brokers are given), processors, the ingest API, serving.
-6. Print the addresses and the file of the key; apply the feature repository, if one is given.
-7. Print one line that starts with ``ready``; run until asked to stop.
+6. Apply the feature repository, if one is given.
+7. Tell the addresses, the file of the key, and what to do next; run until asked to stop.
+
+On a terminal all of that is a screen (`headrace.screen`); elsewhere stdout has one line for each address and then one
+that starts with ``ready`` (`headrace.display`).
 
 Invariant: whatever ends it, nothing it started is left running.
 """
 
 import asyncio
 import dataclasses
+import functools
 import os
 import signal
 import sys
@@ -24,11 +28,16 @@ from typing import Final
 
 import click
 import setproctitle
+from rich.console import Console
 
 from access.admin_key import AdminKey, ensure_admin_key
 from access.store.accounts import AccessStore
 from headrace.applying import Removals
+from headrace.commands.get import PATH as READ_PATH
+from headrace.commands.ingest import PATH as INGEST_PATH
+from headrace.display import Display, Outlook, Part, Plain
 from headrace.removals import FLAG, RemovalsCommand, removals_option
+from headrace.screen import Screen
 from headrace.settings_options import settings_options
 from infra.http.server import bind, reachable_host
 from infra.local_kafka.extra import require_extra
@@ -37,7 +46,7 @@ from infra.process.exit_codes import ExitCode
 from infra.process.file_lock import FileLock
 from infra.process.parent_death import PYTHON, tied_to_parent
 from infra.process.ports import LOOPBACK, free_port
-from infra.process.supervisor import Child, Supervisor
+from infra.process.supervisor import STDERR, Child, Supervisor
 from infra.settings import UP, Settings, as_environment, environment_name
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
@@ -67,7 +76,7 @@ class System:
     own_kafka: bool
 
     def addresses(self) -> Iterator[tuple[str, str]]:
-        """Return what listens where, in the order in which it starts."""
+        """Returns what listens where, in the order in which it starts."""
         host = reachable_host(self.settings.host)
         yield "kafka", self.settings.bootstrap
         for port in self.processor_ports:
@@ -76,22 +85,37 @@ class System:
         yield "registry", f"http://{host}:{self.settings.ingest_port}"
         yield "serving", f"http://{host}:{self.settings.serving_port}"
 
-    def children(self) -> Iterator[Child]:
-        """Return the processes to supervise, in the order in which they start."""
+    def roles(self) -> Iterator[tuple[str, Part, Mapping[str, str]]]:
+        """Returns role, part and own variables of each process, in the order in which they start."""
         host = reachable_host(self.settings.host)
-        environ = as_environment(self.settings)
         if self.own_kafka:
-            kafka = f"kafka://{self.settings.bootstrap}"
-            yield Child("broker", (*HEADRACE, "broker", "--log-ready"), kafka, kafka, environ)
-        for port in self.processor_ports:
-            own = {**environ, environment_name("processor_port"): str(port)}
-            yield _server("processor", f"http://{host}:{port}", own)
-        for role, port in (("ingest-api", self.settings.ingest_port), ("serving", self.settings.serving_port)):
-            yield _server(role, f"http://{host}:{port}", environ)
+            yield "broker", Part("broker", self.settings.bootstrap, f"kafka://{self.settings.bootstrap}"), {}
+        for number, port in enumerate(self.processor_ports, 1):
+            name = "processor" if len(self.processor_ports) == 1 else f"processor {number}"
+            own = {environment_name("processor_port"): str(port)}
+            yield "processor", _http_part(name, f"http://{host}:{port}"), own
+        yield "ingest-api", _http_part("ingest API", f"http://{host}:{self.settings.ingest_port}"), {}
+        yield "serving", _http_part("serving", f"http://{host}:{self.settings.serving_port}"), {}
+
+    def children(self, display: Display) -> Iterator[Child]:
+        """Returns the processes to supervise, in the order in which they start."""
+        environ = {**as_environment(self.settings), **display.environ}
+        for role, part, own in self.roles():
+            output = display.output(part.name)
+            arguments = (role, "--log-ready") if role == "broker" else (role,)
+            yield Child(
+                role,
+                (*HEADRACE, *arguments),
+                part.ready_url,
+                part.ready_url.replace("/readyz", "/healthz"),
+                {**environ, **own},
+                STDERR if output is None else output,
+                functools.partial(display.tell, part.name),
+            )
 
 
-def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
-    return Child(role, (*HEADRACE, role), f"{url}/readyz", f"{url}/healthz", environ)
+def _http_part(name: str, url: str) -> Part:
+    return Part(name, url, f"{url}/readyz")
 
 
 @click.command("up", cls=RemovalsCommand)
@@ -106,7 +130,8 @@ def _server(role: str, url: str, environ: Mapping[str, str]) -> Child:
 def command(settings: Settings, repo: Path | None, removals: Removals | None) -> None:
     """Run all on this machine: Kafka (unless brokers are given), processors, ingest API, serving.
 
-    Prints each address and then one line that starts with `ready`. Ctrl-C stops cleanly.
+    On a terminal it shows how each part is, and its logs above; elsewhere it prints each address and then one line that
+    starts with `ready`. Ctrl-C stops cleanly.
     """
     setproctitle.setproctitle("headrace up")
     configure_logs("up", settings.log_level, settings.log_format)
@@ -134,9 +159,12 @@ def command(settings: Settings, repo: Path | None, removals: Removals | None) ->
         finally:
             store.close()
         apply = None if repo is None else apply_arguments(repo, removals)
-        sys.exit(asyncio.run(_run(system, key, apply)))
+        outcome = asyncio.run(_run(system, key, apply))
     finally:
         lock.release()
+    if outcome.problem:
+        click.echo(f"Error: {outcome.problem}", err=True)
+    sys.exit(outcome.code)
 
 
 def choose_ports(settings: Settings) -> System:
@@ -174,46 +202,76 @@ def _own_kafka(settings: Settings) -> bool:
     return "bootstrap" not in settings.given
 
 
-async def _run(system: System, key: AdminKey, apply: Sequence[str] | None) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How it ended; ``problem`` is empty if it was asked to."""
+
+    code: ExitCode = ExitCode.OK
+    problem: str = ""
+
+
+def _display(system: System) -> Display:
+    console = Console(highlight=False)
+    seen = sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal
+    if not seen or system.settings.log_format == "json":
+        return Plain()
+    return Screen(console, [part for _, part, _ in system.roles()], system.settings)
+
+
+async def _run(system: System, key: AdminKey, apply: Sequence[str] | None) -> _Outcome:
     loop = asyncio.get_running_loop()
-    supervisor = Supervisor(list(system.children()))
-    rising = asyncio.create_task(_rise(supervisor, system, key, apply))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    stopping = asyncio.create_task(stop.wait())
-    code = ExitCode.OK
-    try:
-        await asyncio.wait({rising, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if rising.done():
-            code = rising.result()
-        if code is ExitCode.OK:
-            await stopping
-    except UnavailableError as error:
-        click.echo(f"Error: {error.message}", err=True)
-        return ExitCode.CHILD_CANNOT_START
-    else:
-        return code
-    finally:
-        rising.cancel()
-        stopping.cancel()
-        await asyncio.wait({rising, stopping})
-        await supervisor.stop()
+    async with _display(system) as display:
+        supervisor = Supervisor(list(system.children(display)))
+        rising = asyncio.create_task(_start(supervisor, display, system, key, apply))
+        stopping = asyncio.create_task(stop.wait())
+        outcome = _Outcome()
+        try:
+            await asyncio.wait({rising, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if rising.done():
+                outcome = rising.result()
+            if outcome.code is ExitCode.OK:
+                await stopping
+        except UnavailableError as error:
+            return _Outcome(ExitCode.CHILD_CANNOT_START, error.message)
+        else:
+            return outcome
+        finally:
+            rising.cancel()
+            stopping.cancel()
+            await asyncio.wait({rising, stopping})
+            await supervisor.stop()
 
 
-async def _rise(supervisor: Supervisor, system: System, key: AdminKey, apply: Sequence[str] | None) -> ExitCode:
+async def _start(
+    supervisor: Supervisor, display: Display, system: System, key: AdminKey, apply: Sequence[str] | None
+) -> _Outcome:
     await supervisor.start()
-    for name, address in system.addresses():
-        click.echo(f"{name:<10} {address}")
-    click.echo(f"{'admin key':<10} {key.path}{KEY_NOTES[key.made]}")
     if apply is not None:
-        status = await _apply(apply, system.settings)
+        status = await _apply(apply, system.settings, display)
         if status != 0:
             what = f"`headrace {' '.join(apply)}`"
-            click.echo(f"Error: {what} ended with exit status {status}; all is stopped", err=True)
-            return ExitCode.APPLY_FAILED
-    click.echo("ready: Ctrl-C stops all")
-    return ExitCode.OK
+            return _Outcome(
+                ExitCode.APPLY_FAILED,
+                f"{what} ended with exit status {status}, and all is stopped; its lines above say what to correct",
+            )
+    # A new key is a new data folder, so that nothing can have been applied.
+    display.ready(_outlook(system, key, is_empty=apply is None and key.made == "created"))
+    return _Outcome()
+
+
+def _outlook(system: System, key: AdminKey, *, is_empty: bool) -> Outlook:
+    addresses = dict(system.addresses())
+    steps = [
+        ("admin key", f"{key.path}{KEY_NOTES[key.made]}"),
+        ("send", f"POST {addresses['ingest']}{INGEST_PATH}"),
+        ("read", f"POST {addresses['serving']}{READ_PATH}"),
+    ]
+    if is_empty:
+        steps.append(("begin", "headrace init features && headrace apply features"))
+    return Outlook(list(system.addresses()), steps)
 
 
 def apply_arguments(repo: Path, removals: Removals | None) -> tuple[str, ...]:
@@ -221,9 +279,14 @@ def apply_arguments(repo: Path, removals: Removals | None) -> tuple[str, ...]:
     return ("apply", str(repo), *([] if removals is None else [f"{FLAG}={removals}"]))
 
 
-async def _apply(arguments: Sequence[str], settings: Settings) -> int:
+async def _apply(arguments: Sequence[str], settings: Settings, display: Display) -> int:
+    output = display.output("apply")
     process = await asyncio.create_subprocess_exec(
-        *tied_to_parent([*HEADRACE, *arguments]), stdin=DEVNULL, env={**os.environ, **as_environment(settings)}
+        *tied_to_parent([*HEADRACE, *arguments]),
+        stdin=DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **as_environment(settings), **display.environ},
     )
     try:
         return await process.wait()

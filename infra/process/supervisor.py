@@ -20,8 +20,9 @@ import itertools
 import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 import httpx
@@ -33,7 +34,7 @@ from infra.process.running_clock import RunningClock
 from schemas.errors import UnavailableError
 
 STDERR: Final = 2
-"""Children write their output, JSON lines, to the supervisor's stderr."""
+"""Children write their output to the supervisor's stderr, unless they are given another file."""
 
 PROBE_SECONDS: Final = 0.1
 """Pause between two questions whether a child is ready."""
@@ -49,6 +50,20 @@ KILLED_SECONDS: Final = 0.5
 log = get_logger(__name__)
 
 
+class Stage(StrEnum):
+    """What has become of a child."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+def _nobody(_stage: Stage, _why: str) -> None:
+    """Looks at no child."""
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A process to keep running.
@@ -59,6 +74,9 @@ class Child:
         ready_url: ``http://…`` is ready when it answers 200, ``kafka://HOST:PORT`` when the broker answers.
         alive_url: lives when it answers, whatever it says; ``http://…`` or ``kafka://HOST:PORT``.
         environ: variables on top of the supervisor's own.
+        output: file descriptor that gets what it writes to stdout and stderr.
+        observe: called with each stage and, where there is one, the reason; on the supervisor's event loop. Of a child
+            that was started again, nobody is told that it is ready: the supervisor asks only until it was once.
     """
 
     role: str
@@ -66,6 +84,8 @@ class Child:
     ready_url: str
     alive_url: str
     environ: Mapping[str, str] = field(default_factory=dict)
+    output: int = STDERR
+    observe: Callable[[Stage, str], None] = _nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +176,7 @@ class _Keeper:
                 kept.result()
             elif probe.done():
                 self._was_ready = probe.result()
+                self._child.observe(Stage.READY, "")
                 log.info("child is ready", child=self._child.role, url=self._child.ready_url)
             else:
                 message = (
@@ -171,6 +192,8 @@ class _Keeper:
         self._stopping.set()
         if self._task is None:
             return
+        if not self._task.done():
+            self._child.observe(Stage.STOPPING, "")
         if self._process is not None:
             _send(self._process, signal.SIGTERM)
         await asyncio.wait({self._task}, timeout=grace)
@@ -188,30 +211,34 @@ class _Keeper:
             born = loop.time()
             status = await self._live_once()
             if self._stopping.is_set():
-                return
+                break
             deaths = 1 if loop.time() - born >= self._pace.healthy_after else deaths + 1
             if not self._was_ready and deaths >= self._pace.start_deaths:
                 message = (
                     f"{self._child.role} died {deaths} times before it was ready, the last time with "
                     f"{_describe(status)}; its log lines say why"
                 )
+                self._child.observe(Stage.STOPPED, _describe(status))
                 raise UnavailableError(message)
             pause = self._pace.pause(deaths)
+            self._child.observe(Stage.RESTARTING, f"{_describe(status)}, again in {pause:g} s")
             log.error("child died", child=self._child.role, ended=_describe(status), restart_in_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
+        self._child.observe(Stage.STOPPED, "")
 
     async def _live_once(self) -> int:
         process = await asyncio.create_subprocess_exec(
             *tied_to_parent(self._child.argv),
             stdin=DEVNULL,
-            stdout=STDERR,
-            stderr=STDERR,
+            stdout=self._child.output,
+            stderr=self._child.output,
             env={**os.environ, **self._child.environ},
             start_new_session=True,
         )
         self._process = process
+        self._child.observe(Stage.STARTING, "")
         log.info("child started", child=self._child.role, pid=process.pid)
         if self._stopping.is_set():
             _send(process, signal.SIGTERM)

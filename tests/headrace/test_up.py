@@ -1,9 +1,12 @@
+import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -36,8 +39,10 @@ data = pathlib.Path(os.environ["HEADRACE_DATA"])
 if role == "apply":
     with (data / "applied").open("w") as file:
         file.write(" ".join(sys.argv[2:]) + " " + os.environ["HEADRACE_BOOTSTRAP"])
+    print(f"applied {sys.argv[2]}")
     sys.exit(3 if sys.argv[2].endswith("broken") else 0)
 if role == os.environ.get("DIES"):
+    sys.stderr.write(f"{role} cannot go on")
     sys.exit(1)
 
 class Ready(http.server.BaseHTTPRequestHandler):
@@ -208,3 +213,108 @@ def test_ports_given_as_0_are_chosen_all_different() -> None:
     ports = [system.settings.ingest_port, system.settings.serving_port, system.settings.kafka_port]
     assert len({0, *ports, *system.processor_ports}) == 9
     assert system.settings.bootstrap == f"127.0.0.1:{system.settings.kafka_port}"
+
+
+TAKE_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+"""
+"""Makes the terminal the one whose Ctrl-C this process gets."""
+
+
+class OnTerminal:
+    """`headrace up` on a terminal of its own, and all that it has written there."""
+
+    def __init__(self, folder: Path, *flags: str, environ: Mapping[str, str] | None = None) -> None:
+        self.terminal, end = pty.openpty()
+        termios.tcsetwinsize(end, (40, 140))
+        (folder / "role.py").write_text(ROLE, encoding="utf-8")
+        ports = ["--data", "state", "--ingest-port", "0", "--serving-port", "0", "--kafka-port", "0"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL + DRIVER, str(folder / "role.py"), *ports, *flags],
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", **(environ or {})},
+            start_new_session=True,
+        )
+        os.close(end)
+        self.written = ""
+
+    def reads(self, said: str) -> bool:
+        """Reads on until a text has come; returns whether it has before the end."""
+        while said not in self.text():
+            try:
+                self.written += os.read(self.terminal, 65_536).decode("utf-8", "replace")
+            except OSError:  # the last process that had the terminal has ended
+                return False
+        return True
+
+    def text(self) -> str:
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.written)
+
+    def press(self, key: bytes) -> None:
+        os.write(self.terminal, key)
+
+    def ends(self) -> int:
+        self.reads("text that never comes")
+        return self.process.wait(EXIT_SECONDS)
+
+
+@pytest.fixture
+def on_terminal(tmp_path: Path) -> Iterator[Callable[..., OnTerminal]]:
+    running: list[OnTerminal] = []
+
+    def start(*flags: str, environ: Mapping[str, str] | None = None) -> OnTerminal:
+        running.append(OnTerminal(tmp_path, *flags, environ=environ))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.process.kill()
+        each.process.wait()
+        os.close(each.terminal)
+
+
+def test_on_a_terminal_ctrl_c_stops_all_and_leaves_the_cursor(
+    on_terminal: Callable[..., OnTerminal], tmp_path: Path
+) -> None:
+    system = on_terminal("--processors", "2")
+    assert system.reads("Ctrl-C     stops all")
+    for part in ("broker", "processor 1", "processor 2", "ingest API", "serving"):
+        assert re.search(rf"^{part} +\S+:\d+ +ready", system.text(), re.MULTILINE)
+    assert "admin key  state/admin.key (new)" in system.text()
+    assert "info     up          child is ready  child=serving" in system.text()
+    system.press(b"\x03")
+    assert system.ends() == ExitCode.OK
+    assert re.search(r"^broker +\S+ +stopped", system.text(), re.MULTILINE)
+    assert system.written.rfind("\x1b[?25h") > system.written.rfind("\x1b[?25l")
+    stopped = (tmp_path / "state/stopped").read_text(encoding="utf-8").split()
+    assert stopped == ["serving", "ingest-api", "processor", "processor", "broker"]
+
+
+def test_on_a_terminal_the_last_words_of_a_part_are_read_and_the_error_comes_last(
+    on_terminal: Callable[..., OnTerminal],
+) -> None:
+    system = on_terminal(environ={"DIES": "serving"})
+    assert system.ends() == ExitCode.CHILD_CANNOT_START
+    assert system.text().count("serving     serving cannot go on") == 5
+    assert re.search(r"^serving +\S+ +stopped: exit status 1", system.text(), re.MULTILINE)
+    assert "Error: serving died 5 times before it was ready" in system.text().splitlines()[-1]
+
+
+def test_on_a_terminal_what_apply_says_is_read(on_terminal: Callable[..., OnTerminal], tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    system = on_terminal("--repo", "features")
+    assert system.reads("Ctrl-C     stops all")
+    assert "apply       applied features" in system.text()
+    assert "headrace init" not in system.text()
+
+
+def test_json_that_is_asked_for_comes_on_a_terminal_too(on_terminal: Callable[..., OnTerminal]) -> None:
+    system = on_terminal("--log-format", "json")
+    assert system.reads("ready: Ctrl-C stops all")
+    lines = [line for line in system.text().splitlines() if line.startswith("{")]
+    assert {json.loads(line)["event"] for line in lines} == {"child started", "child is ready"}
+    assert "\x1b" not in system.written

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 
 from infra.process import supervisor
 from infra.process.ports import free_port
-from infra.process.supervisor import Child, RestartPolicy, Supervisor
+from infra.process.supervisor import Child, RestartPolicy, Stage, Supervisor
 from schemas.errors import UnavailableError
 
 DEADLINE_SECONDS = 20.0
@@ -344,3 +345,49 @@ asyncio.run(run())
         (pid,) = journal.pids("one starts")
         supervisor.kill()
     asyncio.run(eventually(lambda: not alive(pid)))
+
+
+def test_who_observes_a_child_is_told_each_stage_and_why(journal: Journal) -> None:
+    seen: list[tuple[Stage, str]] = []
+    child = dataclasses.replace(journal.child("one"), observe=lambda stage, why: seen.append((stage, why)))
+
+    async def scenario() -> None:
+        async with supervised(child):
+            os.kill(journal.pids("one starts")[0], signal.SIGKILL)
+            await journal.reaches(2, "one starts")
+
+    asyncio.run(scenario())
+    assert seen == [
+        (Stage.STARTING, ""),
+        (Stage.READY, ""),
+        (Stage.RESTARTING, "signal SIGKILL, again in 0.02 s"),
+        (Stage.STARTING, ""),
+        (Stage.STOPPING, ""),
+        (Stage.STOPPED, ""),
+    ]
+
+
+def test_who_observes_a_child_that_cannot_start_is_told_how_it_ended(journal: Journal) -> None:
+    seen: list[tuple[Stage, str]] = []
+    child = dataclasses.replace(journal.child("bad", "dies"), observe=lambda stage, why: seen.append((stage, why)))
+
+    async def scenario() -> None:
+        async with supervised(child):
+            pytest.fail("it started")
+
+    with pytest.raises(UnavailableError):
+        asyncio.run(scenario())
+    assert seen[-1] == (Stage.STOPPED, "exit status 7")
+
+
+def test_a_child_writes_to_the_file_that_it_is_given(tmp_path: Path) -> None:
+    script = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
+
+    async def scenario(output: int) -> None:
+        child = Child("bad", [sys.executable, "-c", script], "http://127.0.0.1:1", "http://127.0.0.1:1", output=output)
+        async with supervised(child):
+            pytest.fail("it started")
+
+    with (tmp_path / "output").open("w") as file, pytest.raises(UnavailableError):
+        asyncio.run(scenario(file.fileno()))
+    assert (tmp_path / "output").read_text(encoding="utf-8") == "out\nerr\n" * 3
