@@ -20,6 +20,8 @@ from infra.process.ports import free_port
 from infra.settings import Settings
 from schemas.errors import SettingsError
 
+pytestmark = pytest.mark.broker  # of its own
+
 EXIT_SECONDS = 30.0
 
 DRIVER = """
@@ -123,6 +125,7 @@ def test_prints_each_address_and_the_key_and_then_ready(up: Callable[..., Up], t
     store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stops_all_in_reverse_order_and_exits_with_0(
     number: signal.Signals, up: Callable[..., Up], tmp_path: Path
@@ -136,12 +139,14 @@ def test_stops_all_in_reverse_order_and_exits_with_0(
     assert psutil.wait_procs(children, timeout=EXIT_SECONDS)[1] == []
 
 
+@pytest.mark.slow
 def test_starts_no_kafka_when_brokers_are_given(up: Callable[..., Up]) -> None:
     system = up("--bootstrap", "127.0.0.1:1")
     assert system.printed("kafka") == ["127.0.0.1:1"]
     assert len(psutil.Process(system.process.pid).children()) == 3
 
 
+@pytest.mark.slow
 def test_a_second_one_on_the_same_folder_is_refused_until_the_first_ends(up: Callable[..., Up], tmp_path: Path) -> None:
     first = up()
     second = up()
@@ -152,6 +157,7 @@ def test_a_second_one_on_the_same_folder_is_refused_until_the_first_ends(up: Cal
     assert third.printed("admin key") == ["state/admin.key"]
 
 
+@pytest.mark.slow
 def test_a_child_that_cannot_start_ends_all(up: Callable[..., Up], tmp_path: Path) -> None:
     system = up(environ={"DIES": "broker"})
     assert system.process.wait(EXIT_SECONDS) == ExitCode.CHILD_CANNOT_START
@@ -159,6 +165,7 @@ def test_a_child_that_cannot_start_ends_all(up: Callable[..., Up], tmp_path: Pat
     assert "Error: broker died 5 times" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "passed"),
     [("", ""), ("--allow-removals", "--allow-removals=grace "), ("--allow-removals=now", "--allow-removals=now ")],
@@ -170,6 +177,7 @@ def test_a_repository_is_applied_before_ready(up: Callable[..., Up], tmp_path: P
     assert (tmp_path / "state/applied").read_text(encoding="utf-8") == f"features {passed}{system.printed('kafka')[0]}"
 
 
+@pytest.mark.slow
 def test_a_repository_that_cannot_be_applied_ends_all(up: Callable[..., Up], tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     system = up("--repo", "broken")

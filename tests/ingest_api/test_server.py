@@ -186,6 +186,7 @@ def test_registry_and_operators_routes_are_mounted(running: Running) -> None:
         assert 'headrace_http_requests_total{route="/subjects/{_:path}",status="200"}' in metrics
 
 
+@pytest.mark.slow
 def test_kafka_that_is_away_hangs_or_dies_is_503_until_it_is_back(kafka: LocalKafka, tmp_path: Path) -> None:
     plan = apply(kafka.bootstrap, small_plan("prod", USER_VIEW))
     kafka.stop()

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import LOOPBACK
+
+pytestmark = pytest.mark.broker  # of its own
 
 
 @contextmanager

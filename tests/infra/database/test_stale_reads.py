@@ -231,8 +231,8 @@ def follow(writer: WriterProcess, reader: SecondaryDatabase, last: int, *, compa
     ("memtable_bytes", "compact", "last"),
     [
         (64 << 10, False, 20_000),
-        (64 << 10, True, 15_000),
-        (4 << 20, True, 15_000),
+        pytest.param(64 << 10, True, 15_000, marks=pytest.mark.slow),
+        pytest.param(4 << 20, True, 15_000, marks=pytest.mark.slow),
         pytest.param(64 << 10, False, 100_000, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )

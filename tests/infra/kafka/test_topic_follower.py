@@ -108,6 +108,7 @@ def test_a_callback_that_raises_ends_the_follower_and_every_wait_says_so(
     assert seen == [(0, b"k", b"1")]
 
 
+@pytest.mark.slow
 def test_an_outage_ends_by_itself(kafka: LocalKafka, unique: str, follow: Follow) -> None:
     ensure_topics(kafka.bootstrap, [TopicSpec(unique, 1)])
     seen: list[Record] = []

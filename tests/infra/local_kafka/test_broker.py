@@ -16,6 +16,8 @@ from infra.process.ports import LOOPBACK
 from schemas.errors import SettingsError, StorageError, UnavailableError
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.broker  # of its own
+
 START_AND_WAIT = """
 import pathlib, sys, threading
 from infra.local_kafka.broker import LocalKafka
