@@ -7,14 +7,13 @@ Invariant: once the thread runs, it alone uses the consumer; outages end by them
 ``on_end`` is called, once, so it never ends in silence.
 """
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from infra.kafka.errors import is_fatal
+from infra.kafka.errors import is_fatal, raised_now, words
 from infra.logs import get_logger
 from schemas.errors import UnavailableError
 
@@ -134,7 +133,7 @@ class ConsumerThread(Generic[Client]):
             try:
                 callback(consumer, partitions)
             except:  # noqa: E722 - KafkaError is not a BaseException: only a bare except sees it
-                self._raised = _raised_now()
+                self._raised = raised_now()
 
         return guarded
 
@@ -157,7 +156,7 @@ class ConsumerThread(Generic[Client]):
             while not self._stopping.is_set():
                 self._round()
         except:  # noqa: E722 - KafkaError, which a callback may raise, is not a BaseException: only a bare except sees it
-            ended = _raised_now()
+            ended = raised_now()
         finally:
             self._on_end(ended)
             self._close()
@@ -214,18 +213,3 @@ class ConsumerThread(Generic[Client]):
             self._raised = error
         if self._raised is not None:
             _log.warning("consumer was not closed properly", thread=self._name, problem=words(self._raised))
-
-
-def words(error: BaseException) -> str:
-    """Return what an error says, in words."""
-    if isinstance(error, KafkaException):
-        reason: KafkaError = error.args[0]
-        return reason.str()
-    return str(error)
-
-
-def _raised_now() -> BaseException:
-    error = sys.exc_info()[1]
-    if isinstance(error, BaseException):
-        return error
-    return KafkaException(error)

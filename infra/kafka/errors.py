@@ -1,11 +1,12 @@
-"""What an error of Kafka's means for whoever reads or writes: four questions, and the codes behind them.
+"""What an error of Kafka's means for whoever reads or writes: four questions, the codes behind them, and its words.
 
 Invariant: no code answers two of the questions with yes; one that answers none passes by itself, or is the operator's.
 """
 
+import sys
 from typing import Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 _LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 _GONE: Final = frozenset(
@@ -31,3 +32,17 @@ def is_gone(error: KafkaError) -> bool:
 def is_fatal(error: KafkaError) -> bool:
     """Tell whether the client can never go on; another one can."""
     return error.fatal() or error.code() == KafkaError._FATAL
+
+
+def words(error: BaseException) -> str:
+    """Return what an error says, in words."""
+    if isinstance(error, KafkaException):
+        reason: KafkaError = error.args[0]
+        return reason.str()
+    return str(error)
+
+
+def raised_now() -> BaseException:
+    """Return what is being handled, in a bare ``except``: the client can raise a KafkaError, which is no exception."""
+    error = sys.exc_info()[1]
+    return error if isinstance(error, BaseException) else KafkaException(error)

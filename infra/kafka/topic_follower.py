@@ -16,8 +16,8 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka.clients import admin, end_offset, reader
-from infra.kafka.consumer_thread import PROBE_SECONDS, ConsumerThread, words
-from infra.kafka.errors import is_end, is_lost
+from infra.kafka.consumer_thread import PROBE_SECONDS, ConsumerThread
+from infra.kafka.errors import is_end, is_lost, words
 from infra.logs import get_logger
 from schemas.errors import UnavailableError
 

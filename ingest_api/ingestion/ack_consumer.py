@@ -18,8 +18,8 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka.clients import reader
-from infra.kafka.consumer_thread import PROBE_SECONDS, ConsumerThread, words
-from infra.kafka.errors import is_end, is_gone, is_lost
+from infra.kafka.consumer_thread import PROBE_SECONDS, ConsumerThread
+from infra.kafka.errors import is_end, is_gone, is_lost, words
 from infra.kafka.topics import ACKS_PARTITIONS
 from infra.logs import get_logger
 from schemas.errors import CodecError

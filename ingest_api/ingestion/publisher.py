@@ -4,8 +4,6 @@ Invariant: every record that Kafka did not take is reported to ``on_deliveries``
 latest; so is every other one whose success was asked for.
 """
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -13,17 +11,15 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from infra.kafka.clients import producer, warm
-from infra.kafka.errors import is_fatal
+from infra.kafka.errors import is_fatal, words
+from infra.kafka.producer_thread import ProducerThread
 from schemas.errors import OverloadedError, UnavailableError
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of
 
 MAX_QUEUED: Final = 20_000
 """Records that may wait for Kafka at a time; less than the producer's own bound: a request is refused as a whole."""
 
-POLL_SECONDS: Final = 0.1
-STOP_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 1.0
-FLUSH_PAUSE_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +52,7 @@ class Publisher:
         self._deliveries: list[Delivery] = []  # of the publisher's thread
         self._on_fatal = on_fatal
         self._producer = producer(bootstrap, delivery_timeout_seconds=delivery_timeout_seconds)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread = ProducerThread("publisher", self._producer, self._on_failed, self._report)
 
     def start(self) -> None:
         """Begin to hear from Kafka; returns at once, whether it is up or not."""
@@ -65,11 +60,7 @@ class Publisher:
 
     def stop(self) -> None:
         """Give what is queued a moment to be written, then end."""
-        deadline = time.monotonic() + FLUSH_SECONDS
-        while len(self._producer) and time.monotonic() < deadline:
-            self._stopping.wait(FLUSH_PAUSE_SECONDS)
-        self._stopping.set()
-        self._thread.join(STOP_SECONDS)
+        self._thread.stop(FLUSH_SECONDS)
 
     def warm(self, topic: str) -> None:
         """Make a topic's first record as quick as the others; blocks.
@@ -85,7 +76,7 @@ class Publisher:
         Raises:
             OverloadedError: too many records wait for Kafka.
         """
-        if len(self._producer) + records > MAX_QUEUED:
+        if self._thread.queued() + records > MAX_QUEUED:
             raise OverloadedError(f"{MAX_QUEUED} records wait for Kafka, which is the limit")
 
     def publish(
@@ -111,20 +102,14 @@ class Publisher:
             if error is not None or report_success:
                 self._delivered(request, index, error)
 
+        headers = [(REPLY_HEADER, reply.header(place_of(topic, partition))), (PLAN_HEADER, plan)]
         try:
-            self._producer.produce(
-                topic,
-                value,
-                None,
-                partition,
-                on_delivery=delivered,
-                headers=[(REPLY_HEADER, reply.header(place_of(topic, partition))), (PLAN_HEADER, plan)],
-            )
-        except BufferError as error:
-            raise OverloadedError("the queue of records that wait for Kafka is full") from error
+            has_room = self._thread.produce(topic, partition, None, value, headers, delivered)
         except KafkaException as error:
             self._check(error.args[0])
-            raise UnavailableError(f"cannot write to {topic}: {error.args[0].str()}") from error
+            raise UnavailableError(f"cannot write to {topic}: {words(error)}") from error
+        if not has_room:
+            raise OverloadedError("the queue of records that wait for Kafka is full")
 
     def _delivered(self, request: bytes, index: int, error: KafkaError | None) -> None:
         failure = None
@@ -137,9 +122,10 @@ class Publisher:
         if is_fatal(error):
             self._on_fatal(f"the producer cannot go on: {error.str()}")
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._producer.poll(POLL_SECONDS)
-            if self._deliveries:
-                deliveries, self._deliveries = self._deliveries, []
-                self._on_deliveries(deliveries)
+    def _report(self) -> None:
+        if self._deliveries:
+            deliveries, self._deliveries = self._deliveries, []
+            self._on_deliveries(deliveries)
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._on_fatal(f"hearing from Kafka ended: {words(error)}")

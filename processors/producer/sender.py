@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from infra.kafka.errors import is_gone
+from infra.kafka.producer_thread import OnDelivery, ProduceClient, ProducerThread
 from processors.producer.messages import OutMessage
 from schemas.errors import UnavailableError
 
-POLL_SECONDS: Final = 0.05
 FULL_QUEUE_SECONDS: Final = 0.01
 LATE_SECONDS: Final = 5.0  # without a confirmation, that are worth telling
 FLUSH_SECONDS: Final = 2.0  # what is not delivered by then is sent again by whoever goes on
@@ -46,16 +46,14 @@ class DeliveryProducer:
 
     Args:
         producer: an idempotent producer that is nobody else's, and whose records never time out.
-        fail: called, from the outbox's thread, with what ends the process.
+        fail: called, from the producer's thread, with what ends the process.
     """
 
-    def __init__(self, producer: Producer, fail: Callable[[BaseException], None]) -> None:
-        self._producer = producer
+    def __init__(self, producer: ProduceClient, fail: Callable[[BaseException], None]) -> None:
         self._fail = fail
         self._unconfirmed: dict[int, _Pending] = {}  # by age
         self._batches = itertools.count()
-        self._quit = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread = ProducerThread("delivery producer", producer, fail)
 
     @property
     def problem(self) -> str | None:
@@ -70,9 +68,7 @@ class DeliveryProducer:
 
     def stop(self) -> None:
         """Waits, for a bounded time, until all is delivered; ends the thread."""
-        self._producer.flush(FLUSH_SECONDS)
-        self._quit.set()
-        self._thread.join()
+        self._thread.stop(FLUSH_SECONDS)
 
     async def send(self, messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
         """Hands messages to the producer; ``done`` is called when all are in Kafka, at once if there are none.
@@ -103,26 +99,13 @@ class DeliveryProducer:
             while not self._produce(message, delivered):  # noqa: ASYNC110 - librdkafka tells nobody that there is room
                 await asyncio.sleep(FULL_QUEUE_SECONDS)
 
-    def _produce(self, message: OutMessage, delivered: Callable[[KafkaError | None, Message], None]) -> bool:
+    def _produce(self, message: OutMessage, delivered: OnDelivery) -> bool:
         """Returns whether there was room for a message."""
+        topic, partition, key, value, headers = message
         try:
-            self._producer.produce(
-                message.topic,
-                message.value,
-                message.key,
-                -1 if message.partition is None else message.partition,
-                on_delivery=delivered,
-                headers=list(message.headers),
-            )
-        except BufferError:
-            return False
+            return self._thread.produce(topic, partition, key, value, headers, delivered)
         except KafkaException as error:
-            raise _refused(message.topic, error.args[0]) from error
-        return True
-
-    def _run(self) -> None:
-        while not self._quit.is_set():
-            self._producer.poll(POLL_SECONDS)
+            raise _refused(topic, error.args[0]) from error
 
 
 def _refused(topic: str, error: KafkaError) -> UnavailableError:

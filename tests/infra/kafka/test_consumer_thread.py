@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from infra.kafka.consumer_thread import ConsumerThread, words
+from infra.kafka.consumer_thread import ConsumerThread
+from infra.kafka.errors import words
 from schemas.errors import UnavailableError
 from tests.support.waiting import wait_until
 
