@@ -67,6 +67,7 @@ class Authenticator:
         if cached is not None and now < cached[0]:
             return cached[1]
         principal = self._look_up(credentials(authorization))
+        # Out and in anew: a dict keeps its order, so the first one is the oldest.
         self._cache.pop(digest, None)
         while len(self._cache) >= self._entries:
             del self._cache[next(iter(self._cache))]

@@ -94,6 +94,7 @@ class PrimaryDatabase:
                 format.
         """
         deadline = time.monotonic() + lock_seconds
+        # Beside the folder: whoever removes the folder must not take the lock away with it.
         lock = FileLock(path.with_name(path.name + ".lock"))
         try:
             held = lock.acquire(lock_seconds)
@@ -139,9 +140,11 @@ class PrimaryDatabase:
                 delete(key)
             else:
                 put(key, value)
+        # A generation ends between batches; left to itself, RocksDB would end it whenever a memtable is full.
         self._make_room(batch.size_in_bytes())
         self._commit(batch, version)
         if not self.rebuilding:
+            # Last: whoever reads a version finds its batch.
             self._publisher.publish(self.epoch, version)
 
     def get(self, key: bytes) -> bytes | None:
@@ -250,10 +253,13 @@ class PrimaryDatabase:
         self._follow_version_file()
         epoch, version = self._publisher.read()
         written, generation = decode_version(self.get(VERSION_KEY))
+        # Either of folder and version file may be new; an epoch above both makes every reader open again.
         known = max(epoch, decode_number(self.get(EPOCH_KEY)))
         self.epoch = new_epoch(known, time.time_ns() // 1_000_000, secrets.randbits(EPOCH_RANDOM_BITS))
+        # A crash between batch and publication leaves the folder ahead; an older copy of the folder is behind.
         self.version = max(version, written)
         self._generation = Generation(generation + 1, written, written)
+        # This first batch also publishes the epoch: not before the database itself has it.
         self.write([(EPOCH_KEY, encode_number(self.epoch))])
 
     def _follow_version_file(self) -> None:
@@ -264,6 +270,7 @@ class PrimaryDatabase:
         self._publisher = VersionFileWriter(self._version_file)
         if self.epoch:
             self._publisher.publish(self.epoch, self.version)
+        # After the new file has a publication: a reader that leaves the former one must find something to follow.
         left.abandon()
 
     def _open_database(self, deadline: float) -> Rdict:
@@ -271,6 +278,7 @@ class PrimaryDatabase:
             try:
                 return Rdict(str(self.path), database_options(self._resources))
             except Exception as error:
+                # The text alone tells RocksDB's lock from damage; a former owner that is closing gives it back soon.
                 if "/LOCK:" not in str(error):
                     raise storage_error(self.path, str(error)) from error
                 if time.monotonic() >= deadline:
@@ -304,6 +312,7 @@ class PrimaryDatabase:
         generation = replace(self._generation, last=version)
         batch.put(VERSION_KEY, encode_version(version, generation.number))
         batch.put(generation_key(generation.number), generation.encode())
+        # Read before the write: a flush during it then shows at the next heartbeat, which costs one batch at most.
         flush_sign = self._property(_FLUSH_SIGN)
         with self._failures:
             self._opened().write(batch)

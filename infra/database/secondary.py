@@ -155,6 +155,7 @@ class SecondaryDatabase:
     def _caught_up(self, db: Rdict, epoch: int, version: int) -> bool:
         """Catches up, twice if need be; returns whether all that was published is there."""
         try:
+            # Case 4 leaves a hole that a second catch-up closes; two of them in a row are rare enough to reopen for.
             for repeat in range(2):
                 db.try_catch_up_with_primary()
                 if self._shows(db, epoch, version):
@@ -184,6 +185,7 @@ class SecondaryDatabase:
             self._close_database()
             if not database_exists(self.path):
                 return
+            # Read before it is opened: what is opened afterwards has at least that.
             epoch, version = self._read_published()
             try:
                 self._db = self._open_database()

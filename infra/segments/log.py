@@ -127,9 +127,11 @@ class SegmentLog:
             tail = segment.tail()
             if tail is not None:
                 cut += segment.size - tail.end
+                # In this order: a hole, if there is one, has its own say on where to go on.
                 self._go_on_after(tail)
                 self._look_for_hole(offsets, segment)
                 break
+            # Not one whole block: the crash came while this segment was begun, and the log ends in the one before.
             cut += segment.size
             self._disk.remove(segment.path)
         return cut
@@ -162,12 +164,15 @@ class SegmentLog:
         if current is None or current.schema != schema or current.size >= self._roll_bytes:
             check_schema(schema)
             if current is not None:
+                # Before its successor exists: then a crash of the machine tears the newest segment only.
                 self._disk.sync(current.path)
             after = first_offset if current is None or self._next_offset is None else self._next_offset
             prefix = encode_header(schema, first_offset, after)
             current = _Current(_path(self._folder, first_offset), schema, sync_marker(first_offset), 0)
+        # In one append with the header: a segment without a block is always a torn one.
         data = prefix + encode_block(payload, objects, current.sync)
         self._disk.append(current.path, data)
+        # Not before: a failed append leaves this object as it leaves the disk.
         self._current = _Current(current.path, schema, current.sync, current.size + len(data))
         self._next_offset = next_offset
 
@@ -183,6 +188,7 @@ class SegmentLog:
         dropped, tail = [newest.path], None
         for first_offset in reversed(older):
             segment = _Segment(self._disk, self._folder, first_offset)
+            # Reads the last block alone, which is all that most starts need.
             if segment.ends_at(after):
                 return
             tail = segment.tail()
@@ -209,6 +215,7 @@ class SegmentLog:
                 "Kafka no longer holds them: restore the file before it from a copy; or move that file and all before "
                 "it away, to go on with a log that begins later"
             )
+        # Newest first: a crash in between leaves a log with the same hole, or one that ends at it.
         for path in hole.dropped:
             self._disk.remove(path)
         self._hole = None
@@ -308,6 +315,8 @@ class _Segment:
         """Tells whether nothing but an unfinished append is behind ``damage``: no valid block follows it."""
         if damage.behind is not None and self._has_block(*damage.behind):
             return False
+        # A block may follow any marker that is found, whatever became of the lengths in between: one whole block proves
+        # that more was written here than an append that did not end.
         rest = self._disk.read(self.path, damage.position, self.size - damage.position)
         sync = sync_marker(self.first_offset)
         ends = (damage.position + found.end() for found in re.finditer(re.escape(sync), rest))
@@ -366,6 +375,7 @@ def _positioned_blocks(
     disk: Disk, folder: str, from_offset: int, end_offset: int | None = None
 ) -> Iterator[tuple[tuple[str, int], Block]]:
     offsets = _first_offsets(disk, folder)
+    # The segment that holds an offset may begin before it.
     begin = max((index for index, first in enumerate(offsets) if first <= from_offset), default=0)
     reached: int | None = None
     for first_offset in offsets[begin:]:
@@ -383,6 +393,7 @@ def _positioned_blocks(
                 if reached == end_offset:
                     return
         except DamageError as damage:
+            # An older segment was synced whole before its successor was begun, so nothing in it can be a torn tail.
             if first_offset != offsets[-1] or not segment.torn_from(damage):
                 raise _damage(segment.path, damage) from damage
 

@@ -78,10 +78,12 @@ class ViewState:
         winners: dict[tuple[bytes, int], tuple[bytes, list[Value]]] = {}
         watermark: int | None = None
         for partition, row in partition_rows:
+            # Lateness is judged by the time at which Kafka took the record, never by now: a rebuild must judge the same.
             appended = row.append_time * MILLISECOND
             if horizon is not None and row.event_time < appended - horizon:
                 out.outcomes["late"] += 1
                 continue
+            # An event from the future counts but moves no watermark: one wrong clock would make all else old.
             if row.event_time <= appended and (watermark is None or row.event_time > watermark):
                 watermark = row.event_time
             identity = (row.key, row.event_time)
@@ -105,12 +107,14 @@ class ViewState:
         verdicts: list[bool | None] = []
         for key, before, (version, values) in zip(keys, present, rows, strict=True):
             body = encode(values)
+            # At or above: a row that is read again after a crash has the version that is stored, and changes nothing.
             if before is not None and before[:VERSION_BYTES] >= version:
                 out.outcomes["superseded"] += 1
                 verdicts.append(None)
                 continue
             out.writes[key] = version + body
             out.outcomes["written"] += 1
+            # A correction that says the same moves the version alone: no tile is built again for it.
             verdicts.append(True if before is None else None if before[VERSION_BYTES:] == body else False)
         return verdicts
 
@@ -156,6 +160,8 @@ class ViewState:
                     new[tile_key].append((time, values))
                 else:
                     dirty.add((key, time))
+        # Grow first: a tile over a replaced row is then written over by the rebuild, which reads all of its rows, those
+        # of this batch included. The other way round the replaced value would come back with ``tiles``.
         self._grow_tiles(state, tiles, new, owner, prefixes, out)
         self._rebuild_tiles(state, dirty, fresh, prefixes, out)
 
@@ -175,6 +181,7 @@ class ViewState:
             out.writes[tile_key] = encode(tile if known is None else self._merged([known, tile]))
         for resolution in self.view.resolutions[1:]:
             coarse: dict[bytes, list[Tile]] = defaultdict(list)
+            # Only what is new is merged into a coarse tile: partials merge in any order, its finer ones stay unread.
             for tile_key, tile in lifted.items():
                 start = time_of(tile_key)
                 coarse[prefixes[owner[tile_key]][1] + tile_suffix(resolution, start - start % resolution)].append(tile)
@@ -225,6 +232,7 @@ class ViewState:
             for key, start in stale:
                 tiles = prefixes[key][1]
                 within = dict(state.scan(tiles + tile_suffix(finer, start), tiles + tile_suffix(finer, start + width)))
+                # What this batch grew or rebuilt is not in state yet.
                 for each in range(start, start + width, finer):
                     changed = out.writes.get(tiles + tile_suffix(finer, each))
                     if changed is not None:
@@ -256,7 +264,9 @@ def materialize(
         if update.view in views:
             source_partition = update.source_partition
             rows[update.view] += [(source_partition, row) for row in update.rows]
+    # By id, so that the same batch makes the same writes in the same order.
     for view in sorted(rows):
         views[view].fold(state, rows[view], out)
+    # In the same write as the rows that it covers: state has both or neither.
     out.writes[NEXT_OFFSET] = encode(next_offset)
     return out

@@ -31,6 +31,7 @@ MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
 _ROWS: Final = row_prefix(0, b"")[:1]
 _TILES: Final = tile_prefix(0, b"")[:1]
+# One scan, from the first of these spaces to behind the last; what else lies between is looked at and kept.
 _SPACES: Final = (_ROWS, _TILES, DIGESTS, WATERMARKS)
 _FIRST: Final = min(_SPACES)
 _END: Final = bytes([max(_SPACES)[0] + 1])
@@ -92,6 +93,7 @@ def sweep(
         raise ValueError(f"limit is {limit}, expected at least {MIN_LIMIT}")
     keys = state.keys(cursor or _FIRST, _END, limit)
     ended = len(keys) < limit
+    # A row is judged beside the key after it, so the last key of a step is left to the next one, which begins with it.
     judged = pairwise([*keys, _END] if ended else keys)
     deletes = [key for key, following in judged if _is_dead(key, following, views, clock_of)]
     return deletes, None if ended else keys[-1]
@@ -106,16 +108,22 @@ def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], clock_
         return False
     number = int.from_bytes(key[_VIEW], "big")
     view, now = views.get(number), clock_of.get(number)
+    # ``views`` has all that state may have taken up, so this one was retired and has ended.
     if view is None:
         return True
+    # Without a watermark nothing is old: by the host's clock alone, one that is ahead would empty the view.
     if now is None:
         return False
     time = time_of(key)
     if view.horizon is not None:
+        # A tile goes once its end is old: any earlier, a window that begins inside of it would lose rows.
         end = time + (int.from_bytes(key[_RESOLUTION], "big") if space == _TILES else 1)
         return end <= now - view.horizon - DAY
+    # Past its ttl for every reader, and too old for a correction to bring it back.
     if view.ttl is not None and time < now - view.ttl - view.grace - _LEEWAY:
         return True
+    # A late event may still come between this row and the one after it, or a reader still ask for this one.
     if time >= now - max(view.grace, view.ttl or 0):
         return False
+    # Superseded, also for a reader whose clock is behind by the leeway.
     return following[_KEY] == key[_KEY] and time_of(following) <= now - _LEEWAY

@@ -142,6 +142,7 @@ class MaterializeStep:
             StorageError: the state cannot be read or written.
         """
         views = plan.folded_views().values()
+        # What another view left under one of these ids goes before the first row is folded on top of it.
         dropped = take_up(views, self._state)
         self._current = {view.id: ViewState(view) for view in views}
         return dropped
@@ -221,8 +222,10 @@ class MaterializeStep:
         # View by view, so that outcomes can be counted by view; no two views share a key.
         batches: dict[int, list[UpdateMessage]] = defaultdict(list)
         for message in messages:
+            # A crash between the two stores leaves one ahead: what state has is not folded twice.
             if message.offset >= reached and message.update.view in self._current:
                 batches[message.update.view].append(message)
+        # The offset goes on even where no message is of a view that is kept.
         writes = materialize({}, self._state, [], next_offset).writes
         counts: RowCounts = {}
         reread: dict[str, int] = {}
@@ -265,6 +268,7 @@ class MaterializeStep:
             view = message.update.view
             for waiting in message.update.waiting:
                 reply = waiting.reply
+                # Callers of another installation wait for its stores, and these say nothing about them.
                 if reply.installation != self._installation:
                     continue
                 answer = Written(reply.request, reply.index, view, self._partition, waiting.rows, store, problem)

@@ -31,6 +31,7 @@ def _expansion(values: list[float]) -> list[float]:
     rest = fsum(values)
     if not isfinite(rest):
         raise ValueError
+    # ``fsum`` rounds once, at the end, so each term is the correctly rounded rest and two or three take all of it.
     while rest:
         terms.append(rest)
         values.append(-rest)

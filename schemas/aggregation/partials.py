@@ -80,6 +80,7 @@ class IntSum(PartialKind):
             total = sum(partials)
         except TypeError:
             total = sum(map(int, partials))
+        # As text, not null: MessagePack's integers end at 64 bits, but a negative value may bring the sum back.
         return total if INT64_MIN <= total <= INT64_MAX else str(total)
 
 

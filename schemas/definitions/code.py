@@ -76,6 +76,8 @@ class _Reach:
         """Takes what code of a module mentions."""
         for node in nodes:
             for part in ast.walk(node):
+                # Local names count too, if the module has one like it: a digest that is too wide asks for a new version
+                # too often, one that is too narrow lets another function run under the old version.
                 if isinstance(part, ast.Name):
                     self._take_name(module, part.id)
                 elif isinstance(part, ast.Import | ast.ImportFrom):
@@ -95,6 +97,7 @@ class _Reach:
     def _take_name(self, module: str, name: str) -> None:
         if (module, name) in self._names:
             return
+        # Before it is followed: names mention each other in circles.
         self._names.add((module, name))
         for number, statement in enumerate(self._trees.get(module, ())):
             if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -109,6 +112,7 @@ class _Reach:
         self._imports.add(f"{source} {alias.name} {_bound(alias)}")
         whole = f"{source}.{alias.name}".lstrip(".")
         if not source or self._is_ours(whole):
+            # Importing ``a.b`` runs ``a`` first, and either may change the other.
             parts = whole.split(".")
             for length in range(1, len(parts) + 1):
                 self.take_all(".".join(parts[:length]))
@@ -121,6 +125,7 @@ class _Reach:
         if not statement.level:
             return statement.module or ""
         parts = module.split(".")
+        # As Python counts: the first dot is the package itself in its ``__init__``, else the package around it.
         is_package = any(name.startswith(module + ".") for name in self._trees)
         base = parts[: len(parts) - statement.level + is_package]
         return ".".join([*base, *([statement.module] if statement.module else [])])
@@ -136,6 +141,7 @@ def _bound(alias: ast.alias) -> str:
 def _changed(statement: ast.stmt) -> set[str]:
     """Returns the names that a statement at the top of a module binds, or whose objects it changes."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        # What is inside counts once somebody mentions the name.
         return {statement.name}
     changed: set[str] = set()
     for part in ast.walk(statement):
@@ -164,6 +170,7 @@ def _form(part: object) -> str:
         return f"{type(part).__name__}({', '.join(fields)})"
     if isinstance(part, list):
         return f"[{', '.join(_form(item) for item in part if not _is_docstring(item))}]"
+    # Not ``repr``: which characters it shows as they are depends on Python's version of Unicode.
     return ascii(part)
 
 

@@ -97,6 +97,7 @@ def compile_services(repository: Repository, views: Mapping[str, ViewPlan]) -> d
 def _service(service: FeatureService, repository: Repository, views: Mapping[str, ViewPlan]) -> ServicePlan:
     what = f"{service.origin}: FeatureService {service.name!r}"
     for view in service.features:
+        # The very object: another one of that name would be served without having been checked.
         if repository.views.get((view.name, view.version)) is not view:
             raise DefinitionError(f"{what}: view {view.name!r} is not defined at the top of a module; move it there")
         if not view.online:
@@ -179,6 +180,7 @@ class _ViewCompiler:
             partials=tuple(self._partials),
             resolutions=resolutions,
             interval=interval,
+            # As far back as any window reaches, a coarsest tile that begins before it, and what may still come late.
             horizon=max(f.window + f.offset for f in features) + resolutions[-1] + grace if resolutions else None,
             grace=grace,
             ttl=None if view.ttl is None else self._micros("ttl", view.ttl, least=1),
@@ -231,6 +233,7 @@ class _ViewCompiler:
             wanted = list(self._known)
         else:
             wanted = [column.name for column in self._applied.columns if column.name in self._known]
+        # Join keys, then event time: rows, state and log find them by their place.
         names = dict.fromkeys([*keys, view.timestamp_field, *wanted])
         for aggregate in view.features:
             if aggregate.column not in self._known:
@@ -262,6 +265,7 @@ class _ViewCompiler:
         name = aggregate.name or self._default_name(aggregate, window, offset, interval)
         if not NAME.fullmatch(name):
             raise self._refuse(f"{what}: name {name!r} must be letters, digits and single underscores")
+        # What two functions need of one column, tiles hold once.
         partials = tuple(
             self._partials.setdefault(
                 PartialPlan(key, aggregate.column, aggregate.function, aggregate.n), len(self._partials)

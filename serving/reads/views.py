@@ -65,6 +65,7 @@ class AttributeReader(ViewReader):
     @override
     def read(self, state: Reader, key: bytes, edge: int) -> ViewValues:
         prefix = row_prefix(self._view.id, key)
+        # A row at the edge itself counts; the end of a range does not.
         found = state.last_before(prefix + time_suffix(EARLIEST), prefix + time_suffix(edge + 1))
         if found is None:
             return self.nothing
@@ -145,6 +146,7 @@ class AggregateReader(ViewReader):
     def read(self, state: Reader, key: bytes, edge: int) -> ViewValues:
         view = self._view
         if view.interval:
+            # First of all: every read of one interval has this edge, and so the same layout, which is kept.
             edge = floor(edge, view.interval)
         layout = self._layout(edge)
         contents = [
@@ -153,6 +155,7 @@ class AggregateReader(ViewReader):
             else self._tiles(state, tile_prefix(view.id, key), first, behind)
             for rows, first, behind in layout.spans
         ]
+        # An aggregate of nothing is null; a dialect that is asked for zero counts makes them of it.
         values: list[Any] = [None] * len(view.features)
         beyond: list[int] = []
         for window, parts in zip(self._windows, layout.windows, strict=True):
@@ -215,6 +218,7 @@ class AggregateReader(ViewReader):
             for index, found in gathered.items():
                 found.extend(content.partials[index + 1][first:behind])
             return
+        # Rows at a ragged edge are lifted by what also made the tiles, so edge and middle count alike.
         times = content.times[first:behind]
         for index, found in gathered.items():
             found.append(self._kinds[index].lift(times, content.columns[self._columns[index]][first:behind]))
