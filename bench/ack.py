@@ -1,7 +1,8 @@
 """How long a producer waits for the answer to one record, through the whole system that `headrace up` runs.
 
-An answer means: in Kafka, in the offline log and in online state (design §2). Each run: 2,000 calls of one record, one
-at a time; then calls of one record at a fixed rate, each timed from the moment it was due, so that no wait is left out.
+An answer means: in Kafka, in the offline log and in online state (docs/design.md, "The way of a record"). Each run:
+2,000 calls of one record, one at a time; then calls of one record at a fixed rate, each timed from the moment it was
+due, so that no wait is left out.
 """
 
 import time

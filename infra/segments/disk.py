@@ -4,8 +4,9 @@ Invariant: after a failed append, later appends and readers that open the file a
 written: it is cut off at once, or, where even that fails, before the next append to the file.
 
 ``append`` returns when the operating system has the data, and a crash of the machine may tear off what was appended
-last: whoever writes here stores the Kafka offset inside the same data and reads again what is gone (design §2). What
-must not be torn off, because something that follows stands on it, is given to ``sync`` first.
+last: whoever writes here stores the Kafka offset inside the same data and reads again what is gone (docs/design.md,
+"The way of a record"). What must not be torn off, because something that follows stands on it, is given to ``sync``
+first.
 """
 
 import os

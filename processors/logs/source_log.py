@@ -1,4 +1,4 @@
-"""The source log: the records of a stream source as producers sent them, to backfill new views from (design §4).
+"""The source log: the records of a stream source as producers sent them, to backfill new views from.
 
 Invariant: each Avro body is there byte for byte, under the schema that its producer named; records that no schema
 could read are not: they are dead letters.

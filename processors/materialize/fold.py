@@ -1,7 +1,7 @@
 """From rows to writes of online state: the second fold of the pipeline, without I/O.
 
 Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
-(view, join keys, event time) counts once; of its rows the one with the highest version wins (design §1, idea 2).
+(view, join keys, event time) counts once; of its rows the one with the highest version wins (docs/design.md, idea 2).
 
 Layout of keys: ``schemas.state.keys``; of values: ``schemas.state.values``.
 """
@@ -78,7 +78,7 @@ class ViewState:
         winners: dict[tuple[bytes, int], tuple[bytes, list[Value]]] = {}
         watermark: int | None = None
         for partition, row in partition_rows:
-            # Lateness is judged by the time at which Kafka took the record, never by now: a rebuild must judge the same.
+            # Lateness is judged by when Kafka took the record, never by now: a rebuild must judge the same.
             appended = row.append_time * MILLISECOND
             if horizon is not None and row.event_time < appended - horizon:
                 out.outcomes["late"] += 1

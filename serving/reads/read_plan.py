@@ -22,7 +22,7 @@ from serving.reads.views import ViewReader, ViewValues, view_reader
 
 
 class LeadingEdge(Enum):
-    """Where the windows of aggregates end (design §3)."""
+    """Where the windows of aggregates end (docs/design.md, "Online state")."""
 
     WALL_CLOCK = auto()
     LATEST_EVENT = auto()
