@@ -9,11 +9,12 @@ Invariant: an error that Headrace raises on purpose ends as one line on stderr a
 
 import importlib
 import pkgutil
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from headrace import commands
+from headrace.examples import examples
 from infra.process.exit_codes import ExitCode, exit_code_of
 from schemas.errors import HeadraceError
 
@@ -44,12 +45,21 @@ class Commands(click.Group):
             raise failure from error
 
 
+EXAMPLES: Final = (
+    "headrace up",
+    "headrace init features",
+    "headrace apply features",
+    "headrace ingest transactions features/transactions.jsonl",
+    "headrace get fraud_detection user_id=u1",
+)
+
+
 def _exit_codes() -> str:
     # \b: click keeps the lines of this paragraph as they are.
     return "\n".join(["\b", "Exit codes:", *(f"  {code:d}  {code.meaning}" for code in ExitCode)])
 
 
-@click.command(cls=Commands, epilog=_exit_codes())
+@click.command(cls=Commands, epilog=f"{examples(*EXAMPLES)}\n\n{_exit_codes()}")
 @click.version_option(package_name="headrace")
 def main() -> None:
     """Headrace, a self-hosted streaming feature platform on Kafka."""

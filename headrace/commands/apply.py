@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from headrace.applying import Applied, Removals, apply_repository
+from headrace.examples import examples
 from headrace.removals import RemovalsCommand, removals_option
 from headrace.settings_options import settings_options
 from infra.logs import configure_logs
@@ -20,7 +21,15 @@ from schemas.topics import source_topic
 MARKS: Final = {"added": "+", "changed": "~", "removed": "-"}
 
 
-@click.command("apply", cls=RemovalsCommand)
+@click.command(
+    "apply",
+    cls=RemovalsCommand,
+    epilog=examples(
+        "headrace apply features",
+        "headrace apply features --dry-run --workspace staging",
+        "headrace apply features --allow-removals",
+    ),
+)
 @click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @settings_options(APPLY)
 @removals_option

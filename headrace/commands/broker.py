@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 import setproctitle
 
+from headrace.examples import examples
 from headrace.settings_options import settings_options
 from infra.local_kafka.broker import LocalKafka
 from infra.local_kafka.extra import require_extra
@@ -24,7 +25,7 @@ LOOK_SECONDS = 1.0
 log = get_logger(__name__)
 
 
-@click.command("broker")
+@click.command("broker", epilog=examples("headrace broker", "headrace broker --data /var/lib/headrace --kafka-port 0"))
 @settings_options(BROKER)
 @click.option("--log-ready", is_flag=True, hidden=True, help="Log the address instead of printing it.")
 def command(settings: Settings, *, log_ready: bool) -> None:

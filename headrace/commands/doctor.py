@@ -8,13 +8,16 @@ from dataclasses import asdict
 import click
 
 from headrace.checks import Outcome, examine
+from headrace.examples import examples
 from headrace.settings_options import settings_options
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
 from infra.settings import LOOK, Settings
 
 
-@click.command("doctor")
+@click.command(
+    "doctor", epilog=examples("headrace doctor", "headrace doctor --bootstrap kafka-1:9092,kafka-2:9092 --json")
+)
 @settings_options(LOOK)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
+from headrace.examples import examples
 from headrace.settings_options import settings_options
 from infra.settings import Group, Settings
 
@@ -21,7 +22,12 @@ PIPE_WIDTH: Final = 200
 """Columns of the table where the output is no terminal."""
 
 
-@click.command("get")
+@click.command(
+    "get",
+    epilog=examples(
+        "headrace get fraud_detection user_id=u1", "headrace get fraud_detection user_id=u1 --workspace staging --json"
+    ),
+)
 @click.argument("service")
 @click.argument("join_keys", nargs=-1, metavar="KEY=VALUE...")
 @settings_options(Group.DATA | Group.WORKSPACE | Group.HTTP | Group.SERVING_PORT)

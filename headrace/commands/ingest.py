@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from headrace.api_client import ApiClient, encode_json, key_file_option, read_key
+from headrace.examples import examples
 from headrace.settings_options import settings_options
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
@@ -24,7 +25,14 @@ MAX_PROBLEMS: Final = 20
 """Failed records that are shown one by one."""
 
 
-@click.command("ingest")
+@click.command(
+    "ingest",
+    epilog=examples(
+        "headrace ingest transactions features/transactions.jsonl",
+        "headrace ingest transactions features/transactions.jsonl --dry-run",
+        "headrace ingest transactions - --key-file writer.key",
+    ),
+)
 @click.argument("source")
 @click.argument("file", type=click.File("rb"))
 @settings_options(Group.DATA | Group.HTTP | Group.INGEST_PORT)

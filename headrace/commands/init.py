@@ -7,6 +7,7 @@ from typing import Final
 import click
 import msgspec
 
+from headrace.examples import examples
 from schemas.errors import DefinitionError
 
 DEFINITIONS: Final = "features.py"
@@ -86,7 +87,7 @@ SAMPLE: Final = (("u1", 42.5, "books", 50), ("u2", 9.99, None, 40), ("u1", 17.5,
 """User, amount, merchant, and how many minutes before now."""
 
 
-@click.command("init")
+@click.command("init", epilog=examples("headrace init features"))
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def command(folder: Path) -> None:
     """Write a small working feature repository and some events for it into the new folder DIR."""

@@ -10,16 +10,24 @@ import click
 
 from access.roles import ALL_WORKSPACES, Principal, Role
 from access.store.accounts import AccessStore
+from headrace.examples import examples
 from headrace.settings_options import settings_options
 from infra.settings import Group, Settings
 
 
-@click.group("key")
+@click.group("key", epilog=examples("headrace key create --name scorer --role consumer", "headrace key list"))
 def command() -> None:
     """Make, list and revoke API keys."""
 
 
-@command.command("create")
+@command.command(
+    "create",
+    epilog=examples(
+        "headrace key create --name scorer --role consumer",
+        "headrace key create --name loader --role editor --all-workspaces",
+        "headrace key create --name ops --admin --json",
+    ),
+)
 @settings_options(Group.DATA | Group.WORKSPACE)
 @click.option("--name", required=True, metavar="NAME", help="Name of the new service account.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="Role in the workspace.")
@@ -51,7 +59,7 @@ def create(
     click.echo("Keep the key: it is stored as a hash and cannot be shown again.", err=True)
 
 
-@command.command("list")
+@command.command("list", epilog=examples("headrace key list", "headrace key list --json"))
 @settings_options(Group.DATA)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(settings: Settings, *, as_json: bool) -> None:
@@ -80,7 +88,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
         click.echo(f"{row['id']}  {row['name']}  {held}  {state}")
 
 
-@command.command("revoke")
+@command.command("revoke", epilog=examples("headrace key revoke 6f1c2a9d"))
 @settings_options(Group.DATA)
 @click.argument("key_id", metavar="ID")
 def revoke(settings: Settings, key_id: str) -> None:

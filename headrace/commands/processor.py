@@ -2,12 +2,19 @@
 
 import click
 
+from headrace.examples import examples
 from headrace.role_process import run_role
 from headrace.settings_options import settings_options
 from infra.settings import PROCESSOR, Settings
 
 
-@click.command("processor")
+@click.command(
+    "processor",
+    epilog=examples(
+        "headrace processor --bootstrap kafka-1:9092,kafka-2:9092 --data /var/lib/headrace",
+        "headrace processor --workspaces prod,staging --processor-port 9100",
+    ),
+)
 @settings_options(PROCESSOR)
 def command(settings: Settings) -> None:
     """Transform records, keep online state and the offline log."""

@@ -2,12 +2,19 @@
 
 import click
 
+from headrace.examples import examples
 from headrace.role_process import run_role
 from headrace.settings_options import settings_options
 from infra.settings import SERVING, Settings
 
 
-@click.command("serving")
+@click.command(
+    "serving",
+    epilog=examples(
+        "headrace serving --bootstrap kafka-1:9092,kafka-2:9092 --data /var/lib/headrace",
+        "headrace serving --host 0.0.0.0 --serving-port 8080 --log-format json",
+    ),
+)
 @settings_options(SERVING)
 def command(settings: Settings) -> None:
     """Read feature values over HTTP."""

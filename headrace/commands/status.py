@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.current_plan import current_plan
+from headrace.examples import examples
 from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
 from headrace.settings_options import settings_options
@@ -46,7 +47,7 @@ class KafkaStatus:
     problem: str = ""
 
 
-@click.command("status")
+@click.command("status", epilog=examples("headrace status", "headrace status --workspace staging --json"))
 @settings_options(LOOK)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:

@@ -36,6 +36,7 @@ from headrace.applying import Removals
 from headrace.commands.get import PATH as READ_PATH
 from headrace.commands.ingest import PATH as INGEST_PATH
 from headrace.display import Display, Outlook, Part, Plain
+from headrace.examples import examples
 from headrace.removals import FLAG, RemovalsCommand, removals_option
 from headrace.screen import Screen
 from headrace.settings_options import settings_options
@@ -118,7 +119,15 @@ def _http_part(name: str, url: str) -> Part:
     return Part(name, url, f"{url}/readyz")
 
 
-@click.command("up", cls=RemovalsCommand)
+@click.command(
+    "up",
+    cls=RemovalsCommand,
+    epilog=examples(
+        "headrace up",
+        "headrace up --repo features",
+        "headrace up --bootstrap kafka-1:9092 --processors 2 --log-format json",
+    ),
+)
 @settings_options(UP)
 @click.option(
     "--repo",
