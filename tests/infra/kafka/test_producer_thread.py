@@ -29,6 +29,8 @@ class Played:
             error = self.let.get(timeout=timeout)
         except queue.Empty:
             return 0
+        if not self.queued:
+            return 0
         _, heard = self.queued.pop(0)
         heard(error, Message())
         return 1
