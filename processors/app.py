@@ -6,10 +6,10 @@ what was not finished is committed. Kafka being away is no failure: the process 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from starlette.applications import Starlette
 
@@ -26,7 +26,6 @@ from infra.process.startup import ExitLatch, Startup
 from infra.processor_urls import announced
 from infra.segments.disk import LocalDisk
 from infra.settings import Settings
-from processors.consumer.batches import Batch
 from processors.consumer.faust_channels import add_agent, make_app, stop_app
 from processors.consumer.intake import Intake, IntakeSettings
 from processors.consumer.watchdog import SILENCE_SECONDS, Progress, Watchdog
@@ -157,12 +156,11 @@ async def run_processor(settings: Settings) -> int:
             outbox,
             installation,
             host_clocks(round(settings.clock_hold_hours * HOUR)),
+            add_agent(app, "materialize", ending.fail),
         )
 
         intakes["transform"] = _transform_intake(settings, applied, transform, ending.fail)
-        intakes["materialize"] = _materialize_intake(
-            settings, applied, materialize, add_agent(app, "materialize", ending.fail), ending.fail
-        )
+        intakes["materialize"] = _materialize_intake(settings, applied, materialize, ending.fail)
         await app.start()
         stack.push_async_callback(stop_app, app)
         stack.push_async_callback(_stop_all, intakes)
@@ -214,11 +212,7 @@ def _transform_intake(
 
 
 def _materialize_intake(
-    settings: Settings,
-    applied: _Applied,
-    parts: MaterializeShared,
-    send: Callable[[Batch], Coroutine[Any, Any, None]],
-    fail: Callable[[BaseException], None],
+    settings: Settings, applied: _Applied, parts: MaterializeShared, fail: Callable[[BaseException], None]
 ) -> Intake:
     def owner(topic: str, partition: int) -> MaterializeWorker | None:
         plan = applied.workspaces().get(topic)
@@ -236,7 +230,7 @@ def _materialize_intake(
         ),
         topics=lambda: list(applied.workspaces()),
         make_owner=owner,
-        send=send,
+        send=parts.send,
         fail=fail,
     )
     return intake

@@ -10,6 +10,8 @@ from processors.consumer.batches import Batch, PartitionWorker
 from processors.waiting import NotHereError
 from schemas.errors import StorageError
 
+SECONDS = 20.0
+
 
 @dataclass
 class Work:
@@ -79,7 +81,7 @@ def test_batches_that_wait_are_given_back_and_nothing_overtakes_them() -> None:
         assert all(work.given_back for work in works)
         assert partition.turns == []
         partition.here.set()
-        await partition.turn.wait()
+        await asyncio.wait_for(partition.turn.wait(), SECONDS)
         assert partition.queue.waits_for is None
         (turn,) = partition.turns
         assert turn.owner is cast("PartitionWorker", partition)
@@ -102,7 +104,7 @@ def test_what_ends_a_wait_ends_the_process() -> None:
 
         partition.queue.append(Work(["a"]))
         await partition.queue.work_off(advance)
-        await partition.turn.wait()
+        await asyncio.wait_for(partition.turn.wait(), SECONDS)
         with pytest.raises(StorageError, match="no child"):
             await partition.queue.work_off(advance)
 

@@ -26,6 +26,7 @@ from tests.support.flow import INSTALLATION, SOURCE, WORKSPACE, body, plan
 from tests.support.memory_disk import MemoryDisk
 
 PLAN = plan()
+SECONDS = 20.0
 TOPIC = source_topic(WORKSPACE, SOURCE)
 
 
@@ -163,7 +164,7 @@ def test_a_batch_that_waits_is_given_back_and_goes_on_under_the_plan_that_it_nam
         await process(world.batch(owner, "second", range(2, 4)))
         assert standing(owner) == (0, None, f"plan 7 for {TOPIC}[1]")
         assert (world.outbox.sent, world.given_back) == ([], ["first", "second"])
-        await world.turn.wait()
+        await asyncio.wait_for(world.turn.wait(), SECONDS)
         assert standing(owner) == (0, None, None)
         await process(world.turns[0])
         assert world.updates() == [(7, [0, 1]), (7, [2, 3])]
