@@ -72,106 +72,146 @@ class _Applied:
 
 
 async def run_processor(settings: Settings) -> int:
-    """Runs a processor until its task is cancelled or something fails; returns the exit code."""
-    ending = ExitLatch()
-    installation = installation_of(settings)
-    intakes: dict[str, Intake] = {}
-    registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
-    definitions = DefinitionsLog(settings.bootstrap)
-    startup = Startup(
-        partial(ensure_topics, settings.bootstrap, control_topics(settings.replication)), definitions.read_to_end
-    )
-    applied = _Applied(definitions, frozenset(filter(None, settings.workspaces.split(","))))
-    functions = ViewFunctions(settings.code_retry_seconds)
-    outboxes: list[DeliveryProducer] = []  # one, once Kafka has answered
+    """Runs a processor until its task is cancelled or something fails; returns the exit code.
 
-    def undelivered() -> str | None:
-        return next((outbox.problem for outbox in outboxes), None)
-
-    def progress() -> Progress:
-        if undelivered():
-            return {}  # nothing can move while Kafka takes nothing: an outage, and no reason to end
-        return {where: how for intake in intakes.values() for where, how in intake.progress().items()}
-
-    watchdog = Watchdog(
-        progress,
-        settings.watchdog_seconds,
-        beats=lambda: {f"intake {name}": intake.beats for name, intake in intakes.items()},
-        silence=max(settings.watchdog_seconds, SILENCE_SECONDS),
-    )
-
-    def readiness() -> dict[str, str]:
-        reasons = {
-            "startup": startup.problem,
-            "definitions": definitions.failure or definitions.unreadable(settings.workspace),
-            "registry": registry.failure,
-            "progress": watchdog.problem,
-            "deliveries": undelivered(),
-        }
-        reasons |= {name: intake.problem for name, intake in intakes.items()}
-        return {name: reason for name, reason in reasons.items() if reason}
-
-    server = HttpServer(
-        Starlette(routes=operations_routes(readiness, lambda: {"failed_views": functions.failed()})),
-        settings.host,
-        settings.processor_port,
-        limit_concurrency=OPERATIONS_REQUESTS,
-    )
+    What a step opens is closed on the way out, in reverse: nobody is left who needs what is closed.
+    """
+    processor = _Processor(settings)
     async with contextlib.AsyncExitStack() as stack:
+        operations = await processor.tell_health(stack)
+        await processor.follow(stack)
+        processor.load_code(stack)
+        outbox = await processor.begin_delivery(stack)
+        await processor.process(stack, outbox)
+        processor.watch(stack)
+        return await processor.run(operations)
+
+
+class _Processor:
+    """What a processor consists of, and the steps in which it comes up: each needs those before it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._installation = installation_of(settings)
+        self._ending = ExitLatch()
+        self._registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
+        self._definitions = DefinitionsLog(settings.bootstrap)
+        self._startup = Startup(
+            partial(ensure_topics, settings.bootstrap, control_topics(settings.replication)),
+            self._definitions.read_to_end,
+        )
+        self._applied = _Applied(self._definitions, frozenset(filter(None, settings.workspaces.split(","))))
+        self._functions = ViewFunctions(settings.code_retry_seconds)
+        self._outbox: DeliveryProducer | None = None
+        self._intakes: dict[str, Intake] = {}
+        self._watchdog = Watchdog(
+            self._progress,
+            settings.watchdog_seconds,
+            beats=lambda: {f"intake {name}": intake.beats for name, intake in self._intakes.items()},
+            silence=max(settings.watchdog_seconds, SILENCE_SECONDS),
+        )
+
+    async def tell_health(self, stack: contextlib.AsyncExitStack) -> str:
+        """Serves operations, first of all, so that the process tells what it waits for; returns their URL."""
+        server = HttpServer(
+            Starlette(routes=operations_routes(self._problems, lambda: {"failed_views": self._functions.failed()})),
+            self._settings.host,
+            self._settings.processor_port,
+            limit_concurrency=OPERATIONS_REQUESTS,
+        )
         await server.start()
         stack.push_async_callback(server.stop)
-        stack.enter_context(announced(settings.data, server.url))
-        await startup.reach_kafka()
-        for follower in (definitions, registry):
+        stack.enter_context(announced(self._settings.data, server.url))
+        return server.url
+
+    async def follow(self, stack: contextlib.AsyncExitStack) -> None:
+        """Follows definitions and schemas, once Kafka answers, and waits until all definitions are here."""
+        await self._startup.reach_kafka()
+        for follower in (self._definitions, self._registry):
             follower.start()
             stack.push_async_callback(asyncio.to_thread, follower.stop)
-        await startup.read_definitions()
-        stack.push_async_callback(functions.stop)
-        definitions.subscribe(_from_any_thread(lambda: functions.follow(applied.plans())))
-        functions.follow(applied.plans())  # code is loaded while the consumer groups are joined
-        client = producer(settings.bootstrap, delivery_timeout_seconds=None)
+        await self._startup.read_definitions()
+
+    def load_code(self, stack: contextlib.AsyncExitStack) -> None:
+        """Begins to load the code of all views, also of plans to come: while the consumer groups are joined."""
+        stack.push_async_callback(self._functions.stop)
+        self._definitions.subscribe(_from_any_thread(lambda: self._functions.follow(self._applied.plans())))
+        self._functions.follow(self._applied.plans())
+
+    async def begin_delivery(self, stack: contextlib.AsyncExitStack) -> DeliveryProducer:
+        """Returns what partitions send through, warm: the first batch is to be no slower than the others."""
+        client = producer(self._settings.bootstrap, delivery_timeout_seconds=None)
         await asyncio.to_thread(warm, client, DEFINITIONS_TOPIC)
-        outbox = DeliveryProducer(client, ending.fail)
+        outbox = self._outbox = DeliveryProducer(client, self._ending.fail)
         outbox.start()
-        outboxes.append(outbox)
         stack.push_async_callback(asyncio.to_thread, outbox.stop)
+        return outbox
+
+    async def process(self, stack: contextlib.AsyncExitStack, outbox: DeliveryProducer) -> None:
+        """Starts the agents, and then the intakes: what is read has somebody who takes it."""
+        settings, fail = self._settings, self._ending.fail
         app = make_app()
         disk = LocalDisk(settings.data)
         transform = TransformShared(
             settings.data,
             disk,
-            definitions,
-            registry,
+            self._definitions,
+            self._registry,
             outbox,
             settings.watchdog_seconds * ISOLATION_SHARE,
-            installation,
-            functions,
-            add_agent(app, "transform", ending.fail),
+            self._installation,
+            self._functions,
+            add_agent(app, "transform", fail),
         )
         materialize = MaterializeShared(
             settings.data,
             disk,
-            definitions,
+            self._definitions,
             DatabaseResources.of_sizes(),
             outbox,
-            installation,
+            self._installation,
             host_clocks(round(settings.clock_hold_hours * HOUR)),
-            add_agent(app, "materialize", ending.fail),
+            add_agent(app, "materialize", fail),
         )
-
-        intakes["transform"] = _transform_intake(settings, applied, transform, ending.fail)
-        intakes["materialize"] = _materialize_intake(settings, applied, materialize, ending.fail)
+        self._intakes["transform"] = _transform_intake(settings, self._applied, transform, fail)
+        self._intakes["materialize"] = _materialize_intake(settings, self._applied, materialize, fail)
         await app.start()
         stack.push_async_callback(stop_app, app)
-        stack.push_async_callback(_stop_all, intakes)
-        for intake in intakes.values():
-            definitions.subscribe(intake.refresh)
+        stack.push_async_callback(_stop_all, self._intakes)
+        for intake in self._intakes.values():
+            self._definitions.subscribe(intake.refresh)
             intake.start()
-        watchdog.start()
-        stack.push_async_callback(asyncio.to_thread, watchdog.stop)
-        startup.finish()
-        _log.info("processor runs", operations=server.url)
-        return await ending.exit_code()
+
+    def watch(self, stack: contextlib.AsyncExitStack) -> None:
+        """Has the process end if it stands still; from now on, as a start may take as long as it takes."""
+        self._watchdog.start()
+        stack.push_async_callback(asyncio.to_thread, self._watchdog.stop)
+
+    async def run(self, operations: str) -> int:
+        """Waits for the failure that ends the process; returns the exit code that tells of it."""
+        self._startup.finish()
+        _log.info("processor runs", operations=operations)
+        return await self._ending.exit_code()
+
+    def _undelivered(self) -> str | None:
+        return None if self._outbox is None else self._outbox.problem
+
+    def _progress(self) -> Progress:
+        if self._undelivered():
+            return {}  # nothing can move while Kafka takes nothing: an outage, and no reason to end
+        return {where: how for intake in self._intakes.values() for where, how in intake.progress().items()}
+
+    def _problems(self) -> dict[str, str]:
+        """Returns why the process is not ready, by part."""
+        reasons = {
+            "startup": self._startup.problem,
+            "definitions": self._definitions.failure or self._definitions.unreadable(self._settings.workspace),
+            "registry": self._registry.failure,
+            "progress": self._watchdog.problem,
+            "deliveries": self._undelivered(),
+        }
+        reasons |= {name: intake.problem for name, intake in self._intakes.items()}
+        return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:
