@@ -15,7 +15,7 @@ import msgspec
 from schemas.errors import CodecError, NewerFormatError
 
 MESSAGE_FORMAT: Final = 2
-ANSWERS_FORMAT: Final = 3
+ACKS_FORMAT: Final = 3
 
 REPLY_HEADER: Final = "headrace-reply"
 PLAN_HEADER: Final = "headrace-plan"
@@ -218,7 +218,7 @@ def _other_format(found: int) -> CodecError:
 
 def encode_acks(acks: list[Ack]) -> bytes:
     """Returns a message of answers for one reply partition."""
-    return encode((ANSWERS_FORMAT, acks))
+    return encode((ACKS_FORMAT, acks))
 
 
 def decode_acks(data: bytes) -> list[Ack]:
@@ -231,6 +231,6 @@ def decode_acks(data: bytes) -> list[Ack]:
         version, acks = _ACKS.decode(data)
     except _UNDECODABLE as error:
         raise CodecError(f"not a list of answers: {error}") from error
-    if version != ANSWERS_FORMAT:
-        raise CodecError(f"answers have format {version}, expected {ANSWERS_FORMAT}; upgrade Headrace")
+    if version != ACKS_FORMAT:
+        raise CodecError(f"answers have format {version}, expected {ACKS_FORMAT}; upgrade Headrace")
     return acks

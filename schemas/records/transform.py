@@ -102,28 +102,28 @@ class _Packer:
         for index, (key, event_time, values) in enumerate(built):
             partition = partition_of(key, self._plan.partitions)
             counts[partition] = counts.get(partition, 0) + 1
-            where = (view.id, partition)
-            collected = self._open.get(where)
+            target = (view.id, partition)
+            collected = self._open.get(target)
             if collected is None:
-                collected = self._open[where] = ([], [])
-                self._sizes[where] = 0
+                collected = self._open[target] = ([], [])
+                self._sizes[target] = 0
             collected[0].append(Row(key, event_time, record.append_time, record.offset, index, values))
         for partition, count in counts.items():
-            where = (view.id, partition)
+            target = (view.id, partition)
             if record.reply is not None:
-                self._open[where][1].append(Waiting(record.reply, count))
-            self._sizes[where] += size + count * ROW_BYTES  # the size of all rows: simple, and never too low
-            if self._sizes[where] > MAX_UPDATE_BYTES:
-                self._close(where, *self._open.pop(where))
+                self._open[target][1].append(Waiting(record.reply, count))
+            self._sizes[target] += size + count * ROW_BYTES  # the size of all rows: simple, and never too low
+            if self._sizes[target] > MAX_UPDATE_BYTES:
+                self._close(target, *self._open.pop(target))
         return [(view.id, partition, count) for partition, count in counts.items()]
 
     def close(self) -> None:
         """Closes the messages that are still open."""
-        for where, collected in self._open.items():
-            self._close(where, *collected)
+        for target, collected in self._open.items():
+            self._close(target, *collected)
 
-    def _close(self, where: tuple[int, int], rows: list[Row], waiting: list[Waiting]) -> None:
-        view, partition = where
+    def _close(self, target: tuple[int, int], rows: list[Row], waiting: list[Waiting]) -> None:
+        view, partition = target
         update = Update(MESSAGE_FORMAT, self._plan.number, view, self._source_partition, rows, waiting)
         self._out.append((partition, encode_update(update)))
 

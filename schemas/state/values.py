@@ -54,10 +54,10 @@ def decode_row(value: bytes) -> list[Any]:
     return columns
 
 
-def decode_rows(values: Iterable[bytes]) -> list[list[Any]]:
-    """Returns the stored columns of each row."""
+def decode_rows(items: Iterable[tuple[bytes, bytes]]) -> list[list[Any]]:
+    """Returns the stored columns of each row; ``items`` are keys and values, as a scan yields them."""
     # Not by ``decode_row``: the calls alone would add an eighth to what decoding the rows at a window's edges takes.
-    return [decode(value[VERSION_BYTES:]) for value in values]
+    return [decode(value[VERSION_BYTES:]) for _, value in items]
 
 
 def next_offset_of(state: Reader) -> int | None:

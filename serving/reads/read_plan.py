@@ -57,7 +57,7 @@ OpenPartition = Callable[[int], Partition]
 """Returns an updates partition, caught up with all that is published; raises UnavailableError if there is none."""
 
 
-class Answer(NamedTuple):
+class ViewAnswer(NamedTuple):
     """What was read of one view; ``watermark`` (µs) is that of the partition it was read from."""
 
     values: ViewValues
@@ -100,7 +100,7 @@ class ReadPlan:
 
     def read(
         self, open_partition: OpenPartition, join_keys: Sequence[JoinKey], now: int, edge: LeadingEdge
-    ) -> list[Answer]:
+    ) -> list[ViewAnswer]:
         """Returns what is served for one set of join keys, one answer per view, in order.
 
         Every partition it needs is caught up before the first value is read, and none afterwards.
@@ -119,12 +119,12 @@ class ReadPlan:
         at_watermark = edge is LeadingEdge.LATEST_EVENT and any(read.view.is_aggregate for read in self.views)
         numbers = [partition_of(key, self.partitions) for key in encoded]
         opened = {n: open_partition(n) for n in (range(self.partitions) if at_watermark else set(numbers))}
-        answers: list[Answer] = []
+        answers: list[ViewAnswer] = []
         for read in self.views:
             view, partition = read.view, opened[numbers[read.key]]
             facts = partition.facts(view.id)
             if facts.digest != read.digest:  # not taken up yet: what lies under its id, if anything, is another view's
-                answers.append(Answer(read.reader.nothing, None))
+                answers.append(ViewAnswer(read.reader.nothing, None))
                 continue
             end: int | None = now
             if at_watermark and view.is_aggregate:
@@ -132,7 +132,7 @@ class ReadPlan:
                 latest = _latest(read, opened.values())
                 end = None if latest is None else min(latest, now)
             values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)
-            answers.append(Answer(values, facts.watermark))
+            answers.append(ViewAnswer(values, facts.watermark))
         return answers
 
     def _encoded(self, key: tuple[int, ...], join_keys: Sequence[JoinKey]) -> bytes:

@@ -206,7 +206,7 @@ class AggregateReader(ViewReader):
         if not found:
             return None
         keys = [key for key, _ in found]
-        columns = list(zip(*decode_rows([row for _, row in found]), strict=True))
+        columns = list(zip(*decode_rows(found), strict=True))
         return _Rows(prefix, keys, [time_of(key) for key in keys], columns)
 
     def _gather(self, gathered: dict[int, list[Any]], part: _Part, content: _Rows | _Tiles) -> None:

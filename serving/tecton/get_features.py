@@ -25,7 +25,7 @@ from infra.metrics import HTTP_REQUESTS, OUT_OF_RANGE_VALUES, READ_SECONDS, SERV
 from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
 from schemas.instants import SECOND
 from serving.reads.metering import Meter
-from serving.reads.read_plan import Answer, ReadPlan
+from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.reads.service import Services
 from serving.reads.state import OnlineState, PartitionState
 from serving.tecton.errors import INTERNAL, RETRY_AFTER_SECONDS, Refusal, error_body, refusal_of
@@ -60,13 +60,13 @@ class TectonService:
         self.responses = Responses(plan)
         self._ages = [SERVED_VALUE_AGE_SECONDS.labels(plan.workspace, read.view.key) for read in plan.views]
 
-    def observe_ages(self, answers: Iterable[Answer], now: int) -> None:
+    def observe_ages(self, answers: Iterable[ViewAnswer], now: int) -> None:
         """Counts how old, by event time, the newest event behind each view's values is; ``now`` in µs."""
         for age, answer in zip(self._ages, answers, strict=True):
             if answer.watermark is not None:
                 age.observe((now - answer.watermark) / SECOND)
 
-    def count_out_of_range(self, answers: Iterable[Answer]) -> None:
+    def count_out_of_range(self, answers: Iterable[ViewAnswer]) -> None:
         """Counts the sums that are null only because they do not fit in 64 bits."""
         for read, answer in zip(self.plan.views, answers, strict=True):
             for position in answer.values.out_of_range:

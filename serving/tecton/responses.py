@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from schemas.definitions.plan import FeaturePlan
 from serving.reads.metering import Meter
-from serving.reads.read_plan import Answer, ReadPlan
+from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted
 from serving.tecton.values import encoder, instant_text
 
@@ -91,7 +91,7 @@ class Responses:
         self._features = [_feature(name, feature) for name, feature in plan.features()]
         self._encoders = [encoder(feature.data_type()) for _, feature in plan.features()]
 
-    def encode(self, request: GetFeaturesRequest, answers: Sequence[Answer], slo_info: SloInfo | None) -> bytes:
+    def encode(self, request: GetFeaturesRequest, answers: Sequence[ViewAnswer], slo_info: SloInfo | None) -> bytes:
         """Returns the body of a response.
 
         Args:
@@ -113,7 +113,7 @@ class Responses:
         metadata = Metadata(self._metadata(request.wanted, answers, raw), slo_info or UNSET)
         return _encode(Response(result, metadata))
 
-    def _metadata(self, wanted: Wanted, answers: Sequence[Answer], raw: Sequence[Any]) -> list[FeatureMetadata]:
+    def _metadata(self, wanted: Wanted, answers: Sequence[ViewAnswer], raw: Sequence[Any]) -> list[FeatureMetadata]:
         times: list[str | UnsetType] = []
         for answer in answers:
             instant = answer.values.effective_time

@@ -28,7 +28,7 @@ def test_a_row_is_its_version_and_then_its_columns() -> None:
     value = version_bytes(1, 2, 3, 4) + encode(["a", 1.5, None])
     assert value[:VERSION_BYTES].hex() == "000000000000000100000002000000000000000300000004"
     assert decode_row(value) == ["a", 1.5, None]
-    assert decode_rows([value, version_bytes(9, 9, 9, 9) + encode([])]) == [["a", 1.5, None], []]
+    assert decode_rows([(b"k", value), (b"l", version_bytes(9, 9, 9, 9) + encode([]))]) == [["a", 1.5, None], []]
 
 
 def test_state_knows_its_offset_once_it_holds_something() -> None:

@@ -8,7 +8,7 @@ import pytest
 from schemas.definitions.plan import FeaturePlan
 from schemas.instants import micros
 from serving.reads.metering import Meter
-from serving.reads.read_plan import Answer, LeadingEdge, ReadPlan
+from serving.reads.read_plan import LeadingEdge, ReadPlan, ViewAnswer
 from serving.reads.views import ViewValues
 from serving.tecton.join_keys import JoinKeys
 from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted, parse_get_features, parse_params
@@ -57,7 +57,7 @@ SAMPLE = (
 )
 
 
-def answers_of(document: dict[str, Any], plan: ReadPlan) -> list[Answer]:
+def answers_of(document: dict[str, Any], plan: ReadPlan) -> list[ViewAnswer]:
     """Returns what must have been read for a documented response."""
     values = iter(document["result"]["features"])
     metadata = iter(document["metadata"]["features"])
@@ -66,7 +66,7 @@ def answers_of(document: dict[str, Any], plan: ReadPlan) -> list[Answer]:
         told = [(next(values), next(metadata)) for _ in read.view.features]
         time = micros(datetime.fromisoformat(told[0][1]["effectiveTime"]))
         raw = [int(value) if item["dataType"]["type"] == "int64" and value else value for value, item in told]
-        answers.append(Answer(ViewValues(raw, time), None))
+        answers.append(ViewAnswer(ViewValues(raw, time), None))
     return answers
 
 
@@ -91,12 +91,12 @@ def test_the_documented_sample_is_answered_key_for_key() -> None:
     assert json.dumps(json.loads(body), indent=2) + "\n" == text
 
 
-def counts() -> tuple[ReadPlan, list[Answer]]:
+def counts() -> tuple[ReadPlan, list[ViewAnswer]]:
     features = (
         'features=[Aggregate("count", "clicks", timedelta(days=1)), Aggregate("sum", "clicks", timedelta(days=1))]'
     )
     plan = read_plan_of(view_text("a", TEN_MINUTES + features) + service_text("s", "a_V1"), "s")
-    return plan, [Answer(ViewValues([None, None], NOON), None)]
+    return plan, [ViewAnswer(ViewValues([None, None], NOON), None)]
 
 
 def asked(*, zero_counts: bool = False, **wanted: bool) -> GetFeaturesRequest:
@@ -136,7 +136,7 @@ def test_counts_of_nothing_are_zero_on_request_and_sums_are_not() -> None:
 
 def test_a_view_without_a_row_has_no_effective_time() -> None:
     plan, _ = counts()
-    nothing = [Answer(ViewValues([None, None], None), None)]
+    nothing = [ViewAnswer(ViewValues([None, None], None), None)]
 
     body = json.loads(Responses(plan).encode(asked(effective_times=True), nothing, None))
 
