@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from bench import events
 from bench.figures import AtMost, Extent, Figure, Results, percentile
-from bench.harness import REPOSITORIES, System, running_system
+from bench.harness import REPOSITORIES, system_of
 from bench.load import closed_loop, ingest_request, open_loop, run_loop
+from examples.running import System
 
 RUNS = {Extent.STANDARD: 3, Extent.FULL: 5}
 WARM_UP_CALLS = 200
@@ -29,7 +30,7 @@ def run(extent: Extent) -> Results:
     """Runs the benchmark."""
     alone: list[list[float]] = []
     at_rate: list[list[float]] = []
-    with running_system(REPOSITORIES / "clicks") as system:
+    with system_of(REPOSITORIES / "clicks") as system:
         run_loop(closed_loop(system.ingest, 1, requests(system, WARM_UP_CALLS), LIMIT_SECONDS))
         for _ in range(RUNS[extent]):
             alone.append(run_loop(closed_loop(system.ingest, 1, requests(system, CALLS), LIMIT_SECONDS)))

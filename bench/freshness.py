@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.figures import AtMost, Extent, Figure, Results, Table, percentile
-from bench.harness import REPOSITORIES, System, running_system
+from bench.harness import REPOSITORIES, system_of
 from bench.load import Connection, connections, features_request, ingest_request, run_loop
+from examples.running import System
 
 TRIALS = {Extent.STANDARD: 20_000, Extent.FULL: 100_000}
 CONNECTIONS = 8
@@ -33,7 +34,7 @@ class Trials:
 
 def run(extent: Extent) -> Results:
     """Runs the benchmark."""
-    with running_system(REPOSITORIES / "counters") as system:
+    with system_of(REPOSITORIES / "counters") as system:
         trials = run_loop(write_then_read(system, TRIALS[extent]))
     figures = [
         Figure(

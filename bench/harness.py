@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -22,9 +21,11 @@ from typing import Final, Self
 
 import psutil
 
+from examples.processes import processes_of
+from examples.running import System, running_system
 from infra.kafka.definitions import DefinitionsLog
 from infra.process.parent_death import tied_to_parent
-from infra.settings import Settings, as_environment
+from infra.settings import Settings
 from schemas.definitions.plan import Plan
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -200,42 +201,23 @@ def current_plan(settings: Settings) -> Plan:
     return plan
 
 
-@dataclass(frozen=True, slots=True)
-class System:
-    """What `headrace up` runs."""
+def pid_of(system: System, role: str) -> int:
+    """Returns the process id of a role.
 
-    settings: Settings
-    ingest: str
-    serving: str
-    processor: str
-    key: str
-    pid: int
-
-    def pid_of(self, role: str) -> int:
-        """Returns the process id of a role.
-
-        Raises:
-            BenchmarkError: it does not run.
-        """
-        for process in psutil.Process(self.pid).children(recursive=True):
-            if " ".join(process.cmdline()).strip() == f"headrace {role}":
-                return int(process.pid)
+    Raises:
+        BenchmarkError: it does not run.
+    """
+    found = processes_of(system, role)
+    if not found:
         raise BenchmarkError(f"`headrace up` runs no {role}")
+    return int(found[0].pid)
 
 
 @contextlib.contextmanager
-def running_system(repository: Path) -> Iterator[System]:
+def system_of(repository: Path) -> Iterator[System]:
     """Yields a whole system with a feature repository applied, and stops it at the end."""
-    with scratch() as folder:
-        settings = Settings(data=folder / "data", kafka_port=0, ingest_port=0, serving_port=0, log_level="warning")
-        environ = as_environment(settings)
-        del environ["HEADRACE_BOOTSTRAP"]  # given, it would mean brokers of somebody else
-        argv = [sys.executable, "-m", "headrace", "up", "--repo", str(repository)]
-        with Child(argv, folder / "up.log", environ) as child:
-            wait_for(lambda: child.check() and "\nready" in child.output(), "`headrace up` is ready", START_SECONDS)
-            lines = [line.split() for line in child.output().splitlines()]
-            found = {parts[0]: parts[1] for parts in lines if len(parts) > 1}
-            key = (settings.data / "admin.key").read_text(encoding="ascii").strip()
-            running = Settings(data=settings.data, bootstrap=found["kafka"])
-            yield System(running, found["ingest"], found["serving"], found["processor"], key, child.pid)
-            child.check()
+    with (
+        scratch() as folder,
+        running_system(folder / "data", "--repo", str(repository), "--log-level", "warning") as system,
+    ):
+        yield system

@@ -13,9 +13,10 @@ import msgspec
 
 from bench.events import Event, produce
 from bench.figures import AtMost, Extent, Figure, Results
-from bench.harness import ROOT, BenchmarkError, Memory, System, current_plan, memory_of, metric, running_system
+from bench.harness import ROOT, BenchmarkError, Memory, current_plan, memory_of, metric, pid_of, system_of
 from bench.load import closed_loop, features_request, run_loop
 from examples.flights.data import Flight, load_flights
+from examples.running import System
 from schemas.avro.schema import frame, parse
 from schemas.definitions.plan import Plan
 from schemas.topics import source_topic
@@ -47,8 +48,8 @@ class Peak:
 
 def run(extent: Extent) -> Results:
     """Runs the benchmark."""
-    with running_system(REPOSITORY) as system:
-        processor, serving = system.pid_of("processor"), system.pid_of("serving")
+    with system_of(REPOSITORY) as system:
+        processor, serving = pid_of(system, "processor"), pid_of(system, "serving")
         peak = Peak([processor, serving])
         flights = load_flights(datetime.now(UTC), None)
         seconds = _stream(system, flights, peak)

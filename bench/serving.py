@@ -21,17 +21,18 @@ from bench.harness import (
     REPOSITORIES,
     BenchmarkError,
     Child,
-    System,
     answers,
     cpu_seconds,
     current_plan,
     metric,
-    running_system,
+    pid_of,
     scratch,
+    system_of,
     wait_for,
 )
 from bench.load import closed_loop, connections, cycle, features_request, open_loop, run_loop
 from bench.profiling import profile_table, profiled
+from examples.running import System
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import as_environment
 from schemas.definitions.plan import Plan
@@ -72,14 +73,14 @@ class Load:
 def run(extent: Extent) -> Results:
     """Runs the benchmark."""
     seconds = SECONDS[extent]
-    with running_system(REPOSITORIES / "clicks") as system, scratch() as folder:
+    with system_of(REPOSITORIES / "clicks") as system, scratch() as folder:
         _fill(system, current_plan(system.settings))
         chance = random.Random(events.SEED)
         users = [events.user_id(chance.randrange(USERS)) for _ in range(10 * USERS)]
         reads = [features_request(system.key, "user_features", {"user_id": user}) for user in users]
         run_loop(_check(system))
         run_loop(closed_loop(system.serving, CONNECTIONS, cycle(reads), WARM_UP_SECONDS))
-        pid = system.pid_of("serving")
+        pid = pid_of(system, "serving")
         quiet = [_measured(pid, _reading(system, reads, seconds)) for _ in range(RUNS[extent])]
         busy = [_measured(pid, _while_writing(system, reads, seconds)) for _ in range(RUNS[extent])]
         profile = _profile(system, reads, folder)

@@ -29,11 +29,11 @@ from examples.flights.freshness import FreshnessProbe
 from examples.flights.load import Sent, is_taken, send
 from examples.flights.offline import OfflineRows
 from examples.flights.reads import FeatureReader, Reading, all_keys, read_all
-from examples.flights.system import WORKSPACE, DemoError, System, apply_repository, running_system, wait_until
+from examples.flights.system import WORKSPACE, DemoError, apply_repository, demo_system, wait_until
+from examples.running import System, UpError
 from headrace.current_plan import current_plan
 from headrace.lags import lags
 from infra.installation import installation_of
-from infra.settings import Settings
 from schemas.definitions.plan import Plan
 from schemas.errors import HeadraceError
 
@@ -60,11 +60,11 @@ def main(*, whole_year: bool, days: int, keep: bool) -> None:
     """Stream real flights through Headrace and check every served value."""
     console = report.make_console()
     try:
-        with running_system(keep=keep) as system:
+        with demo_system(keep=keep) as system:
             if keep:
                 console.print(f"data folder: {system.data}")
             problems = run(console, system, load_flights(datetime.now(UTC), None if whole_year else days))
-    except (DemoError, HeadraceError, httpx.HTTPError) as error:
+    except (DemoError, UpError, HeadraceError, httpx.HTTPError) as error:
         problems = [f"{type(error).__name__}: {error}"]
     report.show_end(console, problems)
     sys.exit(1 if problems else 0)
@@ -111,7 +111,7 @@ def send_and_read(console: Console, system: System, flights: Sequence[Flight], p
             produced.offer(flight)
             progress.advance(sending)
 
-        installation = installation_of(Settings(data=system.data))
+        installation = installation_of(system.settings)
         sent = send(flights, system, on_ack, on_produce)
         sent_seconds = time.perf_counter() - sent.started
         wait_until(lambda: rows.read_on() >= sent.taken, "the offline log has every flight", SETTLE_SECONDS)

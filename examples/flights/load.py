@@ -20,7 +20,8 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from examples.flights.data import Flight
-from examples.flights.system import SOURCE, TOPIC, System
+from examples.flights.system import SOURCE, TOPIC
+from examples.running import System
 
 PATH: Final = "/api/v1/ingest"
 RECORDS_PER_REQUEST: Final = 10

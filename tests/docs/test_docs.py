@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.flights.system import System, running_system
+from examples.running import System, running_system
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +33,8 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def system() -> Iterator[System]:
-    with running_system(keep=False) as running:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tmp_path_factory.mktemp("docs")) as running:
         yield running
 
 

@@ -14,6 +14,8 @@ import psutil
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
+from examples.processes import processes_of
+from examples.running import System, running_system
 from infra.kafka.definitions import DefinitionsLog
 from infra.paths import state_path
 from infra.segments.disk import LocalDisk
@@ -23,8 +25,8 @@ from schemas.state.keys import encode_join_keys, row_prefix, time_of
 from schemas.state.values import VERSION_BYTES, decode, version_bytes
 from schemas.topics import source_topic
 from tests.support import oracle
+from tests.support.system import snowflake_headers, tecton_headers
 from tests.support.waiting import wait_until
-from tests.system.running import Running, running
 from tests.system.traffic import TOO_LATE, USERS, Stored, Traffic, in_kafka, micros, post, produce
 
 REPOSITORY = """
@@ -90,7 +92,7 @@ RECOVERY_SECONDS = 90.0
 class Reader:
     """Reads without end: the count of a user's identities may grow and never shrink, whatever is killed."""
 
-    def __init__(self, system: Running, seed: int) -> None:
+    def __init__(self, system: System, seed: int) -> None:
         self.problems: list[str] = []
         self.reads = 0
         self._system = system
@@ -115,10 +117,10 @@ class Reader:
             self._seen[user] = max(count, self._seen[user])
 
 
-def ask(system: Running, user: str) -> httpx.Response:
+def ask(system: System, user: str) -> httpx.Response:
     body = {"params": {"featureServiceName": "spending_service", "workspaceName": "prod", "joinKeyMap": {"user": user}}}
-    url = system.addresses["serving"] + "/api/v1/feature-service/get-features"
-    return httpx.post(url, json=body, headers=system.tecton_headers, timeout=30)
+    url = system.serving + "/api/v1/feature-service/get-features"
+    return httpx.post(url, json=body, headers=tecton_headers(system), timeout=30)
 
 
 def features(answer: httpx.Response) -> list[str | None]:
@@ -126,8 +128,8 @@ def features(answer: httpx.Response) -> list[str | None]:
     return values
 
 
-def plan_of(system: Running) -> Plan:
-    definitions = DefinitionsLog(system.addresses["kafka"])
+def plan_of(system: System) -> Plan:
+    definitions = DefinitionsLog(system.kafka)
     definitions.start()
     definitions.read_to_end(20)
     plan = definitions.plan("prod")
@@ -137,15 +139,13 @@ def plan_of(system: Running) -> Plan:
 
 
 @contextmanager
-def under_load(system: Running, plan: Plan, traffic: Traffic, reader: Reader) -> Iterator[None]:
+def under_load(system: System, plan: Plan, traffic: Traffic, reader: Reader) -> Iterator[None]:
     stop = threading.Event()
     topic = source_topic(plan.workspace, "events")
-    headers, ingest = system.snowflake_headers, system.addresses["ingest"]
+    headers, ingest = snowflake_headers(system), system.ingest
     threads = [
         threading.Thread(target=post, args=(ingest, headers, traffic, stop)),
-        threading.Thread(
-            target=produce, args=(system.addresses["kafka"], topic, plan.sources["events"], traffic, stop)
-        ),
+        threading.Thread(target=produce, args=(system.kafka, topic, plan.sources["events"], traffic, stop)),
         threading.Thread(target=reader.run, args=(stop,)),
     ]
     for thread in threads:
@@ -167,9 +167,9 @@ def further(traffic: Traffic) -> None:
     )
 
 
-def kill(system: Running, role: str, random: Random) -> None:
+def kill(system: System, role: str, random: Random) -> None:
     def alive() -> list[psutil.Process]:
-        return system.brokers() if role == "broker" else system.children(role)
+        return processes_of(system, "java" if role == "broker" else role)
 
     wait_until(lambda: bool(alive()), RECOVERY_SECONDS)  # one that was killed before may not be up again yet
     victim = random.choice(alive())
@@ -230,7 +230,9 @@ def test_ten_rounds_of_kills_lose_double_and_invent_nothing(tmp_path: Path) -> N
     repository.mkdir()
     (repository / "events.py").write_text(REPOSITORY)
     traffic = Traffic(seed)
-    with running(tmp_path, "--processors", "2", "--ack-deadline-seconds", "1.5", "--repo", str(repository)) as system:
+    with running_system(
+        tmp_path / "data", "--processors", "2", "--ack-deadline-seconds", "1.5", "--repo", str(repository)
+    ) as system:
         plan = plan_of(system)
         reader = Reader(system, seed)
         with under_load(system, plan, traffic, reader):
@@ -240,16 +242,16 @@ def test_ten_rounds_of_kills_lose_double_and_invent_nothing(tmp_path: Path) -> N
                 further(traffic)
         assert not reader.problems
         assert reader.reads > len(USERS)
-        wait_until(lambda: bool(system.brokers()), RECOVERY_SECONDS)
+        wait_until(lambda: bool(processes_of(system, "java")), RECOVERY_SECONDS)
         topic, source = source_topic(plan.workspace, "events"), plan.sources["events"]
 
         def settled() -> bool:
             """Whether the logs have a row of each record, those included that nobody was told of."""
-            wanted = rows_of(in_kafka(system.addresses["kafka"], topic, source)).keys()
+            wanted = rows_of(in_kafka(system.kafka, topic, source)).keys()
             return all(logged(system.data, plan, view).keys() == wanted for view in VIEWS)
 
         wait_until(settled, RECOVERY_SECONDS)
-        records = in_kafka(system.addresses["kafka"], topic, source)
+        records = in_kafka(system.kafka, topic, source)
         assert traffic.acked <= {record.event for record in records}, "acked, and not in Kafka"
         for view in VIEWS:
             assert logged(system.data, plan, view) == rows_of(records)

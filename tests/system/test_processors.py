@@ -13,10 +13,12 @@ from typing import Self
 import httpx
 import pytest
 
+from examples.processes import processes_of
+from examples.running import System, running_system
 from infra.process.exit_codes import ExitCode
 from tests.support.site import Site, event, processor, processor_process, spending
+from tests.support.system import snowflake_headers
 from tests.support.waiting import wait_until
-from tests.system.running import Running, running
 
 USERS = [f"user{number}" for number in range(20)]
 PATIENCE = 90.0
@@ -116,26 +118,27 @@ POISON = """if record["user"] == "poison":
 
 
 @contextmanager
-def up(folder: Path, *flags: str, body: str = "return record") -> Iterator[Running]:
-    repository = folder / "repository"
+def up(site: Site, *flags: str, body: str = "return record") -> Iterator[System]:
+    repository = site.folder / "repository"
     repository.mkdir()
     (repository / "features.py").write_text(spending(body, options=""))
-    with running(folder, "--repo", str(repository), "--source-partitions", "1", *flags) as system:
+    kafka = ("--bootstrap", site.bootstrap, "--workspace", site.workspace, "--workspaces", site.workspace)
+    with running_system(site.data, *kafka, "--repo", str(repository), "--source-partitions", "1", *flags) as system:
         yield system
 
 
-def post(system: Running, user: str) -> httpx.Response:
+def post(system: System, user: str) -> httpx.Response:
     record = event(user, 1)
     body = {"records": {"events": [{**record, "at": record["at"].isoformat()}]}}
-    url = system.addresses["ingest"] + "/api/v1/ingest"
-    return httpx.post(url, json=body, headers=system.snowflake_headers, timeout=120)
+    url = system.ingest + "/api/v1/ingest"
+    return httpx.post(url, json=body, headers=snowflake_headers(system), timeout=120)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_caller_is_told_that_the_function_killed_and_the_others_are_stored(tmp_path: Path) -> None:
+def test_a_caller_is_told_that_the_function_killed_and_the_others_are_stored(site: Site) -> None:
     with (
-        up(tmp_path, "--ack-deadline-seconds", "90", body=POISON) as system,
+        up(site, "--ack-deadline-seconds", "90", body=POISON) as system,
         ThreadPoolExecutor() as callers,
     ):
         wait_until(lambda: post(system, "first").status_code == 200)
@@ -148,10 +151,10 @@ def test_a_caller_is_told_that_the_function_killed_and_the_others_are_stored(tmp
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
-def test_a_caller_is_told_which_store_failed_and_may_send_again(tmp_path: Path) -> None:
-    with up(tmp_path) as system:
+def test_a_caller_is_told_which_store_failed_and_may_send_again(site: Site) -> None:
+    with up(site) as system:
         wait_until(lambda: post(system, "ann").status_code == 200)
-        before = system.children("processor")[0]
+        before = processes_of(system, "processor")[0]
         # Its next write to any file fails, as on a full disk. The processor that follows it has no such limit.
         resource.prlimit(before.pid, resource.RLIMIT_FSIZE, (1, 1))
         failed = post(system, "ann")
@@ -159,4 +162,4 @@ def test_a_caller_is_told_which_store_failed_and_may_send_again(tmp_path: Path) 
         assert "WRITE_ERROR" in failed.text
         assert "offline" in failed.text
         wait_until(lambda: post(system, "ann").status_code == 200, PATIENCE)
-        assert system.children("processor")[0].pid != before.pid
+        assert processes_of(system, "processor")[0].pid != before.pid

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from examples.flights.system import System, running_system
+from examples.running import System, running_system
 from headrace.cli import main
 from tests.support.waiting import wait_until
 
@@ -24,8 +24,8 @@ def transactions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def system(transactions: Path) -> Iterator[System]:
-    with running_system(keep=False) as running:
+def system(transactions: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tmp_path_factory.mktemp("up")) as running:
         run = command_line(running)
         applied = run("apply", str(transactions))
         assert applied.exit_code == 0, applied.output

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from examples.flights.system import System
+from examples.running import System
 from infra.metrics import CLOCK_STEP_HELD_SECONDS
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import LOOPBACK

@@ -1,6 +1,6 @@
 import json
 
-from examples.flights.system import System
+from examples.running import System
 
 
 def test_all_that_up_and_its_children_write_to_stderr_is_json_and_the_broker_tells_its_address(system: System) -> None:
