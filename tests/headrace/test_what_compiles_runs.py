@@ -12,9 +12,7 @@ from processors.logs.offline_log import OfflineLog, read_rows
 from processors.materialize.step import MaterializeStep
 from schemas.aggregation.functions import FUNCTIONS
 from schemas.avro import schema as avro
-from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan
-from schemas.definitions.repository import digest, load_repository
 from schemas.errors import DefinitionError
 from schemas.messages.updates import UpdateMessage, decode_update
 from schemas.records.transform import SourceRecord
@@ -24,6 +22,7 @@ from serving.tecton.requests import parse_get_features, parse_params
 from tests.serving.memory_partition import MemoryPartition
 from tests.support.flow import transform
 from tests.support.memory_disk import MemoryDisk
+from tests.support.plans import plan_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MICROS = int(NOW.timestamp()) * 1_000_000
@@ -61,13 +60,9 @@ service = FeatureService(name="service", features=[view])
 """
 
 
-def plan_of(dtype: str, options: str) -> Plan:
-    files = {"views.py": HEAD.format(dtype=dtype, options=options)}
-    repository = load_repository(files, "repo")
-    sources = {n: msgspec.structs.replace(s, schema_id=1) for n, s in compile_sources(repository, 1).items()}
-    views = {key: msgspec.structs.replace(v, id=7) for key, v in compile_views(repository, sources).items()}
-    services = compile_services(repository, views)
-    return Plan("prod", 1, sources, views, services, files, digest(files), number=8)
+def planned(dtype: str, options: str) -> Plan:
+    text = HEAD.format(dtype=dtype, options=options)
+    return plan_of(text, partitions=1, source_partitions=1, schema_id=1, first_view=7, number=8)
 
 
 def runs(plan: Plan, value: Any) -> bytes:
@@ -99,7 +94,7 @@ def runs(plan: Plan, value: Any) -> bytes:
 
 @pytest.mark.parametrize("dtype", VALUES)
 def test_a_column_of_each_type_is_served(dtype: str) -> None:
-    body = msgspec.json.decode(runs(plan_of(dtype, ""), VALUES[dtype]))
+    body = msgspec.json.decode(runs(planned(dtype, ""), VALUES[dtype]))
     assert body["metadata"]["features"][0]["status"] == "PRESENT"
     assert body["result"]["features"][0] is not None
 
@@ -110,7 +105,7 @@ def test_a_column_of_each_type_is_served(dtype: str) -> None:
 def test_an_aggregate_of_each_type_is_refused_with_its_line_or_served(dtype: str, function: str, interval: str) -> None:
     options = f'{interval}, features=[Aggregate("{function}", "value", timedelta(hours=1))]'
     try:
-        plan = plan_of(dtype, options)
+        plan = planned(dtype, options)
     except DefinitionError as error:
         assert error.message.startswith("repo/views.py:")  # noqa: PT017 - it may be refused, and then it says where
         assert "expected" in error.message  # noqa: PT017 - the same

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import uvloop
 from starlette.types import ASGIApp
 
@@ -22,81 +23,57 @@ from ingest_api.ingestion.pipeline import Ingestion
 from ingest_api.ingestion.publisher import Delivery
 from ingest_api.server import IngestApi
 from ingest_api.service import IngestService
-from schemas.avro import schema as avro
-from schemas.definitions.plan import Column, FeaturePlan, Plan, SourcePlan, ViewPlan
+from schemas.definitions.plan import Plan
 from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written, plan_header
-from schemas.types import Field, Float64, Int64, String, Timestamp
+from tests.support.plans import plan_of
 from tests.support.waiting import wait_until
 
 WORKSPACE = "prod"
 INSTALLATION = "here"
 STOP_SECONDS = 30.0
 
-TRANSACTIONS = (
-    Field("timestamp", Timestamp),
-    Field("user_id", String),
-    Field("amount", Float64),
-    Field("merchant_category", String, required=False),
-)
-CLICKS = (
-    Field("timestamp", Timestamp),
-    Field("session_id", String),
-    Field("page", String),
-    Field("duration_ms", Int64),
-)
+DEFINITIONS = """
+from headrace import *
+
+TRANSACTIONS = [Field("timestamp", Timestamp), Field("user_id", String), Field("amount", Float64),
+    Field("merchant_category", String, required=False)]
+CLICKS = [Field("timestamp", Timestamp), Field("session_id", String), Field("page", String),
+    Field("duration_ms", Int64)]
+user_id = Entity(name="user", join_keys=[Field("user_id", String)])
+session_id = Entity(name="session", join_keys=[Field("session_id", String)])
+"""
 
 USER_VIEW = "user_transaction_features"
 FRAUD_VIEW = "fraud_detection_features"
 CLICK_VIEW = "session_features"
 
 
-def source_of(name: str, fields: tuple[Field, ...], partitions: int = 4) -> SourcePlan:
-    columns = tuple(Column.of(each) for each in fields)
-    return SourcePlan(name, columns, "timestamp", True, avro.source_schema(name, fields), 7, partitions)
+def source_text(name: str, schema: str = "TRANSACTIONS") -> str:
+    return f'{name} = StreamSource(name="{name}", timestamp_field="timestamp", log_offline=True, schema={schema})\n'
 
 
-def view_of(number: int, name: str, source: str, key: str, version: str = "v1") -> ViewPlan:
-    columns = (Column.of(Field(key, String)), Column.of(Field("timestamp", Timestamp)))
-    return ViewPlan(
-        id=number,
-        name=name,
-        version=version,
-        source=source,
-        join_keys=(key,),
-        timestamp_field="timestamp",
-        columns=columns,
-        features=(FeaturePlan(key, columns[0].dtype, key),),
-        partials=(),
-        resolutions=(),
-        interval=0,
-        horizon=None,
-        grace=0,
-        ttl=None,
-        online=True,
-        offline=True,
-        code="",
-    )
+def view_text(name: str, source: str, entity: str = "user_id") -> str:
+    return f"""
+@stream_feature_view(source={source}, entities=[{entity}], version="v1", timestamp_field="timestamp")
+def {name}(record):
+    return record
+"""
 
 
-def plan_of(sources: list[SourcePlan], views: list[ViewPlan], workspace: str = WORKSPACE, number: int = 3) -> Plan:
-    return Plan(
-        workspace=workspace,
-        partitions=4,
-        sources={source.name: source for source in sources},
-        views={view.key: view for view in views},
-        services={},
-        files={},
-        digest="",
-        number=number,
-    )
+def ingest_plan(*texts: str, workspace: str = WORKSPACE) -> Plan:
+    """Returns the plan of sources and views; ids of views count from 0 by name."""
+    return plan_of(DEFINITIONS + "".join(texts), workspace=workspace, schema_id=7, first_view=0, number=3)
 
 
 def documented_plan(views: Mapping[str, str] | None = None) -> Plan:
-    """The sources of the reference's examples, and views by name with their source."""
+    """The sources of the reference's examples, and views by name with their source; both order and ids are as given."""
     chosen = {USER_VIEW: "transactions_stream", CLICK_VIEW: "clickstream_events"} if views is None else views
-    sources = [source_of("transactions_stream", TRANSACTIONS), source_of("clickstream_events", CLICKS)]
-    keys = {"transactions_stream": "user_id", "clickstream_events": "session_id"}
-    return plan_of(sources, [view_of(i, name, of, keys[of]) for i, (name, of) in enumerate(chosen.items())])
+    sources = [source_text("transactions_stream"), source_text("clickstream_events", "CLICKS")]
+    entities = {"transactions_stream": "user_id", "clickstream_events": "session_id"}
+    plan = ingest_plan(*sources, *(view_text(name, source, entities[source]) for name, source in chosen.items()))
+    keys = [f"{name}@v1" for name in chosen]
+    numbered = {key: msgspec.structs.replace(plan.views[key], id=number) for number, key in enumerate(keys)}
+    return msgspec.structs.replace(plan, views=numbered)
 
 
 Behaviour = Callable[[str, ReplyAddress], list[Ack]]

@@ -20,17 +20,16 @@ from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.topics import acks_topic, source_topic
 from tests.ingest_api.harness import (
-    TRANSACTIONS,
     USER_VIEW,
     Keys,
     api_process,
     authorization,
+    ingest_plan,
     make_keys,
-    plan_of,
     settings_of,
-    source_of,
+    source_text,
     stored,
-    view_of,
+    view_text,
 )
 from tests.ingest_api.played_processors import PlayedProcessors, apply
 from tests.support.waiting import wait_until
@@ -59,9 +58,7 @@ def running(bootstrap: str, unique: str, tmp_path: Path) -> Iterator[Running]:
 
 
 def small_plan(workspace: str, *views: str) -> Plan:
-    return plan_of(
-        [source_of("tx", TRANSACTIONS)], [view_of(-1, name, "tx", "user_id") for name in views], workspace=workspace
-    )
+    return ingest_plan(source_text("tx"), *(view_text(name, "tx") for name in views), workspace=workspace)
 
 
 def is_ready(client: httpx.Client) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-import msgspec
 
 from access.authentication import Authenticator
 from access.roles import Role
@@ -17,9 +16,7 @@ from infra.http.server import HttpServer
 from infra.paths import state_path, version_path
 from processors.materialize.fold import ViewState, materialize
 from processors.materialize.view_digests import take_up
-from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
-from schemas.definitions.repository import load_repository
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, decode_update, encode_update
 from schemas.state.keys import encode_join_keys, partition_of
 from serving.app import serving_app
@@ -27,6 +24,7 @@ from serving.reads.read_plan import ReadPlan, compile_read_plan
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
 from serving.tecton.get_features import PATH, GetFeaturesEndpoint, TectonService
+from tests.support import plans
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -69,10 +67,9 @@ def service_text(name: str, *views: str, options: str = "") -> str:
 
 def plan_of(text: str, *, workspace: str = "prod", number: int = 10) -> Plan:
     """Returns the plan of a repository's text below ``HEADER``; view ids count from 1."""
-    repository = load_repository({"views.py": HEADER + text}, "repo")
-    compiled = compile_views(repository, compile_sources(repository, 1))
-    views = {key: msgspec.structs.replace(view, id=number) for number, (key, view) in enumerate(compiled.items(), 1)}
-    return Plan(workspace, PARTITIONS, {}, views, compile_services(repository, compiled), {}, digest="", number=number)
+    return plans.plan_of(
+        HEADER + text, workspace=workspace, partitions=PARTITIONS, source_partitions=1, first_view=1, number=number
+    )
 
 
 def read_plan_of(text: str, service: str) -> ReadPlan:

@@ -7,12 +7,12 @@ import msgspec
 
 from schemas.avro import schema as avro
 from schemas.definitions.changes import carry_ids, retire
-from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import Plan
-from schemas.definitions.repository import digest, load_repository, load_views
+from schemas.definitions.repository import load_views
 from schemas.records.transform import SourceTransform, ViewFunction
 from tests.support.oracle import View
 from tests.support.oracle_text import views_of_module
+from tests.support.plans import plan_of
 
 REPOSITORY: Final = '''
 from datetime import timedelta
@@ -71,19 +71,22 @@ WORKSPACE: Final = "sim"
 PARTITIONS: Final = 2
 SOURCE_PARTITIONS: Final = 2
 SCHEMA_ID: Final = 1
+FIRST_VIEW: Final = 11
 PLAN_NUMBER: Final = 7
 GRACE_SECONDS: Final = 1e9  # no removed view ends
 
 
 @cache
 def plan() -> Plan:
-    files = {"events.py": REPOSITORY}
-    repository = load_repository(files, "sim")
-    sources = compile_sources(repository, SOURCE_PARTITIONS)
-    sources = {name: msgspec.structs.replace(source, schema_id=SCHEMA_ID) for name, source in sources.items()}
-    views = compile_views(repository, sources)
-    views = {key: msgspec.structs.replace(view, id=number) for number, (key, view) in enumerate(views.items(), 11)}
-    return Plan(WORKSPACE, PARTITIONS, sources, views, {}, files, digest(files), number=PLAN_NUMBER)
+    return plan_of(
+        {"events.py": REPOSITORY},
+        workspace=WORKSPACE,
+        partitions=PARTITIONS,
+        source_partitions=SOURCE_PARTITIONS,
+        schema_id=SCHEMA_ID,
+        first_view=FIRST_VIEW,
+        number=PLAN_NUMBER,
+    )
 
 
 def plan_after(current: Plan, kept: frozenset[str]) -> Plan:

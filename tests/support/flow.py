@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import msgspec
-
 from schemas.avro import schema as avro
-from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import Plan, SourcePlan
-from schemas.definitions.repository import load_repository, load_views
+from schemas.definitions.repository import load_views
 from schemas.messages.updates import ReplyAddress
 from schemas.records.transform import SourceRecord, SourceTransform
+from tests.support.plans import plan_of
 
 WORKSPACE = "prod"
 SOURCE = "events"
@@ -38,14 +36,15 @@ def totals(record):
 
 def plan(number: int = 5, partitions: int = 2) -> Plan:
     """Returns a plan with views ``newest@V1`` (id 1) and ``totals@V1`` (id 2, fails for an amount of 0)."""
-    repository = load_repository({"features.py": TEXT}, "flow")
-    sources = {
-        name: msgspec.structs.replace(each, schema_id=OWN_ID)
-        for name, each in compile_sources(repository, partitions).items()
-    }
-    compiled = compile_views(repository, sources)
-    views = {key: msgspec.structs.replace(view, id=i) for i, (key, view) in enumerate(sorted(compiled.items()), 1)}
-    return Plan(WORKSPACE, partitions, sources, views, {}, {"features.py": TEXT}, "", number=number)
+    return plan_of(
+        {"features.py": TEXT},
+        workspace=WORKSPACE,
+        partitions=partitions,
+        source_partitions=partitions,
+        schema_id=OWN_ID,
+        first_view=1,
+        number=number,
+    )
 
 
 def transform(of: Plan) -> SourceTransform:

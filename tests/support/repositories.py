@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
-from schemas.definitions.compile import compile_services, compile_sources, compile_views
 from schemas.definitions.plan import Plan, ViewPlan
-from schemas.definitions.repository import digest, load_repository
+from tests.support import plans
 
 HEAD = """\
 from datetime import timedelta
@@ -33,17 +30,8 @@ def view(name: str = "totals", options: str = SUM, body: str = "return record") 
 
 
 def plan_of(files: str | Mapping[str, str], number: int = 1) -> Plan:
-    """Returns the plan of a repository, its views numbered from 10; text alone is one module after ``HEAD``."""
-    texts = {"views.py": HEAD + files} if isinstance(files, str) else dict(files)
-    repository = load_repository(texts, "repo")
-    sources = compile_sources(repository, 4)
-    views = compile_views(repository, sources)
-    services = compile_services(repository, views)
-    return Plan("prod", 4, sources, _numbered(views), services, texts, digest(texts), number=number)
-
-
-def _numbered(views: Mapping[str, ViewPlan]) -> dict[str, ViewPlan]:
-    return {key: msgspec.structs.replace(plan, id=number) for number, (key, plan) in enumerate(views.items(), 10)}
+    """Returns the plan of a repository; text alone is one module after ``HEAD``."""
+    return plans.plan_of(HEAD + files if isinstance(files, str) else files, number=number)
 
 
 def view_plan(text: str) -> ViewPlan:
