@@ -16,8 +16,8 @@ MUTATIONS: Final = (
     Mutation(
         name="acks-of-another-format-taken",
         file="schemas/messages/updates.py",
-        old="    if version != ANSWERS_FORMAT:",
-        new="    if version > ANSWERS_FORMAT:",
+        old="if version != ACKS_FORMAT:",
+        new="if version > ACKS_FORMAT:",
         why="answers of a format that meant something else would be believed",
         tests=("tests/schemas/messages/test_updates.py::test_an_unknown_format_says_to_upgrade",),
     ),

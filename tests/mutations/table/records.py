@@ -85,7 +85,7 @@ MUTATIONS: Final = (
         old=("    except BaseException as error:\n        # The function"),
         new=("    except Exception as error:\n        # The function"),
         why="a function that calls sys.exit would end the processor, again and again",
-        tests=("tests/schemas/records/test_transform.py::test_what_is_no_ordinary_exception_fails_its_record_alone",),
+        tests=("tests/schemas/records/test_transform.py::test_whatever_a_function_does_wrong_is_said_in_words",),
     ),
     Mutation(
         name="transform-views-share-a-record",
@@ -120,8 +120,8 @@ MUTATIONS: Final = (
     Mutation(
         name="transform-message-never-closed",
         file="schemas/records/transform.py",
-        old="if self._sizes[where] > MAX_UPDATE_BYTES:",
-        new="if self._sizes[where] > 1 << 60:",
+        old="self._sizes[target] > MAX_UPDATE_BYTES:",
+        new="self._sizes[target] > 1 << 60:",
         why="a batch of large rows would not fit Kafka, and end the processor",
         tests=("tests/schemas/records/test_transform.py::test_messages_are_closed_as_they_grow_and_split_no_record",),
     ),
@@ -140,6 +140,14 @@ MUTATIONS: Final = (
         new="if len(returned) >= MAX_ROWS_PER_RECORD:",
         why="LOST comparison: as many rows as documented would be refused",
         tests=("tests/schemas/records/test_transform.py::test_limits_of_rows_are_what_is_still_taken",),
+    ),
+    Mutation(
+        name="transform-answer-names-the-last-view-alone",
+        file="schemas/records/transform.py",
+        old="sent += packer.add(record, view, built, size)",
+        new="sent = packer.add(record, view, built, size)",
+        why="a record would be acked while the rows of its other views are on their way",
+        tests=("tests/schemas/records/test_transform.py::test_the_answer_to_a_record_names_the_rows_of_all_its_views",),
     ),
     Mutation(
         name="transform-failed-view-silent",

@@ -94,7 +94,7 @@ MUTATIONS: Final = (
         new="pairwise(keys)",
         why="the last key of a partition would stay for ever",
         tests=(
-            "tests/processors/materialize/test_retention.py::test_a_call_looks_at_no_more_keys_than_allowed_and_the_sweep_ends",
+            "tests/processors/materialize/test_retention.py::test_all_of_a_view_that_left_the_plan_goes_and_nothing_else",
         ),
     ),
     Mutation(

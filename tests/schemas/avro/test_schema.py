@@ -118,6 +118,11 @@ def test_a_value_without_the_prefix_says_what_came(value: bytes, got: str) -> No
         avro.schema_id_of(value)
 
 
+@pytest.mark.parametrize("schema_id", [0, 1, 2**24 + 2**16 + 2**8 + 1, 2**32 - 1])
+def test_a_schema_id_is_read_whole_also_of_a_record_without_a_body(schema_id: int) -> None:
+    assert avro.schema_id_of(b"\x00" + schema_id.to_bytes(4, "big")) == schema_id
+
+
 def test_bytes_left_over_are_refused() -> None:
     with pytest.raises(CodecError, match="has 3 bytes left over"):
         avro.unframe(avro.frame(1, SCHEMA, RECORD) + b"abc", SCHEMA, None)

@@ -81,6 +81,17 @@ def test_a_record_becomes_a_row_with_all_that_state_and_log_need() -> None:
     assert outcome.rows == 1
 
 
+def test_the_answer_to_a_record_names_the_rows_of_all_its_views() -> None:
+    two = "return [record, {**record, 'at': record['at'] + timedelta(1)}]"
+    outcome = run(view("a") + view("b", body=two) + view("c", body="return None"), reply=REPLY)
+    (answer,) = outcome.acks[REPLY.partition]
+    assert isinstance(answer, Transformed)
+    rows = {update.view: len(update.rows) for update in updates(outcome)}
+    assert {sent_view: count for sent_view, _, count in answer.sent} == rows
+    assert sorted(rows.values()) == [1, 2]
+    assert outcome.rows == 3
+
+
 def test_a_dropped_record_is_answered_with_nothing_sent() -> None:
     outcome = run(view(body="return None"), reply=REPLY)
     assert outcome.acks == {3: [Transformed(b"request", 5, [], [])]}

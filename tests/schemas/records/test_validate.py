@@ -199,6 +199,11 @@ def test_timestamp_is_converted_to_utc(text: str, instant: datetime) -> None:
     assert converted.tzinfo is UTC
 
 
+def test_the_least_and_the_greatest_integer_are_taken() -> None:
+    for count in (-(2**63), 2**63 - 1):
+        assert VALIDATE(RECORD | {"count": count})["count"] == count
+
+
 @pytest.mark.usefixtures("host_far_from_utc")
 def test_timestamp_without_an_offset_is_utc_wherever_the_host_is() -> None:
     assert VALIDATE(RECORD | {"timestamp": "2024-01-15T10:30:00"})["timestamp"] == AT
