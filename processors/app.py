@@ -58,6 +58,12 @@ class _Applied:
         plans = [self.definitions.plan(name) for name in self.definitions.workspaces()]
         return [plan for plan in plans if plan is not None and (plan.workspace in self.names or not self.names)]
 
+    def unreadable(self) -> str | None:
+        """Returns which of these workspaces have a newer plan that cannot be used, and why; None if none has."""
+        names = self.names or self.definitions.workspaces()
+        problems = {name: self.definitions.unreadable(name) for name in sorted(names)}
+        return "; ".join(f"workspace {name}: {problem}" for name, problem in problems.items() if problem) or None
+
     def workspaces(self) -> dict[str, Plan]:
         """Returns the plans by updates topic."""
         return {updates_topic(plan.workspace): plan for plan in self.plans()}
@@ -205,7 +211,7 @@ class _Processor:
         """Returns why the process is not ready, by part."""
         reasons = {
             "startup": self._startup.problem,
-            "definitions": self._definitions.failure or self._definitions.unreadable(self._settings.workspace),
+            "definitions": self._definitions.failure or self._applied.unreadable(),
             "registry": self._registry.failure,
             "progress": self._watchdog.problem,
             "deliveries": self._undelivered(),

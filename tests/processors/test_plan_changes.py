@@ -118,6 +118,21 @@ def test_a_plan_of_an_unknown_format_leaves_the_old_one_in_force_and_shows_in_re
         running.wait_ready()
 
 
+def test_a_plan_of_an_unknown_format_shows_in_readiness_whichever_workspace_it_is_of(
+    served: Site, shared_processor: SharedProcessor, tmp_path: Path
+) -> None:
+    other = shared_processor.site(tmp_path)
+    other.apply(spending())
+    publish_plan(other.producer, msgspec.structs.replace(other.plan, format=99))
+    try:
+        served.apply(spending())
+        told = f"workspace {other.workspace}: "
+        wait_until(lambda: told in (shared_processor.health.reasons() or {}).get("definitions", ""))
+    finally:
+        publish_plan(other.producer, other.plan)
+    wait_until(lambda: "definitions" not in (shared_processor.health.reasons() or {"definitions": ""}))
+
+
 def test_two_workspaces_do_not_meet(served: Site, shared_processor: SharedProcessor, tmp_path: Path) -> None:
     other = shared_processor.site(tmp_path)
     served.apply(spending())
