@@ -20,6 +20,9 @@ from schemas.errors import RequestError, UnauthenticatedError, UnavailableError
 TIMEOUT_SECONDS: Final = 60.0
 """Longer than any sensible deadline of the servers, so that their own answer comes first."""
 
+SHOWN_CHARACTERS: Final = 200
+"""How much is shown of an answer that has the form of neither API, as a proxy's page."""
+
 BUSY: Final = (429, 503, 504)
 
 key_file_option = click.option(
@@ -44,9 +47,10 @@ def read_key(settings: Settings, key_file: Path | None) -> str:
     try:
         key = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UnauthenticatedError(
-            f"no API key: {path} cannot be read ({error}); name the data folder of `headrace up` with --data, or a "
-            "file that holds a key with --key-file"
+            f"no API key: {path} cannot be read ({why}); name the data folder of `headrace up` with --data, or a file "
+            "that holds a key with --key-file"
         ) from error
     if not key:
         raise UnauthenticatedError(f"no API key: {path} is empty; write the key into it")
@@ -116,10 +120,10 @@ def encode_json(document: object) -> bytes:
 
 
 def _message(answer: httpx.Response) -> str:
-    """Returns the text of an error in either dialect: ``{"error": {"message"}}`` or ``{"message"}``."""
+    """Returns the text of an error in either dialect, ``{"error": {"message"}}`` or ``{"message"}``, else one line."""
     try:
         body = answer.json()
         error = body.get("error")
         return str(error["message"] if isinstance(error, dict) else body["message"])
     except (ValueError, KeyError, AttributeError):
-        return answer.text
+        return " ".join(answer.text.split())[:SHOWN_CHARACTERS]

@@ -6,6 +6,7 @@ from the cause.
 Invariant: nothing of ours is imported here, so that this works where nothing else does; it takes 0.2 ms of each start.
 """
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,10 @@ from typing import Final
 HOME: Final = Path(__file__).resolve().parents[1]
 
 OWN: Final = ("access", "infra", "ingest_api", "processors", "schemas", "serving")
+
+
+COMMAND_LINE: Final = ("headrace", "-m")
+"""What Python calls the program while it imports it: the script, or ``python -m headrace``."""
 
 
 def shadows() -> dict[str, str]:
@@ -26,14 +31,18 @@ def refuse_shadows() -> None:
 
     Raises:
         ImportError: one is not; the message says where it comes from and what to do.
+        SystemExit: the same, where Python imports this to run the command line: a person needs no traceback.
     """
     found = shadows()
     if found:
         named = ", ".join(f"{name} ({place})" for name, place in found.items())
-        raise ImportError(
+        message = (
             f"not Headrace's own, but found first on Python's path: {named}; rename it, start Python elsewhere or with "
             f"-P, or install Headrace into an environment of its own. Headrace is in {HOME}"
         )
+        if Path(sys.argv[0]).name in COMMAND_LINE:
+            sys.exit(f"Error: {message}")
+        raise ImportError(message)
 
 
 def _place(name: str) -> Path | None:

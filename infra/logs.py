@@ -57,7 +57,7 @@ def configure_logs(role: str, level: str, log_format: str = "auto", stream: Text
 
     Args:
         role: the process's role, e.g. ``ingest-api``; a field of every line.
-        level: least level that is logged: debug, info, warning or error.
+        level: least level that is logged: debug, info, warning, error or critical, which nothing has.
         log_format: ``text``, ``json``, or ``auto``: text if the stream is a terminal.
         stream: None for stderr.
     """

@@ -42,7 +42,7 @@ def command(settings: Settings, repo: Path, removals: Removals | None, *, dry_ru
     reasons are shown, and the exit code is 1. What the repository leaves out is removed only if you say so: at the
     question on a terminal, or with --allow-removals.
     """
-    level = settings.log_level if "log_level" in settings.given else "error"
+    level = settings.log_level if "log_level" in settings.given else "critical"  # what goes wrong is told once
     configure_logs("apply", level, settings.log_format)
     asks = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     question = _Question() if asks else None

@@ -22,7 +22,7 @@ from infra.settings import LOOK, Settings
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Check this machine and what Headrace needs; exit with 1 if something must be put right."""
-    configure_logs("doctor", "error")
+    configure_logs("doctor", "critical")  # what goes wrong is told as a result
     findings = []
     for finding in examine(settings, os.environ):
         findings.append(finding)

@@ -123,7 +123,7 @@ def _sendable(record: Any, problem: str) -> Any:
 
 
 def _refused(problem: str, error: Exception) -> RequestError:
-    return RequestError(f"{problem}: {error}; what was counted before went in")
+    return RequestError(f"{problem}: {error}; what was counted before went in: correct this and send the rest")
 
 
 def _problems(result: Any, first: int, count: int) -> Iterator[tuple[int, tuple[str, str]]]:

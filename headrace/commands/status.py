@@ -52,7 +52,7 @@ class KafkaStatus:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Show servers, processors, definitions and lag; exit with 7 if something is away or not ready, or none runs."""
-    configure_logs("status", "error")
+    configure_logs("status", "critical")  # what goes wrong is told as a result
     host = reachable_host(settings.host)
     servers = [
         server_status("ingest", f"http://{host}:{settings.ingest_port}"),

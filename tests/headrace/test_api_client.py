@@ -90,6 +90,7 @@ def test_a_busy_server_may_be_asked_again(status: int, api: ApiClient, server: S
         ({"json": {"error": {}}}, '{"error":{}}'),
         ({"json": ["no"]}, '["no"]'),
         ({"text": "<html>gone</html>"}, "<html>gone</html>"),
+        ({"text": "<html>\n  <p>a\tb\n" + "x" * 1000}, "<html> <p>a b " + "x" * 186),
     ],
 )
 def test_a_refusal_is_told_in_the_servers_words(body: Any, said: str, api: ApiClient, server: Server) -> None:

@@ -150,9 +150,9 @@ def test_a_name_that_no_workspace_can_have_is_wrong_usage(bootstrap: str, folder
 
 
 @pytest.mark.parametrize(
-    ("flags", "level"), [([], "error"), (["--log-level", "info"], "info"), (["--log-level", "debug"], "debug")]
+    ("flags", "level"), [([], "critical"), (["--log-level", "info"], "info"), (["--log-level", "debug"], "debug")]
 )
-def test_it_logs_errors_only_unless_a_level_is_given(
+def test_it_logs_nothing_unless_a_level_is_given(
     flags: list[str], level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     levels: list[str] = []

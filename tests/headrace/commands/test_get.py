@@ -28,6 +28,14 @@ def test_an_unknown_service_is_named(headrace: Headrace) -> None:
     done = headrace("get", "nothing", "user_id=u1")
     assert done.exit_code == ExitCode.FAILURE
     assert "answered 404: Unable to query FeatureService nothing" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_workspace_that_is_not_there_is_told_with_what_makes_it(headrace: Headrace) -> None:
+    done = headrace("get", "fraud_detection", "user_id=u1", "--workspace", "nowhere")
+    assert done.exit_code == ExitCode.FAILURE
+    assert "there is no such workspace; `headrace apply` makes it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_missing_join_key_is_named(headrace: Headrace) -> None:

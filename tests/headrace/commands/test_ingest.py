@@ -104,6 +104,8 @@ def test_a_wrong_key_is_refused(headrace: Headrace, tmp_path: Path) -> None:
     done = headrace("ingest", "transactions", "-", "--key-file", str(tmp_path / "key"), stdin=json.dumps(event()))
     assert done.exit_code == ExitCode.FAILURE
     assert "answered 401" in done.stderr
+    assert "`headrace key list` shows valid ones" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_server_that_is_away_is_named(headrace: Headrace) -> None:
