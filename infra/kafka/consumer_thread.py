@@ -63,6 +63,7 @@ class ConsumerThread(Generic[Client]):
         on_end: called once, as the last thing before the consumer is closed: with what ended the thread, or with None
             if it was asked to stop. Must not raise.
         on_start: called before everything else.
+        close: closes the consumer, in another way than by its ``close`` alone; may raise.
         before_poll: called in each round; a round takes ``POLL_SECONDS`` while nothing comes.
         gather: called when a record is there, before others are fetched with it.
         batch: most messages of one batch.
@@ -70,6 +71,7 @@ class ConsumerThread(Generic[Client]):
     Attributes:
         consumer: for use by these functions, and before `start`.
         failure: what keeps records from coming now, in words, or None.
+        last_error: what the client has complained of since Kafka answered last, or None; not every one is an outage.
     """
 
     def __init__(
@@ -82,21 +84,23 @@ class ConsumerThread(Generic[Client]):
         probe: Callable[[], object],
         on_end: Callable[[BaseException | None], None],
         on_start: Callable[[], None] = _nothing,
+        close: Callable[[], None] | None = None,
         before_poll: Callable[[], None] = _nothing,
         gather: Callable[[], None] = _nothing,
         batch: int = BATCH,
     ) -> None:
         self.failure: str | None = None
+        self.last_error: str | None = None
         self._name = name
         self._on_records = on_records
         self._on_problem = on_problem
         self._probe = probe
         self._on_end = on_end
         self._on_start = on_start
+        self._close_client = close
         self._before_poll = before_poll
         self._gather = gather
         self._batch = batch
-        self._last_error: str | None = None  # since Kafka last answered
         self._raised: BaseException | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -122,9 +126,9 @@ class ConsumerThread(Generic[Client]):
 
     def suspect(self, problem: str) -> None:
         """Have Kafka probed before the next round, because of a problem."""
-        if self._last_error is None:
+        if self.last_error is None:
             _log.warning("consumer problem", thread=self._name, problem=problem)
-        self._last_error = problem
+        self.last_error = problem
 
     def guarded(self, callback: Rebalanced) -> Rebalanced:
         """Return a callback for the client whose errors end the thread: raised through librdkafka they are lost."""
@@ -184,32 +188,33 @@ class ConsumerThread(Generic[Client]):
             if error is None:
                 continue
             if is_fatal(error):
-                raise UnavailableError(error.str())
+                raise KafkaException(error)
             if not self._on_problem(message, error):
                 self.suspect(error.str())
 
     def _on_error(self, error: KafkaError) -> None:
         # No warning yet: one of several brokers may be restarting, which the client lives through.
-        self._last_error = error.str()
+        self.last_error = error.str()
 
     def _check(self) -> None:
-        if self._last_error is None:
+        if self.last_error is None:
             return
         try:
             self._probe()
         except (KafkaException, UnavailableError):
             if self.failure is None:
-                _log.warning("waiting for Kafka", thread=self._name, problem=self._last_error)
-            self.failure = self._last_error
+                _log.warning("waiting for Kafka", thread=self._name, problem=self.last_error)
+            self.failure = self.last_error
         else:
             if self.failure is not None:
                 _log.info("Kafka is back", thread=self._name)
-            self._last_error = self.failure = None
+            self.last_error = self.failure = None
 
     def _close(self) -> None:
         try:
-            self.consumer.close()  # in a group it has partitions revoked, by a guarded callback
-        except (KafkaException, RuntimeError) as error:
+            # In a group this has partitions revoked, by a guarded callback.
+            (self._close_client or self.consumer.close)()
+        except (KafkaException, RuntimeError, UnavailableError) as error:
             self._raised = error
         if self._raised is not None:
             _log.warning("consumer was not closed properly", thread=self._name, problem=words(self._raised))

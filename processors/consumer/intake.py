@@ -13,7 +13,6 @@ The thread survives outages of Kafka: ``problem`` tells meanwhile what is wrong.
 
 import asyncio
 import logging
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -26,11 +25,13 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka.clients import RECONNECT_BACKOFF_MAX_MS, RECONNECT_BACKOFF_MS
-from infra.kafka.errors import is_end, is_fatal, is_gone, is_lost
+from infra.kafka.consumer_thread import PROBE_SECONDS, ConsumerThread
+from infra.kafka.errors import is_end, is_gone, is_lost, words
 from infra.logs import get_logger
 from infra.metrics import CONSUMER_LAG
 from processors.consumer.assignment import Partitions, Where
 from processors.consumer.batches import Batch, PartitionWorker
+from processors.consumer.partition_states import PartitionStates, State
 from processors.consumer.takeover import Takeover
 from schemas.errors import StorageError, UnavailableError
 
@@ -38,12 +39,9 @@ SESSION_SECONDS: Final = 6  # until a dead process's partitions move; measured b
 HEARTBEAT_SECONDS: Final = 1
 OPENING_SECONDS: Final = 1_800  # that taking partitions over may last: state may have to be rebuilt from a long log
 PERMITS: Final = 4  # batches on their way per process and stage
-POLL_SECONDS: Final = 0.1
 PERMIT_SECONDS: Final = 1.0  # for a permit before reading pauses, which has what was fetched fetched again
 TICK_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 5.0
-PROBE_SECONDS: Final = 0.5
-STOP_SECONDS: Final = 5.0
 QUEUED_KIB: Final = 16 * 1024
 
 T = TypeVar("T")
@@ -97,51 +95,64 @@ class Intake:
         self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._partitions = Partitions(self._loop, make_owner, reset_to_earliest=settings.reset_to_earliest)
-        self._takeover = Takeover(self._take)
+        self._states = PartitionStates()
+        self._takeover = Takeover(self._take, self._states)
         self._permits = threading.Semaphore(PERMITS)
         self._idle = threading.Condition()
         self._in_work = 0
-        self._quit = threading.Event()
         self._stale = threading.Event()
         self._stale.set()
         self._subscribed: list[str] = []
-        self._doubt: str | None = None  # what the client has complained of since Kafka last answered
-        self._outage: str | None = None
         self._waiting: str | None = "not in the consumer group yet"
-        self._holding = False  # whether all partitions are paused
-        self._paused: set[Where] = set()  # partitions whose owners wait for something
-        self._raised: BaseException | None = None
         self._next_tick = 0.0
         self.beats = 0
-        self._consumer = Consumer(
+        self._thread: ConsumerThread[Consumer] = ConsumerThread(
+            f"intake {settings.group}",
+            self._make_consumer,
+            before_poll=self._before_poll,
+            gather=self._gather,
+            on_records=self._on_records,
+            on_problem=self._on_problem,
+            probe=lambda: self._consumer.list_topics(timeout=PROBE_SECONDS),
+            on_end=self._on_end,
+            close=self._close,
+            batch=settings.batch,
+        )
+        self._consumer = self._thread.consumer
+
+    def _make_consumer(self, on_error: Callable[[KafkaError], None]) -> Consumer:
+        return Consumer(
             {
-                "bootstrap.servers": settings.bootstrap,
+                "bootstrap.servers": self._settings.bootstrap,
                 "client.id": "headrace",
-                "group.id": settings.group,
+                "group.id": self._settings.group,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": SESSION_SECONDS * 1000,
                 "heartbeat.interval.ms": HEARTBEAT_SECONDS * 1000,
                 "max.poll.interval.ms": OPENING_SECONDS * 1000,
                 "enable.auto.commit": False,
-                "auto.offset.reset": "earliest" if settings.reset_to_earliest else "error",
+                "auto.offset.reset": "earliest" if self._settings.reset_to_earliest else "error",
                 "isolation.level": "read_committed",
-                "enable.partition.eof": True,  # tells that nothing is left, where the end itself cannot: see _is_record
+                "enable.partition.eof": True,  # tells that nothing is left, where the end cannot: see _on_problem
                 "queued.max.messages.kbytes": QUEUED_KIB,
                 "fetch.wait.max.ms": 100,
                 "topic.metadata.refresh.interval.ms": 5_000,
                 "reconnect.backoff.ms": RECONNECT_BACKOFF_MS,
                 "reconnect.backoff.max.ms": RECONNECT_BACKOFF_MAX_MS,
-                "error_cb": self._on_error,
+                "error_cb": on_error,
                 "on_commit": self._on_commit,
             },
             logger=_kafka_log,
         )
-        self._thread = threading.Thread(target=self._run, name=f"intake {settings.group}", daemon=True)
 
     @property
     def problem(self) -> str | None:
         """Why partitions, or some of them, are not read now, or None."""
-        return self._outage or self._waiting or self._takeover.problem
+        return self._outage() or self._waiting or self._takeover.problem
+
+    def _outage(self) -> str | None:
+        failure = self._thread.failure
+        return failure and f"Kafka is away: {failure}"
 
     def beat(self) -> None:
         """Gives a sign of life: in the Kafka thread, at least as often as each single wait or piece of work ends."""
@@ -157,8 +168,7 @@ class Intake:
 
     def stop(self) -> None:
         """Lets all partitions go and ends the thread, for a bounded time; not to be called in the event loop."""
-        self._quit.set()
-        self._thread.join(STOP_SECONDS)
+        self._thread.stop()
 
     def progress(self) -> dict[Where, tuple[int, int]]:
         """Returns next offset and lag (records, as far as is known here) of each owned partition; from any thread.
@@ -170,43 +180,32 @@ class Intake:
         """
         lags = self._partitions.lag()
         owners = list(self._partitions.owners.items())
-        idle = self._outage or self._waiting
+        idle = self._outage() or self._waiting
         return {
             where: (owner.next_offset, 0 if idle or owner.waits_for else lags.get(where, 0)) for where, owner in owners
         }
 
-    def _run(self) -> None:
-        try:
-            while not self._quit.is_set():
-                self.beat()
-                self._subscribe()
-                self._receive()
-                self._pause_waiting()
-                self._tick()
-                if self._raised is not None:
-                    raised, self._raised = self._raised, None
-                    raise raised  # noqa: TRY301 - what a callback met; raised through librdkafka it would be lost
-        except BaseException as error:  # noqa: BLE001 - a thread that ends silently keeps its partitions unread
-            self._fail(self._explained(error))
-        finally:
-            self._close()
+    def state(self, topic: str, partition: int) -> State | None:
+        """Returns what has become of a partition; None for one that the group has not given; from any thread."""
+        return self._states.state((topic, partition))
 
-    def _explained(self, error: BaseException) -> BaseException:
-        if not isinstance(error, KafkaException):
-            return error
-        return UnavailableError(
-            f"the consumer group {self._settings.group} ended: {error.args[0].str()}; starting over"
-        )
+    def _before_poll(self) -> None:
+        self.beat()
+        self._note_waits()
+        self._tick()
+        self._subscribe()
+
+    def _on_end(self, error: BaseException | None) -> None:
+        if isinstance(error, KafkaException):
+            reason = f"the consumer group {self._settings.group} ended: {words(error)}; starting over"
+            self._fail(UnavailableError(reason))
+        elif error is not None:
+            self._fail(error)
 
     def _close(self) -> None:
-        try:
-            self._commit(asynchronous=self._doubt is not None)  # while Kafka is away, waiting for it helps nobody
-            self._consumer.close()  # calls _on_revoke for what is owned
-            self._partitions.release(list(self._partitions.owners))
-        except (KafkaException, RuntimeError, UnavailableError) as error:
-            self._raised = error
-        if self._raised is not None:
-            _log.warning("partitions were not let go properly", group=self._settings.group, problem=str(self._raised))
+        self._commit(asynchronous=self._thread.last_error is not None)  # Kafka may be away: waiting helps nobody
+        self._consumer.close()  # calls _on_revoke for what is owned
+        self._partitions.release(list(self._partitions.owners))
 
     def _subscribe(self) -> None:
         if not self._stale.is_set():
@@ -219,24 +218,10 @@ class Intake:
             return
         self._subscribed = topics
         if topics:
-            release = self._guard(self._on_revoke)
-            self._consumer.subscribe(topics, on_assign=self._guard(self._on_assign), on_revoke=release, on_lost=release)
+            assign, release = self._thread.guarded(self._on_assign), self._thread.guarded(self._on_revoke)
+            self._consumer.subscribe(topics, on_assign=assign, on_revoke=release, on_lost=release)
         else:
             self._consumer.unsubscribe()
-
-    def _guard(
-        self, callback: Callable[[Consumer, list[TopicPartition]], None]
-    ) -> Callable[[Consumer, list[TopicPartition]], None]:
-        """Keeps errors of a callback from passing through librdkafka, where they would be lost."""
-
-        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            try:
-                callback(consumer, partitions)
-            except:  # noqa: E722 - KafkaError is not a BaseException: only a bare except sees it
-                error = sys.exc_info()[1]
-                self._raised = error if isinstance(error, BaseException) else UnavailableError(str(error))
-
-        return guarded
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._waiting = "taking partitions over" if partitions else None
@@ -252,10 +237,8 @@ class Intake:
         if not starts:
             return
         self._consumer.incremental_assign(starts)
-        if self._holding:
-            self._consumer.pause(starts)
-        else:
-            self._consumer.resume(starts)  # one that was paused when it was taken away may still be
+        self._consumer.resume(starts)  # one that was paused when it was taken away may still be
+        self._pause()
         _log.info("partitions assigned", group=self._settings.group, partitions=_names(starts))
 
     def _take(self, where: Where) -> int | None:
@@ -272,7 +255,7 @@ class Intake:
             UnavailableError: there is none, or the process is about to stop.
         """
         self.beat()
-        if self._quit.is_set():
+        if self._thread.is_stopping:
             raise UnavailableError("the process is about to stop")
         try:
             return question()
@@ -284,7 +267,6 @@ class Intake:
         gone = [_where(at) for at in partitions]
         self._takeover.drop(gone)
         self._partitions.release(gone)
-        self._paused.difference_update(gone)
         for topic, partition in gone:
             with suppress(KeyError):
                 CONSUMER_LAG.remove(topic, str(partition))
@@ -292,41 +274,34 @@ class Intake:
         consumer.incremental_unassign([at for at in partitions if _where(at) in read])
         _log.info("partitions released", group=self._settings.group, partitions=_names(partitions))
 
-    def _receive(self) -> None:
-        first = self._consumer.poll(POLL_SECONDS)  # consume() alone would wait for a full batch
-        if first is None:
-            return
+    def _gather(self) -> None:
         with self._idle:
             self._idle.wait_for(lambda: self._in_work == 0, self._settings.gather_seconds)
-        messages = (first, *self._consumer.consume(self._settings.batch - 1, 0))
+
+    def _on_records(self, records: list[Message]) -> None:
         by_partition: dict[Where, list[Message]] = defaultdict(list)
-        for message in messages:
-            if self._is_record(message):
-                by_partition[message.topic() or "", message.partition() or 0].append(message)
+        for record in records:
+            by_partition[record.topic() or "", record.partition() or 0].append(record)
         for where, received in by_partition.items():
             owner = self._partitions.receive(where, received)
             if owner is not None:
                 self._dispatch(owner, received)
 
-    def _is_record(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            return True
+    def _on_problem(self, message: Message, error: KafkaError) -> bool:
+        where = message.topic() or "", message.partition() or 0
         if is_end(error):
             # The end that Kafka tells counts what no consumer sees (markers, aborted and uncommitted records).
-            self._partitions.note_emptied((message.topic() or "", message.partition() or 0), message.offset() or 0)
-            return False
-        if is_lost(error):
+            self._partitions.note_emptied(where, message.offset() or 0)
+        elif is_lost(error):
             raise StorageError(
-                f"{message.topic()} partition {message.partition()}: Kafka no longer holds the next record to process; "
+                f"{where[0]} partition {where[1]}: Kafka no longer holds the next record to process; "
                 "restore log and state of the partition from a newer copy, then start this process again"
             )
-        if is_fatal(error):
-            raise UnavailableError(f"the consumer group {self._settings.group} ended: {error.str()}; starting over")
-        if not is_gone(error):  # a topic that was just made
-            _log.warning("consumer problem", group=self._settings.group, problem=error.str())
-            self._on_error(error)
-        return False
+        elif is_gone(error):  # as is a topic that was just made, for a moment
+            _log.info("topic is not there", group=self._settings.group, problem=error.str())
+        else:
+            return False
+        return True
 
     def _dispatch(self, owner: PartitionWorker, messages: list[Message]) -> None:
         if not self._permits.acquire(timeout=PERMIT_SECONDS) and not self._wait_for_permit():
@@ -340,28 +315,27 @@ class Intake:
 
         Meanwhile the client is still polled: it asks for that, to hear of partitions that move and of Kafka being away.
         """
-        self._holding = True
-        self._consumer.pause(self._consumer.assignment())
+        self._states.holding = True
+        self._pause()
         try:
             while not self._permits.acquire(blocking=False):
                 self.beat()
-                if self._quit.is_set() or self._raised is not None:
+                if self._thread.is_stopping:
                     return False
-                message = self._consumer.poll(POLL_SECONDS)
-                if message is not None and self._is_record(message):
-                    raise UnavailableError(f"{message.topic()}: a record came from a partition that is paused")
-                if self._doubt is not None:
-                    self._probe()
+                self._thread.poll_paused()
             return True
         finally:
-            self._holding = False
-            self._consumer.resume([at for at in self._consumer.assignment() if _where(at) not in self._paused])
+            self._states.holding = False
+            self._pause()
 
-    def _pause_waiting(self) -> None:
+    def _note_waits(self) -> None:
         """Has partitions whose owners wait not read, so that what an owner keeps meanwhile is bounded."""
-        waiting = {where for where, owner in self._partitions.owners.items() if owner.waits_for is not None}
-        begun, ended = waiting - self._paused, self._paused - waiting
-        self._paused = waiting
+        owners = self._partitions.owners.items()
+        self._states.note_waits({where: owner.waits_for is not None for where, owner in owners})
+        self._pause()
+
+    def _pause(self) -> None:
+        begun, ended = self._states.pauses()
         if begun:
             self._consumer.pause([_at(where) for where in begun])
         if ended:
@@ -375,8 +349,6 @@ class Intake:
                 self._idle.notify()
 
     def _tick(self) -> None:
-        if self._doubt is not None:
-            self._probe()
         if time.monotonic() < self._next_tick:
             return
         self._next_tick = time.monotonic() + TICK_SECONDS
@@ -394,20 +366,6 @@ class Intake:
         for (topic, partition), lag in self._partitions.lag().items():
             CONSUMER_LAG.labels(topic, str(partition)).set(lag)
         self._commit(asynchronous=True)
-
-    def _on_error(self, error: KafkaError) -> None:
-        self._doubt = error.str()
-
-    def _probe(self) -> None:
-        """Asks whether Kafka answers: no record need ever come to show that a problem has passed."""
-        try:
-            self._consumer.list_topics(timeout=PROBE_SECONDS)
-        except KafkaException:
-            if self._outage is None:
-                _log.warning("waiting for Kafka", group=self._settings.group, problem=self._doubt)
-            self._outage = f"Kafka is away: {self._doubt}"
-        else:
-            self._doubt = self._outage = None
 
     def _commit(self, *, asynchronous: bool) -> None:
         offsets = [TopicPartition(*where, offset) for where, offset in self._partitions.to_commit().items()]

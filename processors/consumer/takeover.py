@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from infra.logs import get_logger
 from processors.consumer.assignment import Where
+from processors.consumer.partition_states import Event, PartitionStates
 from schemas.errors import LockedError, UnavailableError
 
 _log = get_logger(__name__)
@@ -18,24 +19,25 @@ class Takeover:
 
     Args:
         take: opens the owner of a partition; returns where to read on, None if nobody is to read it.
+        states: of all partitions that the group has given.
 
     Attributes:
         problem: which partitions wait, and for what; None if none does.
     """
 
-    def __init__(self, take: Callable[[Where], int | None]) -> None:
+    def __init__(self, take: Callable[[Where], int | None], states: PartitionStates) -> None:
         self._take = take
-        self._pending: dict[Where, str | None] = {}  # with what each waits for, once that is known
+        self._states = states
         self.problem: str | None = None
 
     def add(self, partitions: Iterable[Where]) -> None:
         """Takes what the group has assigned."""
-        self._pending |= dict.fromkeys(partitions)
+        for where in partitions:
+            self._states.note(where, Event.GIVEN)
 
     def drop(self, partitions: Iterable[Where]) -> None:
         """Forgets what the group has taken away."""
-        for where in partitions:
-            self._pending.pop(where, None)
+        self._states.drop(partitions)
         self._tell()
 
     def run(self) -> dict[Where, int]:
@@ -48,17 +50,17 @@ class Takeover:
             HeadraceError: an owner cannot be opened, for a reason that does not pass by itself.
         """
         starts = {}
-        for where in list(self._pending):
+        for where in self._states.waiting():
             try:
                 start = self._take(where)
             except (LockedError, UnavailableError) as error:
-                if self._pending.pop(where) != error.message:
+                if self._states.why(where) != error.message:
                     _log.warning("partition waits", partition=where, problem=error.message)
-                self._pending[where] = error.message  # now the last one
+                self._states.note(where, Event.FAILED, error.message)
                 if isinstance(error, UnavailableError):
                     break
                 continue
-            del self._pending[where]
+            self._states.note(where, Event.UNWANTED if start is None else Event.TAKEN)
             if start is not None:
                 starts[where] = start
         self._tell()
@@ -66,6 +68,7 @@ class Takeover:
 
     def _tell(self) -> None:
         waiting = [
-            f"{topic}[{partition}] waits: {why or 'for its turn'}" for (topic, partition), why in self._pending.items()
+            f"{where[0]}[{where[1]}] waits: {self._states.why(where) or 'for its turn'}"
+            for where in self._states.waiting()
         ]
         self.problem = "; ".join(waiting) or None

@@ -127,7 +127,7 @@ def test_a_consumer_that_cannot_go_on_ends_the_thread() -> None:
     with running(world) as thread:
         thread.consumer.puts.put([problem(FATAL)])
         wait_until(lambda: bool(world.ended))
-    assert [type(each) for each in world.ended] == [UnavailableError]
+    assert [type(each) for each in world.ended] == [KafkaException]
     assert world.told == ["start", "gather"]
 
 

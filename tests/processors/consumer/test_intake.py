@@ -12,6 +12,7 @@ from infra.kafka.clients import TopicSpec, admin, ensure_topics, producer
 from infra.process.ports import LOOPBACK, free_port
 from processors.consumer.batches import Batch
 from processors.consumer.intake import PERMITS, Intake, IntakeSettings
+from processors.consumer.partition_states import State
 from schemas.errors import LockedError, StorageError, UnavailableError
 from tests.support.waiting import wait_until
 
@@ -151,7 +152,7 @@ def test_a_partition_whose_owner_waits_is_not_read_meanwhile_and_has_no_lag_and_
             world.produce(0, 3)
             await until(lambda: world.seen() == {0: [0, 1, 2], 1: []})
             world.owners[0].waits_for = "something"
-            await until(lambda: (world.topic, 0) in made._paused)  # noqa: SLF001 - nothing tells of it
+            await until(lambda: made.state(world.topic, 0) is State.HELD)
             world.produce(0, 25)
             world.produce(1, 25)
             await until(lambda: world.seen() == {0: [0, 1, 2], 1: list(range(25))})

@@ -1,4 +1,5 @@
 from processors.consumer.assignment import Where
+from processors.consumer.partition_states import PartitionStates
 from processors.consumer.takeover import Takeover
 from schemas.errors import HeadraceError, LockedError, UnavailableError
 
@@ -26,7 +27,7 @@ class Files:
 
 def test_what_is_free_is_taken_and_what_another_process_keeps_is_tried_again() -> None:
     files = Files({A: KEPT})
-    takeover = Takeover(files.take)
+    takeover = Takeover(files.take, PartitionStates())
     takeover.add([A, B])
     assert (takeover.run(), takeover.problem) == ({B: 11}, "prod.updates[0] waits: look for another process")
     assert (takeover.run(), files.asked()) == ({}, [A, B, A])
@@ -37,7 +38,7 @@ def test_what_is_free_is_taken_and_what_another_process_keeps_is_tried_again() -
 
 def test_a_kafka_that_does_not_answer_is_asked_once_a_round_and_each_partition_has_its_turn() -> None:
     files = Files({A: AWAY, B: AWAY})
-    takeover = Takeover(files.take)
+    takeover = Takeover(files.take, PartitionStates())
     takeover.add([A, B, C])
     assert (takeover.run(), files.asked()) == ({}, [A])
     assert "prod.updates[2] waits: for its turn" in str(takeover.problem)
@@ -48,7 +49,7 @@ def test_a_kafka_that_does_not_answer_is_asked_once_a_round_and_each_partition_h
 
 
 def test_what_the_group_takes_away_is_waited_for_no_longer() -> None:
-    takeover = Takeover(Files({A: KEPT}).take)
+    takeover = Takeover(Files({A: KEPT}).take, PartitionStates())
     takeover.add([A])
     takeover.run()
     takeover.drop([A, B])
@@ -57,7 +58,7 @@ def test_what_the_group_takes_away_is_waited_for_no_longer() -> None:
 
 def test_a_partition_that_nobody_wants_is_neither_read_nor_waited_for() -> None:
     asked: list[Where] = []
-    takeover = Takeover(asked.append)
+    takeover = Takeover(asked.append, PartitionStates())
     takeover.add([A])
     assert (takeover.run(), takeover.run(), takeover.problem) == ({}, {}, None)
     assert asked == [A]
