@@ -302,6 +302,7 @@ def test_on_a_terminal_ctrl_c_stops_all_and_leaves_the_cursor(
     assert stopped == ["serving", "ingest-api", "processor", "processor", "broker"]
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_last_words_of_a_part_are_read_and_the_error_comes_last(
     on_terminal: Callable[..., OnTerminal],
 ) -> None:
@@ -312,6 +313,7 @@ def test_on_a_terminal_the_last_words_of_a_part_are_read_and_the_error_comes_las
     assert "Error: serving died 5 times before it was ready" in system.text().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_on_a_terminal_what_apply_says_is_read(on_terminal: Callable[..., OnTerminal], tmp_path: Path) -> None:
     (tmp_path / "features").mkdir()
     system = on_terminal("--repo", "features")
@@ -320,6 +322,7 @@ def test_on_a_terminal_what_apply_says_is_read(on_terminal: Callable[..., OnTerm
     assert "headrace init" not in system.text()
 
 
+@pytest.mark.slow
 def test_json_that_is_asked_for_comes_on_a_terminal_too(on_terminal: Callable[..., OnTerminal]) -> None:
     system = on_terminal("--log-format", "json")
     assert system.reads("ready: Ctrl-C stops all")

@@ -46,6 +46,7 @@ POISON = """if record["user"] == "poison":
     return record"""
 
 
+@pytest.mark.slow
 def test_kafka_may_be_away_at_the_start_and_in_the_middle(kafka: LocalKafka, unique: str, tmp_path: Path) -> None:
     kafka.kill()
     site = Site(kafka.bootstrap, unique, tmp_path)
@@ -71,6 +72,7 @@ def test_kafka_may_be_away_at_the_start_and_in_the_middle(kafka: LocalKafka, uni
     assert code == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_kafka_that_goes_away_in_the_middle_of_work_is_an_outage_that_ends_by_itself(
     kafka: LocalKafka, unique: str, tmp_path: Path
 ) -> None:

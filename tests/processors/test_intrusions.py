@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # it re-exports this without saying so
 
 from infra.kafka.clients import admin, produce_checked, producer
@@ -45,6 +46,7 @@ def test_topics_that_somebody_grew_are_read_and_rows_stay_where_they_were(site: 
     assert not state_path(site.data, site.workspace, 4).exists()
 
 
+@pytest.mark.slow
 def test_folders_with_locks_that_are_removed_end_the_process_and_the_next_one_goes_on(site: Site) -> None:
     site.apply(spending())
     with processor_process(site) as running:

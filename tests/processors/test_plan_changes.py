@@ -130,7 +130,7 @@ def test_a_plan_of_an_unknown_format_shows_in_readiness_whichever_workspace_it_i
         wait_until(lambda: told in (shared_processor.health.reasons() or {}).get("definitions", ""))
     finally:
         publish_plan(other.producer, other.plan)
-    wait_until(lambda: "definitions" not in (shared_processor.health.reasons() or {"definitions": ""}))
+    shared_processor.health.wait_ready()
 
 
 def test_two_workspaces_do_not_meet(served: Site, shared_processor: SharedProcessor, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_it_prints_ready_with_its_address_and_stops_cleanly_however_often_it_is_
         assert (process.returncode, errors) == (ExitCode.OK, "")
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_message_when_kafka_dies(tmp_path: Path) -> None:
     with broker(tmp_path) as (process, _line):
         [kafka] = psutil.Process(process.pid).children()

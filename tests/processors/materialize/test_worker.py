@@ -187,6 +187,7 @@ def test_folders_that_another_process_keeps_are_waited_for_and_taken_over_once_f
     assert code == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_records_that_kafka_no_longer_holds_are_never_skipped(alone: Counted, tmp_path: Path) -> None:
     site = alone.site
     shutil.copytree(site.data, tmp_path / "old")
@@ -209,6 +210,7 @@ def test_records_that_kafka_no_longer_holds_are_never_skipped(alone: Counted, tm
         site.waits_for({"first": alone.expected})
 
 
+@pytest.mark.slow
 def test_a_log_that_was_deleted_begins_at_what_kafka_holds_and_is_no_base_for_a_rebuild(alone: Counted) -> None:
     site = alone.site
     with processor(site):
