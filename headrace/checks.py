@@ -67,7 +67,7 @@ class Finding:
 
 
 def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Run all checks, in the order in which a start needs what they look at."""
+    """Runs all checks, in the order in which a start needs what they look at."""
     yield check_python(sys.version_info[:3])
     yield check_packages(shadows() | claims())
     yield check_java(environ)
@@ -82,7 +82,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
 
 
 def check_python(version: tuple[int, ...]) -> Finding:
-    """Check the running interpreter."""
+    """Checks the running interpreter."""
     text = ".".join(map(str, version))
     if version < OLDEST_PYTHON:
         return Finding("python", Outcome.FAIL, text, "use Python {}.{} or newer".format(*OLDEST_PYTHON))
@@ -90,7 +90,7 @@ def check_python(version: tuple[int, ...]) -> Finding:
 
 
 def check_packages(others: Mapping[str, str]) -> Finding:
-    """Check that nobody else's package stands where one of ours should.
+    """Checks that nobody else's package stands where one of ours should.
 
     Args:
         others: who or what does, by the name of our package.
@@ -103,7 +103,7 @@ def check_packages(others: Mapping[str, str]) -> Finding:
 
 
 def claims() -> dict[str, str]:
-    """Return, by name, who else installs files into a package of ours."""
+    """Returns, by name, who else installs files into a package of ours."""
     return {
         file.parts[0]: each.name
         for each in distributions()
@@ -114,7 +114,7 @@ def claims() -> dict[str, str]:
 
 
 def check_java(environ: Mapping[str, str]) -> Finding:
-    """Check the Java that a local Kafka would run on."""
+    """Checks the Java that a local Kafka would run on."""
     try:
         java = find_java(environ)
     except NotInstalledError as error:
@@ -127,7 +127,7 @@ def check_java(environ: Mapping[str, str]) -> Finding:
 
 
 def check_jars(cache: Path) -> Finding:
-    """Check whether Kafka's jars were downloaded."""
+    """Checks whether Kafka's jars were downloaded."""
     pinned = {jar.file_name for jar in read_lock()}
     missing = pinned - {path.name for path in cache.rglob("*.jar")}
     if missing:
@@ -137,7 +137,7 @@ def check_jars(cache: Path) -> Finding:
 
 
 def check_data_folder(data: Path) -> Finding:
-    """Check that the data folder, or the nearest folder that exists, can be written."""
+    """Checks that the data folder, or the nearest folder that exists, can be written."""
     folder = _nearest(data)
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -148,7 +148,7 @@ def check_data_folder(data: Path) -> Finding:
 
 
 def check_disk(free_bytes: int) -> Finding:
-    """Check the free space of the data folder's disk."""
+    """Checks the free space of the data folder's disk."""
     found = f"{free_bytes / GIB:.1f} GiB free"
     if free_bytes < LEAST_DISK_BYTES:
         return Finding("disk", Outcome.FAIL, found, "free some space: a full disk stops the processors")
@@ -158,7 +158,7 @@ def check_disk(free_bytes: int) -> Finding:
 
 
 def check_port(setting: str, host: str, port: int) -> Finding:
-    """Check that a server's port is free, or that the server is what listens there."""
+    """Checks that a server's port is free, or that the server is what listens there."""
     name = setting.replace("_", " ")
     try:
         bind(host, port).close()
@@ -176,7 +176,7 @@ def check_port(setting: str, host: str, port: int) -> Finding:
 
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
-    """Check that Kafka answers and has the topics that every process needs."""
+    """Checks that Kafka answers and has the topics that every process needs."""
     try:
         metadata = admin(settings.bootstrap).list_topics(timeout=ANSWER_SECONDS)
     except KafkaException:
@@ -201,7 +201,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
 
 
 def check_installation(settings: Settings) -> Finding:
-    """Check that it is known whose processors these are."""
+    """Checks that it is known whose processors these are."""
     try:
         installation = known_installation(settings)
     except StorageError as error:
@@ -212,7 +212,7 @@ def check_installation(settings: Settings) -> Finding:
 
 
 def check_access_store(data: Path) -> Finding:
-    """Check that the access store opens and has a valid key."""
+    """Checks that the access store opens and has a valid key."""
     if not (data / DATABASE_FILE).exists():
         return Finding("access store", Outcome.WARN, f"none in {data}", "the first `headrace up` makes it")
     try:
@@ -229,6 +229,6 @@ def check_access_store(data: Path) -> Finding:
 
 
 def _nearest(folder: Path) -> Path:
-    """Return the folder, or the closest of those above it that exists."""
+    """Returns the folder, or the closest of those above it that exists."""
     absolute = folder.absolute()
     return next(path for path in (absolute, *absolute.parents) if path.is_dir())

@@ -18,12 +18,12 @@ class RemovalsCommand(click.Command):
     """A command with the flag, which may be given without a value."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments; the bare flag is ``--allow-removals=grace``."""
+        """Reads the arguments; the bare flag is ``--allow-removals=grace``."""
         return super().parse_args(ctx, [f"{FLAG}=grace" if argument == FLAG else argument for argument in args])
 
 
 def removals_option(command: Callable[P, R]) -> Callable[P, R]:
-    """Add the flag to a command of the class above; its parameter is ``removals``."""
+    """Adds the flag to a command of the class above; its parameter is ``removals``."""
     decorate = click.option(
         FLAG,
         "removals",

@@ -27,7 +27,7 @@ Entry = Callable[[Settings], Coroutine[None, None, int]]
 
 
 def run_role(role: str, entry: str, settings: Settings) -> NoReturn:
-    """Run a role until it ends, then exit the process.
+    """Runs a role until it ends, then exits the process.
 
     Args:
         role: name of the command, shown as the process's title and in its logs.

@@ -22,7 +22,7 @@ _VALID: Final = re.compile(INSTALLATION)
 
 
 def installation_of(settings: Settings) -> str:
-    """Return the id of a process's installation; made and kept in the data folder if nobody has chosen or made one.
+    """Returns the id of a process's installation; made and kept in the data folder if nobody has chosen or made one.
 
     Raises:
         StorageError: the file cannot be read or written, or holds no id.
@@ -40,7 +40,7 @@ def installation_of(settings: Settings) -> str:
 
 
 def known_installation(settings: Settings) -> str | None:
-    """Return the id that was chosen or made before; None if there is none yet.
+    """Returns the id that was chosen or made before; None if there is none yet.
 
     Raises:
         StorageError: the file cannot be read, or holds no id.
@@ -54,7 +54,7 @@ def known_installation(settings: Settings) -> str | None:
 
 
 def _make(path: Path) -> None:
-    """Create the file whole, or leave the one of another process that starts at the same time."""
+    """Creates the file whole, or leaves the one of another process that starts at the same time."""
     own = path.with_name(f"{path.name}.{secrets.token_hex(ID_BYTES)}.new")
     try:
         with own.open("w", encoding="ascii") as file:

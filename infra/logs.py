@@ -123,12 +123,12 @@ def _renderer(log_format: str, target: TextIO) -> Processor:
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """Return the logger of a module; it follows `configure_logs` even if that is called later."""
+    """Returns the logger of a module; it follows `configure_logs` even if that is called later."""
     return cast("FilteringBoundLogger", structlog.get_logger(**{LOGGER_NAME: name}))
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace secrets in a log event; the last step before it is written."""
+    """Replaces secrets in a log event; the last step before it is written."""
     return {name: _without_secrets(name, value) for name, value in event.items()}
 
 

@@ -34,30 +34,30 @@ class Kind:
     expected: str
 
 
-FOLDER = Kind(Annotated[str, msgspec.Meta(min_length=1)], "a path")
-PORT = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "a port from 0 to 65535, where 0 picks a free one")
-COUNT = Kind(Annotated[int, msgspec.Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
-SECONDS = Kind(Annotated[float, msgspec.Meta(gt=0, le=86_400)], "a number of seconds above 0, at most 86400")
-HOURS = Kind(Annotated[float, msgspec.Meta(ge=0, le=8_760)], "a number of hours from 0 to 8760")
-DAYS = Kind(Annotated[float, msgspec.Meta(gt=0, le=3_650)], "a number of days above 0, at most 3650")
-HOST = Kind(Annotated[str, msgspec.Meta(pattern=r"^[^\s/]+$")], "a host name or address")
-BROKERS = Kind(
+FOLDER: Final = Kind(Annotated[str, msgspec.Meta(min_length=1)], "a path")
+PORT: Final = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "a port from 0 to 65535, where 0 picks a free one")
+COUNT: Final = Kind(Annotated[int, msgspec.Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
+SECONDS: Final = Kind(Annotated[float, msgspec.Meta(gt=0, le=86_400)], "a number of seconds above 0, at most 86400")
+HOURS: Final = Kind(Annotated[float, msgspec.Meta(ge=0, le=8_760)], "a number of hours from 0 to 8760")
+DAYS: Final = Kind(Annotated[float, msgspec.Meta(gt=0, le=3_650)], "a number of days above 0, at most 3650")
+HOST: Final = Kind(Annotated[str, msgspec.Meta(pattern=r"^[^\s/]+$")], "a host name or address")
+BROKERS: Final = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^[^\s,/]+:[0-9]{1,5}(,[^\s,/]+:[0-9]{1,5})*$")],
     "HOST:PORT, or several joined by commas",
 )
-NAME = Kind(
+NAME: Final = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,100}$")], "1 to 100 letters, digits, hyphens or underscores"
 )
 INSTALLATION: Final = r"^[A-Za-z0-9_-]{0,32}$"
-INSTALLATION_ID = Kind(
+INSTALLATION_ID: Final = Kind(
     Annotated[str, msgspec.Meta(pattern=INSTALLATION)], "at most 32 letters, digits, hyphens or underscores"
 )
-NAMES = Kind(
+NAMES: Final = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_-]{1,100}(,[A-Za-z0-9_-]{1,100})*)?$")],
     "names joined by commas, or nothing for all",
 )
-LEVEL = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
-LOG_FORMAT = Kind(Literal["auto", "text", "json"], "auto, text or json")
+LEVEL: Final = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
+LOG_FORMAT: Final = Kind(Literal["auto", "text", "json"], "auto, text or json")
 
 
 class Group(Flag):
@@ -210,22 +210,22 @@ TABLE: Final[Mapping[str, "Field[Any]"]] = {each.name: each for each in fields(S
 
 
 def names_of(groups: Group) -> list[str]:
-    """Return the names of the settings of some groups, in the order of the table."""
+    """Returns the names of the settings of some groups, in the order of the table."""
     return [name for name, setting in TABLE.items() if setting.metadata["group"] in groups]
 
 
 def flag_name(name: str) -> str:
-    """Return the flag of a setting: ``ingest_port`` is ``--ingest-port``."""
+    """Returns the flag of a setting: ``ingest_port`` is ``--ingest-port``."""
     return "--" + name.replace("_", "-")
 
 
 def environment_name(name: str) -> str:
-    """Return the environment variable of a setting: ``ingest_port`` is ``HEADRACE_INGEST_PORT``."""
+    """Returns the environment variable of a setting: ``ingest_port`` is ``HEADRACE_INGEST_PORT``."""
     return ENVIRONMENT_PREFIX + name.upper()
 
 
 def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], config_file: Path | None) -> Settings:
-    """Merge all sources into one valid `Settings`.
+    """Merges all sources into one valid `Settings`.
 
     Args:
         flags: values by setting name; None means that the flag was not given.
@@ -253,7 +253,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], confi
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that give a child process exactly these settings, unless its flags say otherwise."""
+    """Returns the variables that give a child process exactly these settings, unless its flags say otherwise."""
     return {environment_name(name): str(getattr(settings, name)) for name in TABLE}
 
 
@@ -264,21 +264,18 @@ def _read_config(config_file: Path | None) -> tuple[Path, dict[str, object]]:
     except FileNotFoundError as error:
         if config_file is None:
             return path, {}
-        message = f"settings file {path} does not exist; create it or leave out --config"
-        raise SettingsError(message) from error
+        raise SettingsError(f"settings file {path} does not exist; create it or leave out --config") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"settings file {path} cannot be read as TOML: {error}"
-        raise SettingsError(message) from error
+        raise SettingsError(f"settings file {path} cannot be read as TOML: {error}") from error
 
 
 def _known(name: str, complaint: str, spelling: Callable[[str], str]) -> None:
-    """Refuse a name that is no setting's, and suggest one as its source would spell it."""
+    """Refuses a name that is no setting's, and suggests one as its source would spell it."""
     if name in TABLE:
         return
     close = difflib.get_close_matches(name, TABLE, n=1)
     advice = f"did you mean {spelling(close[0])}?" if close else f"known are: {', '.join(map(spelling, TABLE))}"
-    message = f"{complaint}; {advice}"
-    raise SettingsError(message)
+    raise SettingsError(f"{complaint}; {advice}")
 
 
 def _convert(name: str, value: object, source: str, *, strict: bool) -> object:
@@ -286,6 +283,5 @@ def _convert(name: str, value: object, source: str, *, strict: bool) -> object:
     try:
         converted: object = msgspec.convert(str(value) if isinstance(value, Path) else value, kind.type, strict=strict)
     except msgspec.ValidationError as error:
-        message = f"setting {name} ({source}): expected {kind.expected}, got {value!r}"
-        raise SettingsError(message) from error
+        raise SettingsError(f"setting {name} ({source}): expected {kind.expected}, got {value!r}") from error
     return Path(cast("str", converted)) if kind is FOLDER else converted

@@ -24,7 +24,7 @@ from schemas.errors import OverloadedError
 
 
 def ingest_app(service: IngestService, registry: list[Route], readiness: Callable[[], Mapping[str, str]]) -> ASGIApp:
-    """Return the application.
+    """Returns the application.
 
     Args:
         service: what the dialects answer with.
@@ -40,7 +40,7 @@ def ingest_app(service: IngestService, registry: list[Route], readiness: Callabl
 
 
 def no_room(_scope: Scope, error: OverloadedError) -> ASGIApp:
-    """Return the answer to a request that the server has no room for."""
+    """Returns the answer to a request that the server has no room for."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         response = (

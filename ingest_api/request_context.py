@@ -24,7 +24,7 @@ _SCOPE_KEY: Final = "headrace.request_id"
 
 
 def request_id(request: Request) -> str:
-    """Return the id of a request."""
+    """Returns the id of a request."""
     return str(request.scope[_SCOPE_KEY])
 
 
@@ -39,7 +39,7 @@ class RequestContext:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the caller's id, or make one, and pass the request on."""
+        """Takes the caller's id, or make one, and pass the request on."""
         chosen = _chosen_id(scope)
         scope[_SCOPE_KEY] = chosen
         structlog.contextvars.bind_contextvars(request_id=chosen)  # a request is a task, whose context ends with it
@@ -54,7 +54,7 @@ class RequestContext:
 
 
 def _chosen_id(scope: Scope) -> str:
-    """Return the caller's id if it can stand in a header and a log line as it is, else one of ours."""
+    """Returns the caller's id if it can stand in a header and a log line as it is, else one of ours."""
     for name, value in scope["headers"]:
         if name == _HEADER:
             text: str = value.decode("latin-1")

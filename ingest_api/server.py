@@ -84,7 +84,7 @@ class IngestApi:
         self._changed = asyncio.Event()
 
     async def run(self) -> int:
-        """Answer requests until it is cancelled, or a Kafka client cannot go on; returns the exit code.
+        """Answers requests until it is cancelled, or a Kafka client cannot go on; returns the exit code.
 
         Raises:
             SettingsError: the address cannot be bound, or Kafka refuses the settings.
@@ -109,7 +109,7 @@ class IngestApi:
         await self._follow_plans()
 
     def missing(self) -> Mapping[str, str]:
-        """Return what keeps the process from being ready, by name; of workspaces, only the default one counts."""
+        """Returns what keeps the process from being ready, by name; of workspaces, only the default one counts."""
         reasons: dict[str, str] = {}
         workspace = self._settings.workspace
         if not self._ingestion.complete:
@@ -141,7 +141,7 @@ class IngestApi:
         self._definitions.stop()
 
     async def _follow_plans(self) -> None:
-        """Read the answers of each workspace, and warm the producer for each source, as soon as there is one."""
+        """Reads the answers of each workspace, and warm the producer for each source, as soon as there is one."""
         while True:
             self._changed.clear()
             workspaces = self._definitions.workspaces()
@@ -153,7 +153,7 @@ class IngestApi:
             await self._changed.wait()
 
     async def _warm(self, topic: str, partitions: int) -> None:
-        """Make the producer know a topic, anew when it has grown: by itself it looks every five minutes only."""
+        """Makes the producer know a topic, anew when it has grown: by itself it looks every five minutes only."""
         if (topic, partitions) in self._warmed:
             return
         with contextlib.suppress(UnavailableError):  # the first record will be slower, no more
@@ -175,7 +175,7 @@ class IngestApi:
 
 
 async def run_ingest_api(settings: Settings) -> int:
-    """Run the ingest process until its task is cancelled, or it cannot go on; returns its exit code.
+    """Runs the ingest process until its task is cancelled, or it cannot go on; returns its exit code.
 
     Raises:
         SettingsError: the address cannot be bound, or Kafka refuses the settings.

@@ -19,7 +19,7 @@ RETRY_AFTER_SECONDS: Final = 1
 def operations_routes(
     readiness: Callable[[], Mapping[str, str]], notes: Callable[[], Mapping[str, Any]] = dict
 ) -> list[Route]:
-    """Return the routes ``/healthz``, ``/readyz`` and ``/metrics``; none of them needs a key.
+    """Returns the routes ``/healthz``, ``/readyz`` and ``/metrics``; none of them needs a key.
 
     Args:
         readiness: returns what keeps the process from being ready, as a text by name; empty means ready. It must

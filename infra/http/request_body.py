@@ -60,7 +60,7 @@ class Arrivals:
 
 
 async def read_body(receive: Receive, limit_bytes: int, advice: str, deadline_seconds: float) -> bytes | None:
-    """Return a request's body; None if its caller went away.
+    """Returns a request's body; None if its caller went away.
 
     Args:
         receive: of the request, as ASGI gives it; nothing was received yet.

@@ -40,7 +40,7 @@ LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compa
 
 
 def plain_refusal(_scope: Scope, error: OverloadedError) -> ASGIApp:
-    """Return the answer of a server that speaks no dialect."""
+    """Returns the answer of a server that speaks no dialect."""
     body = {"code": error.code, "message": error.message}
     return JSONResponse(body, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
@@ -86,7 +86,7 @@ class HttpServer:
         return f"http://{reachable_host(self.host)}:{self.port}"
 
     async def start(self) -> None:
-        """Bind the address and begin to serve.
+        """Binds the address and begins to serve.
 
         Raises:
             SettingsError: the address cannot be bound.
@@ -97,7 +97,7 @@ class HttpServer:
         self._loop = asyncio.create_task(self._server.main_loop(), name="http server")
 
     async def stop(self) -> None:
-        """Stop accepting, give requests in work `DRAIN_SECONDS` to end, close; a second call does nothing."""
+        """Stops accepting, gives requests in work `DRAIN_SECONDS` to end, close; a second call does nothing."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
@@ -107,13 +107,13 @@ class HttpServer:
 
 
 def reachable_host(host: str) -> str:
-    """Return the host part of the URL at which this machine reaches an address that it listens on."""
+    """Returns the host part of the URL at which this machine reaches an address that it listens on."""
     host = LOOPBACK_OF.get(host, host)
     return f"[{host}]" if ":" in host else host
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a TCP socket bound to an address, with port 0 on any free port.
+    """Returns a TCP socket bound to an address, with port 0 on any free port.
 
     Raises:
         SettingsError: the address is taken, not ours, or not resolvable.
@@ -128,15 +128,14 @@ def bind(host: str, port: int) -> socket.socket:
             bound.close()
             raise
     except OSError as error:
-        message = (
+        raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror}; stop what uses the port, choose another, or give port 0"
-        )
-        raise SettingsError(message) from error
+        ) from error
     return bound
 
 
 def _bounded_connections(limit: int) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol with a bound of its own: uvicorn's answers every request in plain text, probes too."""
+    """Returns uvicorn's protocol with a bound of its own: uvicorn's answers every request in plain text, probes too."""
 
     class BoundedConnections(HttpToolsProtocol):
         def connection_made(self, transport: Any) -> None:
@@ -150,7 +149,7 @@ def _bounded_connections(limit: int) -> type[HttpToolsProtocol]:
 
 
 def _is_idle(connection: Any) -> bool:
-    """Tell whether a connection of uvicorn's is open and has no request in work."""
+    """Tells whether a connection of uvicorn's is open and has no request in work."""
     return not connection.transport.is_closing() and (connection.cycle is None or connection.cycle.response_complete)
 
 

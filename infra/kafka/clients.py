@@ -59,7 +59,7 @@ class RepeatFilter(logging.Filter):
         self._last: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the line is new."""
+        """Tells whether the line is new."""
         text = re.sub(r"\d+", "", record.getMessage())
         with self._lock:
             self._last = {said: at for said, at in self._last.items() if record.created - at < REPEAT_SECONDS}
@@ -110,7 +110,7 @@ def producer(
     max_queued_messages: int = 100_000,
     max_queued_kib: int = 65_536,
 ) -> Producer:
-    """Return an idempotent producer; it connects in the background, so this returns at once even if Kafka is down.
+    """Returns an idempotent producer; it connects in the background, so this returns at once even if Kafka is down.
 
     Args:
         bootstrap: ``HOST:PORT``, several joined by commas.
@@ -136,7 +136,7 @@ def producer(
 def reader(
     bootstrap: str, on_error: Callable[[KafkaError], None] | None = None, *, fetch_wait_ms: int = FETCH_WAIT_MS
 ) -> Consumer:
-    """Return a consumer for ``assign``: it belongs to no group, commits nothing, and reports the ends of partitions.
+    """Returns a consumer for ``assign``: it belongs to no group, commits nothing, and reports the ends of partitions.
 
     An offset that Kafka does not hold is an error (``_AUTO_OFFSET_RESET``), never a silent jump. One thread alone may
     use it: ``get_watermark_offsets`` hangs for good while another thread polls (confluent-kafka 2.16).
@@ -160,12 +160,12 @@ def reader(
 
 
 def admin(bootstrap: str) -> AdminClient:
-    """Return an admin client; any thread may use it. It logs nothing, as nobody polls it: its calls raise instead."""
+    """Returns an admin client; any thread may use it. It logs nothing, as nobody polls it: its calls raise instead."""
     return AdminClient(_common(bootstrap) | {"log_level": 0})
 
 
 def end_offset(client: AdminClient, topic: str, partition: int, timeout_seconds: float) -> int:
-    """Return the offset behind the last record of a partition that can be read: before a transaction that is open.
+    """Returns the offset behind the last record of a partition that can be read: before a transaction that is open.
 
     Raises:
         UnavailableError: Kafka does not answer in time, or does not know the partition (yet).
@@ -195,7 +195,7 @@ def _end_offset(client: AdminClient, topic: str, partition: int, deadline: float
 
 
 def ensure_topics(bootstrap: str, specs: Sequence[TopicSpec], timeout_seconds: float = ADMIN_TIMEOUT_SECONDS) -> None:
-    """Create the topics that are missing, restore the config of the others, and wait until all can be written to.
+    """Creates the topics that are missing, restores the config of the others, and waits until all can be written to.
 
     Any number of processes may call this at once; calling it again changes nothing.
 
@@ -224,7 +224,7 @@ def ensure_topics(bootstrap: str, specs: Sequence[TopicSpec], timeout_seconds: f
 
 
 def partition_counts(bootstrap: str, timeout_seconds: float = ADMIN_TIMEOUT_SECONDS) -> dict[str, int]:
-    """Return how many partitions each topic has.
+    """Returns how many partitions each topic has.
 
     Raises:
         UnavailableError: Kafka does not answer.
@@ -241,7 +241,7 @@ def _left(deadline: float) -> float:
 
 
 def _wait_for(client: AdminClient, names: Sequence[str], deadline: float) -> dict[str, int]:
-    """Wait until each of these topics has a leader for all its partitions; return how many partitions each has."""
+    """Waits until each of these topics has a leader for all its partitions; returns how many partitions each has."""
     while True:
         topics = client.list_topics(timeout=_left(deadline)).topics
         present = {
@@ -258,7 +258,7 @@ def _wait_for(client: AdminClient, names: Sequence[str], deadline: float) -> dic
 
 
 def _create(client: AdminClient, specs: Sequence[TopicSpec], deadline: float) -> frozenset[str]:
-    """Create what is not there; return the names of what this call created."""
+    """Creates what is not there; returns the names of what this call created."""
     known = client.list_topics(timeout=_left(deadline)).topics
     topics = [
         NewTopic(spec.name, spec.partitions, spec.replication, config={**spec.initial, **spec.config})
@@ -297,7 +297,7 @@ def _restore_config(client: AdminClient, specs: Sequence[TopicSpec], deadline: f
 
 
 def warm(client: Producer, topic: str, timeout_seconds: float = 5.0) -> None:
-    """Make a new producer ready for its first record: connected, ``topic``'s leaders known, producer id at hand.
+    """Makes a new producer ready for its first record: connected, ``topic``'s leaders known, producer id at hand.
 
     A cold first record took 510 ms each time (librdkafka asks for a producer id at once, finds no broker connected yet,
     and tries again 500 ms later); after this call, of about 0.15 s, it took 3 to 6 ms (Apache Kafka 4.1 on loopback).
@@ -326,7 +326,7 @@ def produce_checked(
     headers: Headers = (),
     timeout_seconds: float = 10.0,
 ) -> int:
-    """Write one record, wait until Kafka has it, and return its offset. For control messages, not for streams.
+    """Writes one record, waits until Kafka has it, and returns its offset. For control messages, not for streams.
 
     Args:
         client: from `producer`; other threads may use it meanwhile.
@@ -364,7 +364,7 @@ def produce_checked(
 
 
 def _explained(error: KafkaException, bootstrap: str, doing: str) -> SettingsError | UnavailableError:
-    """Tell what asking again can mend (the network, a broker's state: local or retriable) from what it cannot."""
+    """Tells what asking again can mend (the network, a broker's state: local or retriable) from what it cannot."""
     reason: KafkaError = error.args[0]
     if reason.code() < 0 or reason.retriable():
         return UnavailableError(f"cannot {doing}: {bootstrap}: {reason.str()}; check that Kafka runs, and try again")

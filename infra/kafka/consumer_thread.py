@@ -33,10 +33,10 @@ class PollClient(Protocol):
     """What the thread itself needs of a consumer."""
 
     def poll(self, timeout: float, /) -> Message | None:
-        """Return the next message or error; None if none comes in time."""
+        """Returns the next message or error; None if none comes in time."""
 
     def consume(self, num_messages: int, timeout: float, /) -> list[Message]:
-        """Return up to so many messages and errors."""
+        """Returns up to so many messages and errors."""
 
     def close(self) -> None:
         """Leave the group, if it is in one, and disconnect."""
@@ -112,26 +112,26 @@ class ConsumerThread(Generic[Client]):
         return self._stopping.is_set() or self._raised is not None
 
     def start(self) -> None:
-        """Begin to read; returns at once, whether Kafka is up or not."""
+        """Begins to read; returns at once, whether Kafka is up or not."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and disconnect, for a bounded time; nothing is called back afterwards."""
+        """Ends the thread and disconnects, for a bounded time; nothing is called back afterwards."""
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until the thread is to stop; from any thread."""
+        """Waits so long, or until the thread is to stop; from any thread."""
         self._stopping.wait(seconds)
 
     def suspect(self, problem: str) -> None:
-        """Have Kafka probed before the next round, because of a problem."""
+        """Has Kafka probed before the next round, because of a problem."""
         if self.last_error is None:
             _log.warning("consumer problem", thread=self._name, problem=problem)
         self.last_error = problem
 
     def guarded(self, callback: Rebalanced) -> Rebalanced:
-        """Return a callback for the client whose errors end the thread: raised through librdkafka they are lost."""
+        """Returns a callback for the client whose errors end the thread: raised through librdkafka they are lost."""
 
         def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             try:
@@ -142,7 +142,7 @@ class ConsumerThread(Generic[Client]):
         return guarded
 
     def poll_paused(self) -> None:
-        """Do a round while no partition is read: the client asks to be polled, and what else it tells is heard.
+        """Does a round while no partition is read: the client asks to be polled, and what else it tells is heard.
 
         Raises:
             UnavailableError: a record came all the same.

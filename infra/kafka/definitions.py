@@ -42,15 +42,15 @@ class DefinitionsLog:
         return self._follower.failure
 
     def start(self) -> None:
-        """Begin to follow; returns at once."""
+        """Begins to follow; returns at once."""
         self._follower.start()
 
     def stop(self) -> None:
-        """End; nothing is called back afterwards."""
+        """Ends; nothing is called back afterwards."""
         self._follower.stop()
 
     def read_to_end(self, timeout_seconds: float) -> None:
-        """Wait until all that was in the topic when this was called has been read.
+        """Waits until all that was in the topic when this was called has been read.
 
         Raises:
             UnavailableError: it was not, in time.
@@ -58,27 +58,27 @@ class DefinitionsLog:
         self._follower.read_to_end(timeout_seconds)
 
     def workspaces(self) -> tuple[str, ...]:
-        """Return the names of all workspaces that have a plan, sorted."""
+        """Returns the names of all workspaces that have a plan, sorted."""
         return tuple(sorted(self._definitions.plans))
 
     def plan(self, workspace: str) -> Plan | None:
-        """Return a workspace's plan; None before its first apply."""
+        """Returns a workspace's plan; None before its first apply."""
         return self._definitions.plans.get(workspace)
 
     def unreadable(self, workspace: str) -> str | None:
-        """Return why a workspace's newest plan cannot be used, or None if it can."""
+        """Returns why a workspace's newest plan cannot be used, or None if it can."""
         return self._problems.get(plan_key(workspace))
 
     def views_of(self, workspace: str) -> Mapping[int, ViewPlan]:
-        """Return every view that was ever applied to a workspace, by id; what is applied later appears in it."""
+        """Returns every view that was ever applied to a workspace, by id; what is applied later appears in it."""
         return self._views.setdefault(workspace, {})
 
     def subscribe(self, callback: Callable[[], None]) -> None:
-        """Have a function called, in the follower's thread, after each message of the topic."""
+        """Has a function called, in the follower's thread, after each message of the topic."""
         self._subscribers.append(callback)
 
     def read_to(self, workspace: str, number: int, timeout: float) -> None:
-        """Read until a workspace's plan is as new as ``number``, or there turns out to be no such plan.
+        """Reads until a workspace's plan is as new as ``number``, or there turns out to be no such plan.
 
         A plan's number is the offset of its message, and who names it has seen it there: the topic's end tells.
 
@@ -116,7 +116,7 @@ class DefinitionsLog:
 
 
 def publish_view(producer: Producer, workspace: str, view: ViewPlan, nonce: str) -> int:
-    """Write a new view's own message and return its offset, which is the view's id from now on.
+    """Writes a new view's own message and returns its offset, which is the view's id from now on.
 
     Raises:
         UnavailableError: Kafka did not take it.
@@ -126,7 +126,7 @@ def publish_view(producer: Producer, workspace: str, view: ViewPlan, nonce: str)
 
 
 def publish_plan(producer: Producer, plan: Plan) -> int:
-    """Write a plan and return its number.
+    """Writes a plan and returns its number.
 
     Raises:
         UnavailableError: Kafka did not take it.

@@ -15,27 +15,27 @@ _GONE: Final = frozenset(
 
 
 def is_end(error: KafkaError) -> bool:
-    """Tell whether nothing is wrong: a consumer stands at the end of a partition, or before an open transaction."""
+    """Tells whether nothing is wrong: a consumer stands at the end of a partition, or before an open transaction."""
     return error.code() == KafkaError._PARTITION_EOF
 
 
 def is_lost(error: KafkaError) -> bool:
-    """Tell whether Kafka does not hold the offset that was to be read next: it expired, was cut, or never was."""
+    """Tells whether Kafka does not hold the offset that was to be read next: it expired, was cut, or never was."""
     return error.code() in _LOST
 
 
 def is_gone(error: KafkaError) -> bool:
-    """Tell whether Kafka has no such topic or partition: not yet, or no longer."""
+    """Tells whether Kafka has no such topic or partition: not yet, or no longer."""
     return error.code() in _GONE
 
 
 def is_fatal(error: KafkaError) -> bool:
-    """Tell whether the client can never go on; another one can."""
+    """Tells whether the client can never go on; another one can."""
     return error.fatal() or error.code() == KafkaError._FATAL
 
 
 def words(error: BaseException) -> str:
-    """Return what an error says, in words."""
+    """Returns what an error says, in words."""
     if isinstance(error, KafkaException):
         reason: KafkaError = error.args[0]
         return reason.str()
@@ -43,6 +43,6 @@ def words(error: BaseException) -> str:
 
 
 def raised_now() -> BaseException:
-    """Return what is being handled, in a bare ``except``: the client can raise a KafkaError, which is no exception."""
+    """Returns what is being handled, in a bare ``except``: the client can raise a KafkaError, which is no exception."""
     error = sys.exc_info()[1]
     return error if isinstance(error, BaseException) else KafkaException(error)

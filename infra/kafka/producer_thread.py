@@ -26,10 +26,10 @@ class ProduceClient(Protocol):
     """What is needed of a producer."""
 
     def __len__(self) -> int:
-        """Return how many records, and reports of them, wait."""
+        """Returns how many records, and reports of them, wait."""
 
     def poll(self, timeout: float, /) -> int:
-        """Give the reports that there are, or the first one that comes in time."""
+        """Gives the reports that there are, or the first one that comes in time."""
 
     def produce(
         self,
@@ -68,11 +68,11 @@ class ProducerThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin to hear from Kafka; returns at once, whether it is up or not."""
+        """Begins to hear from Kafka; returns at once, whether it is up or not."""
         self._thread.start()
 
     def stop(self, flush_seconds: float) -> None:
-        """Give what is queued so long to be written, then end the thread."""
+        """Gives what is queued so long to be written, then ends the thread."""
         deadline = time.monotonic() + flush_seconds
         while len(self._client) and time.monotonic() < deadline:
             self._stopping.wait(FLUSH_PAUSE_SECONDS)
@@ -80,7 +80,7 @@ class ProducerThread:
         self._thread.join(STOP_SECONDS)
 
     def queued(self) -> int:
-        """Return how many records wait for Kafka, or their reports for this thread."""
+        """Returns how many records wait for Kafka, or their reports for this thread."""
         return len(self._client)
 
     def produce(

@@ -53,15 +53,15 @@ class SchemaRegistry:
         return self._follower.failure
 
     def start(self) -> None:
-        """Begin to follow the topic; returns at once, whether Kafka is up or not."""
+        """Begins to follow the topic; returns at once, whether Kafka is up or not."""
         self._follower.start()
 
     def stop(self) -> None:
-        """Stop following; calls that wait end with an error."""
+        """Stops following; calls that wait end with an error."""
         self._follower.stop()
 
     def register(self, subject: str, schema: str, timeout_seconds: float = TIMEOUT_SECONDS) -> tuple[int, str]:
-        """Register a schema under a subject, unless it is there already; return its id and GUID.
+        """Registers a schema under a subject, unless it is there already; returns its id and GUID.
 
         Raises:
             RequestError: the text is no Avro schema.
@@ -80,7 +80,7 @@ class SchemaRegistry:
         return version.schema.id, version.schema.guid
 
     def read_to_end(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        """Read all that was registered before this call, by any process: what is unknown afterwards does not exist.
+        """Reads all that was registered before this call, by any process: what is unknown afterwards does not exist.
 
         Raises:
             UnavailableError: the end was not reached in time; nothing can be said about unknown schemas.
@@ -90,22 +90,22 @@ class SchemaRegistry:
         self._follower.read_to_end(_left(deadline))
 
     def schema_by_id(self, schema_id: int) -> str | None:
-        """Return the text of the schema with this id, as far as read, or None."""
+        """Returns the text of the schema with this id, as far as read, or None."""
         schema = self.known.schema(schema_id)
         return None if schema is None else schema.text
 
     def schema_by_guid(self, guid: str) -> str | None:
-        """Return the text of the schema with this GUID, as far as read, or None."""
+        """Returns the text of the schema with this GUID, as far as read, or None."""
         schema = self.known.schema_by_guid(guid)
         return None if schema is None else schema.text
 
     def latest(self, subject: str) -> SubjectVersion | None:
-        """Return the newest version of a subject, as far as read, or None."""
+        """Returns the newest version of a subject, as far as read, or None."""
         versions = self.known.versions(subject)
         return versions[-1] if versions else None
 
     def lookup(self, subject: str, schema: str) -> SubjectVersion | None:
-        """Return the version under which a subject holds this schema, as far as read, or None.
+        """Returns the version under which a subject holds this schema, as far as read, or None.
 
         Raises:
             RequestError: the text is no Avro schema.

@@ -62,15 +62,15 @@ class TopicFollower:
         return self._end or self._thread.failure
 
     def start(self) -> None:
-        """Begin to read; returns at once, whether Kafka is up or not."""
+        """Begins to read; returns at once, whether Kafka is up or not."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and disconnect; nothing is called back afterwards."""
+        """Ends the thread and disconnects; nothing is called back afterwards."""
         self._thread.stop()
 
     def read_to_end(self, timeout_seconds: float) -> None:
-        """Wait until everything that was in the topic when this was called has been handed over.
+        """Waits until everything that was in the topic when this was called has been handed over.
 
         Raises:
             UnavailableError: not in time, with what is wrong; at once if the follower has ended.
@@ -79,7 +79,7 @@ class TopicFollower:
         self._wait(self._end_offset(deadline), deadline)
 
     def wait_read(self, offset: int, timeout_seconds: float) -> None:
-        """Wait until the record at this offset, which is known to be in the topic, has been handed over.
+        """Waits until the record at this offset, which is known to be in the topic, has been handed over.
 
         Raises:
             UnavailableError: as `read_to_end`.

@@ -42,12 +42,12 @@ def _kept(milliseconds: int) -> dict[str, str]:
 
 
 def control_topics(replication: int) -> list[TopicSpec]:
-    """Return the topics that every process needs before anything is applied."""
+    """Returns the topics that every process needs before anything is applied."""
     return [TopicSpec(name, 1, _CONTROL, replication) for name in (DEFINITIONS_TOPIC, SCHEMAS_TOPIC)]
 
 
 def workspace_topics(plan: Plan, replication: int) -> list[TopicSpec]:
-    """Return the topics of one workspace."""
+    """Returns the topics of one workspace."""
     workspace = plan.workspace
     updates, acks = updates_topic(workspace), acks_topic(workspace)
     week, month, hour = _kept(7 * _DAY_MS), _kept(30 * _DAY_MS), _kept(_DAY_MS // 24)

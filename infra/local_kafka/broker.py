@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from confluent_kafka import KafkaException
 
@@ -36,28 +36,28 @@ from infra.process.parent_death import tied_to_parent
 from infra.process.ports import LOOPBACK, free_port, is_free
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
-START_SECONDS = 60.0
+START_SECONDS: Final = 60.0
 """A start takes 3 s on an idle machine, and several times that on a busy one or after a crash."""
 
-FORMAT_SECONDS = 60.0
-STOP_SECONDS = 6.0
+FORMAT_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 6.0
 """A clean stop takes about a second; after this long the broker is killed, which loses nothing."""
 
-KILL_SECONDS = 5.0
-POLL_SECONDS = 0.05
-METADATA_SECONDS = 1.0
-HEAP_MB = 512
-THROUGHPUT_HEAP_MB = 1536
-QUICK_START = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+KILL_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.05
+METADATA_SECONDS: Final = 1.0
+HEAP_MB: Final = 512
+THROUGHPUT_HEAP_MB: Final = 1536
+QUICK_START: Final = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 """A short start and little memory count for more than peak speed here."""
 
-PROPERTIES_FILE = "server.properties"
-LOG4J2_FILE = "log4j2.properties"
-CONSOLE_FILE = "console.log"
-QUOTE_BYTES = 1500
+PROPERTIES_FILE: Final = "server.properties"
+LOG4J2_FILE: Final = "log4j2.properties"
+CONSOLE_FILE: Final = "console.log"
+QUOTE_BYTES: Final = 1500
 """How much of a log an error message quotes."""
 
-PORT_TAKEN = "Address already in use"
+PORT_TAKEN: Final = "Address already in use"
 
 
 class LocalKafka:
@@ -117,8 +117,9 @@ class LocalKafka:
             UnavailableError: the jars cannot be downloaded, or the broker dies or does not answer in time.
         """
         if self._process is not None and self.wait(KILL_SECONDS) is None:
-            message = f"this Kafka runs already as process {self._process.pid}; stop it before starting it again"
-            raise SettingsError(message)
+            raise SettingsError(
+                f"this Kafka runs already as process {self._process.pid}; stop it before starting it again"
+            )
         self._port = self._port or free_port()
         if not is_free(self._port):
             raise SettingsError(self._port_taken())
@@ -130,8 +131,9 @@ class LocalKafka:
             self._format([java, "-cp", class_path], formatted_folder(jars[0].parent, properties))
             self._launch([java, *self._jvm_options(), "-cp", class_path])
         except OSError as error:
-            message = f"cannot write Kafka's data folder {self._data}: {error}; free the disk or choose another --data"
-            raise StorageError(message) from error
+            raise StorageError(
+                f"cannot write Kafka's data folder {self._data}: {error}; free the disk or choose another --data"
+            ) from error
         try:
             self._wait_ready()
         except BaseException:
@@ -211,12 +213,14 @@ class LocalKafka:
         try:
             answer = subprocess.run(tool, cwd=folder, capture_output=True, timeout=FORMAT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            message = f"formatting {self._data / TOPICS_FOLDER} took over {FORMAT_SECONDS:.0f} s; is the machine busy?"
-            raise UnavailableError(message) from error
+            raise UnavailableError(
+                f"formatting {self._data / TOPICS_FOLDER} took over {FORMAT_SECONDS:.0f} s; is the machine busy?"
+            ) from error
         if answer.returncode:
             text = (answer.stderr or answer.stdout)[:QUOTE_BYTES].decode(errors="replace")
-            message = f"Kafka cannot format {self._data / TOPICS_FOLDER} (exit code {answer.returncode}): {text}"
-            raise StorageError(message)
+            raise StorageError(
+                f"Kafka cannot format {self._data / TOPICS_FOLDER} (exit code {answer.returncode}): {text}"
+            )
 
     def _jvm_options(self) -> list[str]:
         heap = [f"-Xmx{self._heap_mb}m"]
@@ -241,11 +245,11 @@ class LocalKafka:
                 quoted = self._quote_logs()
                 if PORT_TAKEN in quoted and not is_free(self._port):
                     raise SettingsError(self._port_taken())
-                message = f"Kafka ended with exit code {code} while starting; {quoted}"
-                raise UnavailableError(message)
+                raise UnavailableError(f"Kafka ended with exit code {code} while starting; {quoted}")
             if time.monotonic() > deadline:
-                message = f"Kafka did not answer on {self.bootstrap} within {START_SECONDS:.0f} s; {self._quote_logs()}"
-                raise UnavailableError(message)
+                raise UnavailableError(
+                    f"Kafka did not answer on {self.bootstrap} within {START_SECONDS:.0f} s; {self._quote_logs()}"
+                )
 
     def _accepts(self) -> bool:
         try:

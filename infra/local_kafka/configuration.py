@@ -4,14 +4,15 @@ Invariant: they name files and folders relative to the data folder, so its path 
 """
 
 from collections.abc import Mapping
+from typing import Final
 
-TOPICS_FOLDER = "topics"
-LOG_FILE = "broker.log"
+TOPICS_FOLDER: Final = "topics"
+LOG_FILE: Final = "broker.log"
 
-MAP_OF_CLEANER_BYTES = 16 << 20
+MAP_OF_CLEANER_BYTES: Final = 16 << 20
 """Enough for 600,000 keys at once; Kafka's default would take 128 MiB of the heap at start."""
 
-LOG4J2 = f"""\
+LOG4J2: Final = f"""\
 status = error
 appender.file.type = RollingFile
 appender.file.name = file

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from infra.local_kafka.extra import import_from_extra
 from schemas.errors import StorageError, UnavailableError
@@ -20,13 +20,13 @@ from schemas.errors import StorageError, UnavailableError
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
-KAFKA_VERSION = "4.3.1"
+KAFKA_VERSION: Final = "4.3.1"
 """4.4.0 is newer, but Maven Central lacks its kafka-tools-api."""
 
-LOCK_FILE = Path(__file__).with_suffix(".lock")
+LOCK_FILE: Final = Path(__file__).with_suffix(".lock")
 
-DOWNLOADS_AT_ONCE = 8
-DOWNLOAD_SECONDS = 60
+DOWNLOADS_AT_ONCE: Final = 8
+DOWNLOAD_SECONDS: Final = 60
 """The longest silence of the server within one download."""
 
 _log = logging.getLogger(__name__)
@@ -86,10 +86,9 @@ def kafka_jars(cache: Path, pinned: Sequence[Jar] | None = None, repository: str
             scratch.write(_state(jars, paths))
         Path(scratch.name).replace(stamp)
     except OSError as error:
-        message = (
+        raise StorageError(
             f"cannot write the cache of jars {cache}: {error}; make it writable or set HEADRACE_CACHE to another folder"
-        )
-        raise StorageError(message) from error
+        ) from error
     return paths
 
 
@@ -125,11 +124,10 @@ def fetch(coordinates: str, context: "MavenContext") -> Path:
     try:
         return context.create_dependency(coordinates).artifact.resolve()
     except (OSError, RuntimeError) as error:  # requests' errors are OSErrors; jgo says RuntimeError for a 404
-        message = (
+        raise UnavailableError(
             f"cannot download {coordinates}: {error}; Apache Kafka comes from Maven Central once, check the network, "
             "or copy the cache folder of another machine and name it in HEADRACE_CACHE"
-        )
-        raise UnavailableError(message) from error
+        ) from error
 
 
 def _download(jars: Sequence[Jar], folder: Path, repository: str | None) -> None:
@@ -141,11 +139,10 @@ def _download(jars: Sequence[Jar], folder: Path, repository: str | None) -> None
             files = list(pool.map(lambda jar: fetch(jar.coordinates, context), jars))
         for jar, file in zip(jars, files, strict=True):
             if (found := sha256(file)) != jar.sha256:
-                message = (
+                raise StorageError(
                     f"{jar.coordinates} has SHA-256 {found}, expected {jar.sha256}; "
                     "what was downloaded is not what was pinned: check for a proxy or mirror that alters files"
                 )
-                raise StorageError(message)
         for jar, file in zip(jars, files, strict=True):
             file.replace(folder / jar.file_name)
     finally:

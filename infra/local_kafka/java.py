@@ -8,13 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from infra.local_kafka.extra import import_from_extra
 
-OLDEST_JAVA = 17
+OLDEST_JAVA: Final = 17
 """Apache Kafka 4 brokers need Java 17 or newer."""
 
-VERSION_SECONDS = 20.0
+VERSION_SECONDS: Final = 20.0
 """``java -version`` takes 0.1 s; a runtime that takes this long is not used."""
 
 

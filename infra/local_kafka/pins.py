@@ -6,14 +6,14 @@ Resolves what the broker needs by Maven's rules, downloads it, and pins each jar
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from infra.local_kafka.jars import DOWNLOADS_AT_ONCE, KAFKA_VERSION, LOCK_FILE, Jar, fetch, maven_context, sha256
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
-ROOTS = (
+ROOTS: Final = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
     # Left to the resolver, an older one comes in through a deeper dependency and the broker dies at start.
     f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",

@@ -42,5 +42,5 @@ BY_ERROR: Final[Mapping[type[HeadraceError], ExitCode]] = {
 
 
 def exit_code_of(error: HeadraceError) -> ExitCode:
-    """Return the exit code of a process that ends with an error."""
+    """Returns the exit code of a process that ends with an error."""
     return next((code for kind, code in BY_ERROR.items() if isinstance(error, kind)), ExitCode.FAILURE)

@@ -11,11 +11,12 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import Final
 
 from infra.file_identity import identity_at, identity_of
 from schemas.errors import LockedError
 
-_RETRY_SECONDS = 0.02
+_RETRY_SECONDS: Final = 0.02
 
 
 class FileLock:

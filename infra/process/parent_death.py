@@ -20,7 +20,7 @@ LOOK_SECONDS: Final = 0.5
 
 # Runs in the child, before it becomes the program: safer than code between fork and exec of a process with threads.
 # 1 is PR_SET_PDEATHSIG, 9 is SIGKILL; the second line is for a parent that died before the first.
-_TIE = """\
+_TIE: Final = """\
 import ctypes, os, sys
 ctypes.CDLL(None, use_errno=True).prctl(1, 9)
 if os.getppid() != int(sys.argv[1]): sys.exit(1)
@@ -29,7 +29,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 # Elsewhere: a fork that looks after both. It holds none of the child's files, so that a reader of its output sees the
 # end, and has a session of its own, so that Ctrl-C leaves it to look.
-_WATCH = """\
+_WATCH: Final = """\
 import os, sys, time
 parent, child = int(sys.argv[1]), os.getpid()
 if os.getppid() != parent: sys.exit(1)

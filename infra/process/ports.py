@@ -6,12 +6,13 @@ reconnecting to a server that is down can be given the server's own port, connec
 
 import random
 import socket
+from typing import Final
 
-LOOPBACK = "127.0.0.1"
-PORTS = range(15_000, 30_000)
+LOOPBACK: Final = "127.0.0.1"
+PORTS: Final = range(15_000, 30_000)
 """Above the well-known services, below the outgoing range of Linux (32768) and the others (49152)."""
 
-ATTEMPTS = 200
+ATTEMPTS: Final = 200
 
 
 def is_free(port: int) -> bool:
@@ -35,5 +36,4 @@ def free_port() -> int:
     for port in random.SystemRandom().sample(PORTS, ATTEMPTS):
         if is_free(port):
             return port
-    message = f"no free port among {ATTEMPTS} tried from {PORTS.start} to {PORTS.stop - 1}"
-    raise OSError(message)
+    raise OSError(f"no free port among {ATTEMPTS} tried from {PORTS.start} to {PORTS.stop - 1}")

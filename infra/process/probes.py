@@ -19,12 +19,12 @@ _ANSWER_BYTES: Final = 8
 
 
 async def is_ready(client: httpx.AsyncClient, url: str) -> bool:
-    """Return whether ``http://…`` answers 200, or the broker at ``kafka://HOST:PORT`` answers."""
+    """Returns whether ``http://…`` answers 200, or the broker at ``kafka://HOST:PORT`` answers."""
     return await _status(client, url) == httpx.codes.OK
 
 
 async def answers(client: httpx.AsyncClient, url: str) -> bool:
-    """Return whether ``http://…`` answers anything, or the broker at ``kafka://HOST:PORT`` does; may wait for ever."""
+    """Returns whether ``http://…`` answers anything, or the broker at ``kafka://HOST:PORT`` does; may wait for ever."""
     return await _status(client, url) is not None
 
 

@@ -47,7 +47,7 @@ class Startup:
         self._ask_seconds = ask_seconds
 
     async def reach_kafka(self) -> None:
-        """Wait until Kafka answers and has the topics that every process needs.
+        """Waits until Kafka answers and has the topics that every process needs.
 
         Raises:
             SettingsError: Kafka refuses the settings.
@@ -55,7 +55,7 @@ class Startup:
         await self._until_answered(self._prepare)
 
     async def read_definitions(self) -> None:
-        """Wait until all definitions that were published before this call are read; they are followed already."""
+        """Waits until all definitions that were published before this call are read; they are followed already."""
         await self._until_answered(self._read)
         _log.info("definitions read")
 
@@ -91,7 +91,7 @@ class ExitLatch:
         self._happened = asyncio.Event()
 
     def fail(self, error: BaseException) -> None:
-        """Have the process end; from any thread, any number of times."""
+        """Has the process end; from any thread, any number of times."""
         first, self.error = self.error is None, self.error or error
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process has ended already
             self._loop.call_soon_threadsafe(self._happened.set)
@@ -100,12 +100,12 @@ class ExitLatch:
             _log.error("process ends", problem=str(error), kind=type(error).__name__, exc_info=trace)
 
     async def exit_code(self) -> int:
-        """Wait for the failure; return the exit code that tells of it."""
+        """Waits for the failure; returns the exit code that tells of it."""
         await self._happened.wait()
         return exit_code_of(self.error) if isinstance(self.error, HeadraceError) else ExitCode.FAILURE
 
     async def run(self, work: Coroutine[Any, Any, None]) -> int:
-        """Run what never ends by itself until the failure, then cancel it; return the exit code.
+        """Runs what never ends by itself until the failure, then cancels it; returns the exit code.
 
         Raises whatever the work raises.
         """
@@ -123,7 +123,7 @@ class ExitLatch:
 
 
 async def until_stopped(work: Coroutine[Any, Any, int]) -> int:
-    """Run a role until it ends, or SIGTERM or SIGINT asks for it; return its exit code.
+    """Runs a role until it ends, or SIGTERM or SIGINT asks for it; returns its exit code.
 
     Further signals change nothing: the way out, on which what was begun is finished, is not cancelled once more.
     """

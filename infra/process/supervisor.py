@@ -112,7 +112,7 @@ class RestartPolicy:
     """Part of `stop_seconds` that is kept for each role that has yet to stop."""
 
     def pause(self, deaths: int) -> float:
-        """Return the pause after so many deaths in a row, at least 1."""
+        """Returns the pause after so many deaths in a row, at least 1."""
         doublings = min(deaths - 1, 32)  # More would overflow nothing, but mean nothing either.
         return min(self.first_pause * 2.0**doublings, self.longest_pause)
 
@@ -131,7 +131,7 @@ class Supervisor:
         self._groups = [[_Keeper(child, self._pace) for child in group] for _, group in groups]
 
     async def start(self) -> None:
-        """Start all children and wait until each is ready.
+        """Starts all children and waits until each is ready.
 
         Raises:
             UnavailableError: a child kept dying or was not ready in time; call `stop` to end the others.
@@ -143,7 +143,7 @@ class Supervisor:
                 await keeper.wait_ready()
 
     async def stop(self) -> None:
-        """Stop all children, last role first; may be called at any time."""
+        """Stops all children, last role first; may be called at any time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._pace.stop_seconds
         for left, group in reversed(list(enumerate(self._groups))):
@@ -179,11 +179,10 @@ class _Keeper:
                 self._child.observe(Stage.READY, "")
                 log.info("child is ready", child=self._child.role, url=self._child.ready_url)
             else:
-                message = (
+                raise UnavailableError(
                     f"{self._child.role} was not ready at {self._child.ready_url} after "
                     f"{self._pace.ready_seconds:g} s; its log lines say what it waits for"
                 )
-                raise UnavailableError(message)
         finally:
             probe.cancel()
             await asyncio.wait({probe})
@@ -253,7 +252,7 @@ class _Keeper:
         return status
 
     async def _watch(self, process: Process) -> None:
-        """Kill the child once a question has been without an answer for too long."""
+        """Kills the child once a question has been without an answer for too long."""
         clock = RunningClock(LONGEST_STEP * self._pace.look_seconds)
         limit = self._pace.first_answer_seconds
         question: asyncio.Task[bool] | None = None
@@ -282,7 +281,7 @@ def _send(process: Process, number: signal.Signals) -> None:
 
 
 def _end_session(leader: int) -> None:
-    """Kill what a child leaves behind: its process group still bears its id."""
+    """Kills what a child leaves behind: its process group still bears its id."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 

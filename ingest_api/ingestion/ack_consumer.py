@@ -72,23 +72,23 @@ class AckConsumer:
         return self._end or (problem and f"Kafka: {problem}")
 
     def partition_of(self, workspace: str) -> int | None:
-        """Return the partition on which answers for a workspace are read; None until they are."""
+        """Returns the partition on which answers for a workspace are read; None until they are."""
         return self._partitions.get(workspace)
 
     def follow(self, workspaces: tuple[str, ...]) -> None:
-        """Read the answers of these workspaces too, as soon as their topics are there; from any thread."""
+        """Reads the answers of these workspaces too, as soon as their topics are there; from any thread."""
         self._wanted |= frozenset(workspaces)
 
     def start(self) -> None:
-        """Begin to read; returns at once, whether Kafka is up or not."""
+        """Begins to read; returns at once, whether Kafka is up or not."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and disconnect."""
+        """Ends the thread and disconnects."""
         self._thread.stop()
 
     def _position(self) -> None:
-        """Begin to read answers of further workspaces, each at the end of one partition; again later if that fails."""
+        """Begins to read answers of further workspaces, each at the end of one partition; again later if that fails."""
         for workspace in sorted(self._wanted - self._partitions.keys()):
             topic = acks_topic(workspace)
             try:

@@ -29,7 +29,7 @@ class Answers:
 
     @contextmanager
     def waiting(self, request: bytes, records: Sequence[Iterable[int]]) -> Iterator[asyncio.Future[Outcomes]]:
-        """Wait for a request from before its first record is sent until the block ends.
+        """Waits for a request from before its first record is sent until the block ends.
 
         Args:
             request: an id that no other request ever had.

@@ -135,7 +135,7 @@ class PendingRequests:
         return None if first is None else first.deadline
 
     def open(self, request: bytes, records: Sequence[Iterable[int]]) -> None:
-        """Begin to wait, before the first record is sent.
+        """Begins to wait, before the first record is sent.
 
         Args:
             request: an id that no other request ever had.
@@ -150,7 +150,7 @@ class PendingRequests:
         self._requests[request] = _Request(self._clock() + self._deadline_seconds, waiting, len(waiting))
 
     def forget(self, request: bytes) -> None:
-        """Stop waiting, without an answer; forgetting one that does not wait changes nothing."""
+        """Stops waiting, without an answer; forgetting one that does not wait changes nothing."""
         self._requests.pop(request, None)
 
     def take(self, acks: Iterable[Ack]) -> list[Answer]:
@@ -166,7 +166,7 @@ class PendingRequests:
         return list(self._enter(request, index, reason))
 
     def expire(self) -> list[Answer]:
-        """Return the requests whose deadline has come; they wait no longer."""
+        """Returns the requests whose deadline has come; they wait no longer."""
         now = self._clock()
         answers: list[Answer] = []
         while (deadline := self.next_deadline) is not None and deadline <= now:

@@ -38,7 +38,7 @@ class Plans(Protocol):
         ...
 
     def plan(self, workspace: str) -> Plan | None:
-        """Return a workspace's plan."""
+        """Returns a workspace's plan."""
         ...
 
 
@@ -46,7 +46,7 @@ class Records(Protocol):
     """Where records go: `ingest_api.ingestion.publisher.Publisher`."""
 
     def room_for(self, records: int) -> None:
-        """Refuse what cannot be queued."""
+        """Refuses what cannot be queued."""
         ...
 
     def publish(
@@ -65,7 +65,7 @@ class Replies(Protocol):
         ...
 
     def partition_of(self, workspace: str) -> int | None:
-        """Return the partition on which answers for a workspace are read."""
+        """Returns the partition on which answers for a workspace are read."""
         ...
 
 
@@ -115,7 +115,7 @@ class Ingestion:
         """Whether the definitions were read to their end once, so that an unknown source does not exist."""
 
     def sources(self, workspace: str) -> Sources:
-        """Return the sources of a workspace, as of its newest plan.
+        """Returns the sources of a workspace, as of its newest plan.
 
         Raises:
             UnavailableError: the definitions were not read yet.
@@ -185,7 +185,7 @@ def _combined(batch: Batch, outcomes: Mapping[int, RecordOutcome]) -> BatchOutco
 
 
 def _view_failure(view: int, reached: Mapping[int, Mapping[int, Failure | None]]) -> Failure | None:
-    """Return the failure of the first record that failed; the message says which records did, unless all did."""
+    """Returns the failure of the first record that failed; the message says which records did, unless all did."""
     failed = {index: failure for index, views in reached.items() if (failure := views[view]) is not None}
     if not failed:
         return None

@@ -55,15 +55,15 @@ class Publisher:
         self._thread = ProducerThread("publisher", self._producer, self._on_failed, self._report)
 
     def start(self) -> None:
-        """Begin to hear from Kafka; returns at once, whether it is up or not."""
+        """Begins to hear from Kafka; returns at once, whether it is up or not."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Give what is queued a moment to be written, then end."""
+        """Gives what is queued a moment to be written, then end."""
         self._thread.stop(FLUSH_SECONDS)
 
     def warm(self, topic: str) -> None:
-        """Make a topic's first record as quick as the others; blocks.
+        """Makes a topic's first record as quick as the others; blocks.
 
         Raises:
             UnavailableError: Kafka does not answer.
@@ -71,7 +71,7 @@ class Publisher:
         warm(self._producer, topic)
 
     def room_for(self, records: int) -> None:
-        """Refuse what the queue could not hold, before any of it is published.
+        """Refuses what the queue could not hold, before any of it is published.
 
         Raises:
             OverloadedError: too many records wait for Kafka.

@@ -36,15 +36,17 @@ class Source:
         self._schema_id = plan.schema_id
 
     def encode(self, record: object) -> bytes:
-        """Return a decoded JSON record in the Confluent wire format.
+        """Returns a decoded JSON record in the Confluent wire format.
 
         Raises:
             RecordError: it does not fit the source, or is too large in Avro.
         """
         value = frame(self._schema_id, self._schema, self._validate(record))
         if len(value) > MAX_SOURCE_RECORD_BYTES:
-            problem = f"Record has {len(value)} bytes in Avro, at most {MAX_SOURCE_RECORD_BYTES} are accepted"
-            raise RecordError(RECORD_TOO_LARGE, problem)
+            raise RecordError(
+                RECORD_TOO_LARGE,
+                f"Record has {len(value)} bytes in Avro, at most {MAX_SOURCE_RECORD_BYTES} are accepted",
+            )
         return value
 
 

@@ -91,8 +91,11 @@ class RefusedError(RequestError):
 def _register(call: Call) -> object:
     (subject,) = call.names
     if not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
-        message = f"subject {subject[:80]!r} is not valid: 1 to {MAX_SUBJECT_CHARACTERS} printable characters are"
-        raise RefusedError(422, INVALID_SUBJECT, message)
+        raise RefusedError(
+            422,
+            INVALID_SUBJECT,
+            f"subject {subject[:80]!r} is not valid: 1 to {MAX_SUBJECT_CHARACTERS} printable characters are",
+        )
     schema = _schema_of(call.body)
     if is_source_subject(subject):
         return _registered_by_apply(call, subject, schema)
@@ -101,18 +104,19 @@ def _register(call: Call) -> object:
 
 
 def _registered_by_apply(call: Call, subject: str, schema: str) -> object:
-    """Answer a registration under a source's subject, where only ``headrace apply`` makes versions.
+    """Answers a registration under a source's subject, where only ``headrace apply`` makes versions.
 
     Processors read a source's records with what is registered here, so a producer's own schema could stop them.
     """
     found = _found(call, lambda: call.registry.lookup(subject, schema))
     if found is None:
-        message = (
+        raise RefusedError(
+            409,
+            INCOMPATIBLE_SCHEMA,
             f"Subject '{subject}' takes only the schema of its source, as `headrace apply` registered it, and this one "
             f"differs (names, namespaces, docs and the order of fields count): use GET "
-            f"/subjects/{subject}/versions/latest, or change the source and run `headrace apply`"
+            f"/subjects/{subject}/versions/latest, or change the source and run `headrace apply`",
         )
-        raise RefusedError(409, INCOMPATIBLE_SCHEMA, message)
     return {"id": found.schema.id, "guid": found.schema.guid}
 
 
@@ -130,18 +134,22 @@ def _schema_of(body: bytes) -> str:
     try:
         request = msgspec.json.decode(body, type=SchemaRequest)
     except msgspec.ValidationError as error:
-        message = f'the body does not fit: {error}; send {{"schema": "…"}} with the schema as one string'
-        raise RefusedError(422, INVALID_SCHEMA, message) from None
+        raise RefusedError(
+            422, INVALID_SCHEMA, f'the body does not fit: {error}; send {{"schema": "…"}} with the schema as one string'
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        message = f'the body is not JSON: {error}; send {{"schema": "…"}} with the schema as one string'
-        raise RefusedError(400, 400, message) from None
+        raise RefusedError(
+            400, 400, f'the body is not JSON: {error}; send {{"schema": "…"}} with the schema as one string'
+        ) from None
     if request.schema_type not in (None, AVRO):
-        message = f"schemaType {request.schema_type!r} is not supported; expected {AVRO!r}"
-        raise RefusedError(422, INVALID_SCHEMA, message)
+        raise RefusedError(
+            422, INVALID_SCHEMA, f"schemaType {request.schema_type!r} is not supported; expected {AVRO!r}"
+        )
     for name in ("references", "metadata", "ruleSet"):
         if getattr(request, "rule_set" if name == "ruleSet" else name):
-            message = f"{name} is not supported; expected none, with everything in the schema itself"
-            raise RefusedError(422, INVALID_SCHEMA, message)
+            raise RefusedError(
+                422, INVALID_SCHEMA, f"{name} is not supported; expected none, with everything in the schema itself"
+            )
     with contextlib.suppress(msgspec.DecodeError, UnicodeEncodeError):  # the registry says what is wrong with these
         try:
             msgspec.json.decode(request.schema)
@@ -168,8 +176,9 @@ def _version(call: Call) -> object:
     subject, wanted = call.names
     is_number = wanted.isascii() and wanted.isdecimal() and len(wanted) <= MAX_NUMBER_DIGITS
     if wanted not in _LATEST and not (is_number and 0 < int(wanted) <= MAX_NUMBER):
-        message = f"version '{wanted[:80]}' is not valid: a number from 1 to {MAX_NUMBER} or latest is"
-        raise RefusedError(422, INVALID_VERSION, message)
+        raise RefusedError(
+            422, INVALID_VERSION, f"version '{wanted[:80]}' is not valid: a number from 1 to {MAX_NUMBER} or latest is"
+        )
     versions = _versions_of(call, subject)
     number = len(versions) if wanted in _LATEST else int(wanted)
     if number > len(versions):
@@ -207,7 +216,7 @@ def _by_guid(call: Call) -> object:
 
 
 def _require_reader(call: Call, schema_id: int) -> None:
-    """Refuse a caller who may read no subject that uses the schema, once all of its uses were read."""
+    """Refuses a caller who may read no subject that uses the schema, once all of its uses were read."""
     try:
         call.rights.require_any([use.subject for use in call.registry.known.uses(schema_id)])
     except ForbiddenError:

@@ -75,7 +75,7 @@ ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
 def registry_routes(
     registry: SchemaRegistry, authenticate: Authenticate, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> list[Route]:
-    """Return the routes of the registry, to be mounted at the root of an application.
+    """Returns the routes of the registry, to be mounted at the root of an application.
 
     Args:
         registry: started and stopped by the caller.
@@ -129,7 +129,7 @@ def _parts(raw_path: bytes) -> list[str]:
 
 
 def _names(endpoint: Endpoint, parts: list[str]) -> list[str] | None:
-    """Return what stands for the stars of an endpoint's path, or None if the path is another."""
+    """Returns what stands for the stars of an endpoint's path, or None if the path is another."""
     wanted = endpoint.path.split("/")
     if len(wanted) != len(parts) or any(name not in ("*", part) for name, part in zip(wanted, parts, strict=True)):
         return None
@@ -137,13 +137,13 @@ def _names(endpoint: Endpoint, parts: list[str]) -> list[str] | None:
 
 
 def is_registry_path(path: str) -> bool:
-    """Tell whether a path is the registry's."""
+    """Tells whether a path is the registry's."""
     stems = [prefix.partition("{") for prefix in PREFIXES]
     return any(path.startswith(stem) if more else path == stem for stem, more, _ in stems)
 
 
 def registry_refusal(error: HeadraceError) -> Response:
-    """Return the answer to a call that failed."""
+    """Returns the answer to a call that failed."""
     if isinstance(error, RefusedError):
         return _json(error.status, {"error_code": error.error_code, "message": error.message})
     if not isinstance(error, RequestError):

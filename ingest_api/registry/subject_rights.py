@@ -22,7 +22,7 @@ _SOURCE_VALUES: Final = re.compile(r"[^.]+\.source\.[^.]+-value")
 
 
 def is_source_subject(subject: str) -> bool:
-    """Return whether a subject holds the schemas that a Headrace source's records are read with."""
+    """Returns whether a subject holds the schemas that a Headrace source's records are read with."""
     return _SOURCE_VALUES.fullmatch(subject) is not None
 
 
@@ -39,16 +39,16 @@ class SubjectRights:
     default_workspace: str
 
     def workspace_of(self, subject: str) -> str:
-        """Return the workspace that a subject belongs to."""
+        """Returns the workspace that a subject belongs to."""
         topic = _TOPIC.fullmatch(subject)
         return self.default_workspace if topic is None else topic[1]
 
     def may(self, action: Action, subject: str) -> bool:
-        """Return whether the caller may do something with a subject."""
+        """Returns whether the caller may do something with a subject."""
         return self.principal.may(action, self.workspace_of(subject))
 
     def require(self, action: Action, subject: str) -> None:
-        """Refuse a caller without the right, before anything tells whether the subject exists.
+        """Refuses a caller without the right, before anything tells whether the subject exists.
 
         Raises:
             ForbiddenError: the message names the workspace.
@@ -57,7 +57,7 @@ class SubjectRights:
             raise ForbiddenError(f"Not allowed to {action} in workspace '{self.workspace_of(subject)[:80]}'")
 
     def require_any(self, subjects: Sequence[str]) -> None:
-        """Refuse a caller who may read none of the subjects that use a schema.
+        """Refuses a caller who may read none of the subjects that use a schema.
 
         Raises:
             ForbiddenError: as said.
@@ -66,7 +66,7 @@ class SubjectRights:
             raise ForbiddenError(f"Not allowed to {Action.READ_SCHEMA} in any workspace that uses this one")
 
     def require_anywhere(self) -> None:
-        """Refuse a caller who may read schemas in no workspace at all.
+        """Refuses a caller who may read schemas in no workspace at all.
 
         Raises:
             ForbiddenError: as said.

@@ -46,7 +46,7 @@ _log = get_logger(__name__)
 
 
 def routes(service: IngestService) -> list[Route]:
-    """Return the routes of the dialect."""
+    """Returns the routes of the dialect."""
     return [Route(PATH, IngestEndpoint(service).post, methods=["POST"])]
 
 
@@ -62,7 +62,7 @@ class IngestEndpoint:
         self._arrivals = Arrivals(MAX_ARRIVING)
 
     async def post(self, request: Request) -> Response:
-        """Answer one request."""
+        """Answers one request."""
         started = perf_counter()
         try:
             return await self._answer(request, started)
@@ -127,7 +127,7 @@ def _require(principal: Principal, action: Action, workspace: str) -> None:
 
 
 def _check(sources: Sources, name: str, texts: list[Raw]) -> tuple[Batch | None, Errors]:
-    """Return the valid records of one source and what is wrong with the others; no batch if there is no such source.
+    """Returns the valid records of one source and what is wrong with the others; no batch if there is no such source.
 
     Raises:
         RequestError: there is no such source, and no records of it whose errors would say so.

@@ -55,12 +55,12 @@ VIEW_CODES: Final = frozenset(
 
 
 def view_code(code: str) -> str:
-    """Return how the dialect names why a view failed."""
+    """Returns how the dialect names why a view failed."""
     return code if code in VIEW_CODES else INTERNAL
 
 
 def error_response(error: HeadraceError, request_id: str) -> Response:
-    """Return the answer to a request that failed as a whole."""
+    """Returns the answer to a request that failed as a whole."""
     status, headers = next((status, headers) for kind, status, headers in _STATUS if isinstance(error, kind))
     return plain_error(status, _CODES.get(error.code, error.code), error.message, request_id, headers)
 
@@ -68,6 +68,6 @@ def error_response(error: HeadraceError, request_id: str) -> Response:
 def plain_error(
     status: int, code: str, message: str, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an error with a status and code of its own."""
+    """Returns an error with a status and code of its own."""
     body = {"error": {"code": code, "message": message}, "request_id": request_id}
     return Response(msgspec.json.encode(body), status, headers, JSON)

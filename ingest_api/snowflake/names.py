@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def by_folded_name(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return which names are equal but for case, by their lower-case form."""
+    """Returns which names are equal but for case, by their lower-case form."""
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.lower(), []).append(name)
@@ -30,7 +30,7 @@ def by_folded_name(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def find_source(name: str, known: Mapping[str, T]) -> T:
-    """Return the stream source that a name means.
+    """Returns the stream source that a name means.
 
     Raises:
         RecordError: there is none, or there are several that differ in case only.
@@ -48,7 +48,7 @@ def find_source(name: str, known: Mapping[str, T]) -> T:
 
 @lru_cache(LAYOUTS_KEPT)
 def field_names(fields: tuple[str, ...]) -> Callable[[object], object]:
-    """Return the function that gives a record's fields the names they have in its source.
+    """Returns the function that gives a record's fields the names they have in its source.
 
     Fields that the source does not have, and what is no object, are left for the validator to refuse. The function
     raises ``RecordError`` if two fields could be meant, or one is given twice.
@@ -63,8 +63,7 @@ def field_names(fields: tuple[str, ...]) -> Callable[[object], object]:
         for name, value in record.items():
             meant = [name] if name in known else folded.get(name.lower(), [name])
             if len(meant) > 1:
-                problem = f"Ambiguous field '{name}': it may mean {' or '.join(sorted(meant))}"
-                raise RecordError(UNKNOWN_FIELD, problem)
+                raise RecordError(UNKNOWN_FIELD, f"Ambiguous field '{name}': it may mean {' or '.join(sorted(meant))}")
             if meant[0] in renamed or (meant[0] != name and meant[0] in record):
                 raise RecordError(UNKNOWN_FIELD, f"Field '{meant[0]}' is given more than once, also as '{name}'")
             renamed[meant[0]] = value

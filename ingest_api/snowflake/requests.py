@@ -61,7 +61,7 @@ class IngestRequest:
 
 
 def parse_request(body: bytes) -> IngestRequest:
-    """Return the request in a body.
+    """Returns the request in a body.
 
     Raises:
         RequestError: it is not JSON of a request, or past the limits.
@@ -82,7 +82,7 @@ def parse_request(body: bytes) -> IngestRequest:
 
 
 def decode_record(text: msgspec.Raw) -> object:
-    """Return one record's JSON value.
+    """Returns one record's JSON value.
 
     Raises:
         RecordError: its text is too long, or it holds what no value can be made of.
@@ -99,7 +99,7 @@ def decode_record(text: msgspec.Raw) -> object:
 
 
 def _out_of_range(text: msgspec.Raw) -> str:
-    """Return the message for a record with a number that no type can hold, naming its field."""
+    """Returns the message for a record with a number that no type can hold, naming its field."""
     problem = "expected number in the range of 64-bit floats, got one outside of it"
     try:
         for name, value in _OBJECT.decode(text).items():
@@ -113,7 +113,7 @@ def _out_of_range(text: msgspec.Raw) -> str:
 
 
 def _repeated_name(text: bytes, members: dict[str, msgspec.Raw]) -> str | None:
-    """Return the first name that an object's text has twice, or None.
+    """Returns the first name that an object's text has twice, or None.
 
     ``members`` are the object's, with the last value of each name, so a walk over the text that expects those values
     goes wrong where an earlier one stands. No value is parsed again.
@@ -147,7 +147,7 @@ def _body_fields(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _half_pair(body: bytes) -> str | None:
-    """Return what is wrong with the first character that is half of one, of which the parser speaks in riddles."""
+    """Returns what is wrong with the first character that is half of one, of which the parser speaks in riddles."""
     half = next((escape for escape in _ESCAPE.finditer(body) if escape[1]), None)
     if half is None:
         return None
@@ -203,5 +203,5 @@ def _flag(fields: dict[str, msgspec.Raw], name: str) -> bool:
 
 
 def _kind(text: bytes | msgspec.Raw) -> str:
-    """Return what JSON calls the value that a text begins."""
+    """Returns what JSON calls the value that a text begins."""
     return _KIND_OF_FIRST_BYTE.get(bytes(text).lstrip()[:1], "number")

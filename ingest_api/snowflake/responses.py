@@ -35,7 +35,7 @@ class SourceResult:
 def ingest_response(
     request_id: str, sources: Mapping[str, SourceResult], diagnostics: Mapping[str, float] | None
 ) -> Response:
-    """Return the answer to a request whose structure was right.
+    """Returns the answer to a request whose structure was right.
 
     Args:
         request_id: of the request.

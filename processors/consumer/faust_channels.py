@@ -6,7 +6,7 @@ which goes on from stored offsets when it starts again.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import faust
 from faust.app.base import BootStrategy
@@ -16,7 +16,7 @@ from typing_extensions import override
 from processors.consumer.batches import Batch
 from processors.consumer.intake import PERMITS
 
-QUEUE = 16 * PERMITS  # more than batches can be on their way: a put never waits
+QUEUE: Final = 16 * PERMITS  # more than batches can be on their way: a put never waits
 
 
 class ProcessingWorker(Protocol):
