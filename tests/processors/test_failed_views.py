@@ -77,6 +77,7 @@ def test_views_that_do_not_load_here_fail_alone_and_are_taken_up_when_they_do(
             assert told.keys() == {site.workspace}
             assert told[site.workspace].keys() == keys
             assert all("no licence" in problem for problem in told[site.workspace].values())
+            site.waits_until_finished()  # rows are there before dead letters need be
             (letter,) = site.dead_letters()
             assert headers(letter)[DEAD_LETTER_VIEW] == ",".join(sorted(keys))
             assert headers(letter)[DEAD_LETTER_CODE] == ",".join([VIEW_FAILED] * 3)
