@@ -266,7 +266,7 @@ def decode_objects(block: Block) -> list[dict[str, Any]]:
     schema = _parsed(block.schema)
     objects: list[dict[str, Any]] = []
     try:
-        objects.extend(schemaless_reader(stream, schema, None) for _ in range(block.count))  # type: ignore[misc]
+        objects.extend(schemaless_reader(stream, schema, None) for _ in range(block.count))  # type: ignore[misc]  # its stubs know no records
     except EOFError:
         raise ValueError(f"the block says {block.count} objects and has {len(objects)}") from None
     if stream.tell() != len(block.payload):

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from typing_extensions import override
+
 from infra.database.layout import DatabaseResources
 from infra.database.primary import PrimaryDatabase
 from infra.kafka.definitions import DefinitionsLog
@@ -39,7 +41,7 @@ from infra.paths import offline_log_folder, state_path, version_path
 from infra.segments.disk import Disk
 from infra.segments.log import begins_at
 from processors.consumer.batch_queue import BatchQueue
-from processors.consumer.batches import Batch, once
+from processors.consumer.batches import Batch, PartitionWorker, once
 from processors.consumer.plans import PLAN_SECONDS, PlanFollower
 from processors.logs.offline_log import OfflineLog
 from processors.materialize.decode import decode
@@ -94,8 +96,8 @@ class _Work:
     waited: set[str] = field(default_factory=set)
 
 
-class MaterializeWorker:
-    """The owner of one updates partition (``processors.consumer.batches.PartitionWorker``).
+class MaterializeWorker(PartitionWorker):
+    """The owner of one updates partition.
 
     Args:
         parts: shared by all partitions.
@@ -113,7 +115,7 @@ class MaterializeWorker:
         self, parts: MaterializeShared, plan: Plan, partition: int, beat: Callable[[], None] = lambda: None
     ) -> None:
         self.is_owned = True
-        self.committable: int | None = None
+        self._committable: int | None = None
         self.next_offset = 0
         self._parts = parts
         self._workspace = workspace = plan.workspace
@@ -153,13 +155,18 @@ class MaterializeWorker:
             raise
 
     @property
+    @override
     def waits_for(self) -> str | None:
-        """See ``processors.consumer.batches.PartitionWorker``."""
         return self._queue.waits_for
 
+    @property
+    @override
+    def committable(self) -> int | None:
+        return self._committable
+
+    @override
     def start_offset(self, committed: int | None, earliest: int) -> int | None:
-        """See ``processors.consumer.batches.PartitionWorker``; the group's offset does not matter."""
-        del committed
+        del committed  # state tells itself how far it has come
         start = self._step.start_offset(earliest)
         begins = begins_at(self._parts.disk, offline_log_folder(self._workspace, self._partition))
         if begins is None and start:
@@ -172,8 +179,8 @@ class MaterializeWorker:
         OFFLINE_LOG_BEGINS.labels(self._workspace, str(self._partition)).set((begins is None and start) or begins or 0)
         return start
 
+    @override
     def close(self) -> None:
-        """See ``processors.consumer.batches.PartitionWorker``."""
         with suppress(KeyError):
             OFFLINE_LOG_BEGINS.remove(self._workspace, str(self._partition))
         self._housekeeping.close()
@@ -210,7 +217,7 @@ class MaterializeWorker:
                 await self._parts.outbox.send(failed.acks, work.give_back)  # who waits is told before the process ends
                 raise
             # Before the answers are there: log and state have the rows, and an answer that is lost is worth no rewrite.
-            self.next_offset = self.committable = work.next_offset
+            self.next_offset = self._committable = work.next_offset
             for message, problem in made.refused:
                 self._pass_over(message.offset, problem)
             for (view, outcome), count in made.rows.items():

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS
@@ -32,7 +34,7 @@ from infra.paths import in_flight_path
 from infra.process.file_lock import FileLock, kept_elsewhere
 from infra.segments.disk import Disk
 from processors.consumer.batch_queue import BatchQueue
-from processors.consumer.batches import Batch, once
+from processors.consumer.batches import Batch, PartitionWorker, once
 from processors.consumer.plans import PlanFollower
 from processors.execution.functions import ViewFunctions
 from processors.execution.runner import Executable, Runner
@@ -83,8 +85,8 @@ class _Work:
     writers: Writers = field(default_factory=dict)
 
 
-class TransformWorker:
-    """The owner of one source partition (``processors.consumer.batches.PartitionWorker``).
+class TransformWorker(PartitionWorker):
+    """The owner of one source partition.
 
     Args:
         parts: shared by all partitions.
@@ -127,22 +129,22 @@ class TransformWorker:
         self._follower = SourceFollower(PlanFollower(parts.definitions, self, self._name), self._runner, plan, source)
 
     @property
+    @override
     def waits_for(self) -> str | None:
-        """See ``processors.consumer.batches.PartitionWorker``."""
         return self._queue.waits_for
 
     @property
+    @override
     def committable(self) -> int | None:
-        """See ``processors.consumer.batches.PartitionWorker``."""
         return self._delivered.offset
 
+    @override
     def start_offset(self, committed: int | None, earliest: int) -> int | None:
-        """See ``processors.consumer.batches.PartitionWorker``; what Kafka holds no longer is passed over."""
-        del earliest
+        del earliest  # what Kafka holds no longer of a source is passed over
         return start_offset(self._log, committed)
 
+    @override
     def close(self) -> None:
-        """See ``processors.consumer.batches.PartitionWorker``."""
         self._close()
 
     async def process(self, batch: Batch) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -236,7 +237,7 @@ def everything(bootstrap: str, topic: str, partition: int = 0) -> list[Message]:
         client.close()
 
 
-class Health:
+class Health(ABC):
     """What a processor says of itself over HTTP."""
 
     def __init__(self, port: int) -> None:
@@ -255,8 +256,9 @@ class Health:
     def is_ready(self) -> bool:
         return self.reasons() == {}
 
+    @abstractmethod
     def has_ended(self) -> bool:
-        raise NotImplementedError
+        """Whether the processor is gone."""
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         try:

@@ -213,7 +213,7 @@ def test_a_consumer_that_cannot_be_closed_ends_the_thread_all_the_same(monkeypat
         raise KafkaException(KafkaError(AWAY))
 
     with running(world) as thread:
-        thread.consumer.close, close = refuse, thread.consumer.close  # type: ignore[method-assign]
+        thread.consumer.close, close = refuse, thread.consumer.close  # type: ignore[method-assign]  # as a client that is away
         thread.stop()
         close()
     assert (world.ended, raised) == ([None], [])
