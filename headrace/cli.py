@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from headrace import commands
-from headrace.examples import examples
+from headrace.terminal.examples import examples
 from infra.process.exit_codes import ExitCode, exit_code_of
 from schemas.errors import HeadraceError
 

@@ -9,9 +9,9 @@ import click
 import msgspec
 
 from headrace.applying import Applied, Removals, apply_repository
-from headrace.examples import examples
 from headrace.removals import RemovalsCommand, removals_option
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
 from infra.settings import APPLY, Settings

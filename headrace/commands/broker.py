@@ -8,8 +8,8 @@ from typing import NoReturn
 import click
 import setproctitle
 
-from headrace.examples import examples
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.local_kafka.broker import LocalKafka
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs, get_logger

@@ -8,8 +8,8 @@ from dataclasses import asdict
 import click
 
 from headrace.checks import Outcome, examine
-from headrace.examples import examples
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
 from infra.settings import LOOK, Settings

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
-from headrace.examples import examples
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.settings import Group, Settings
 
 PATH: Final = "/api/v1/feature-service/get-features"

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Final
 import click
 
 from headrace.api_client import ApiClient, encode_json, key_file_option, read_key
-from headrace.examples import examples
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
 from schemas.errors import RequestError

@@ -7,7 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from headrace.examples import examples
+from headrace.terminal.examples import examples
 from schemas.errors import DefinitionError
 
 DEFINITIONS: Final = "features.py"

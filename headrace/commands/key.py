@@ -10,8 +10,8 @@ import click
 
 from access.roles import ALL_WORKSPACES, Principal, Role
 from access.store.accounts import AccessStore
-from headrace.examples import examples
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.settings import Group, Settings
 
 

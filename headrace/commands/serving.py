@@ -2,9 +2,9 @@
 
 import click
 
-from headrace.examples import examples
 from headrace.role_process import run_role
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.settings import SERVING, Settings
 
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.current_plan import current_plan
-from headrace.examples import examples
 from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
-from headrace.settings_options import settings_options
+from headrace.terminal.examples import examples
+from headrace.terminal.settings_options import settings_options
 from infra.http.server import reachable_host
 from infra.installation import known_installation
 from infra.logs import configure_logs

@@ -8,8 +8,8 @@
 6. Apply the feature repository, if one is given.
 7. Tell the addresses, the file of the key, and what to do next; run until asked to stop.
 
-On a terminal all of that is a screen (`headrace.screen`); elsewhere stdout has one line for each address and then one
-that starts with ``ready`` (`headrace.display`).
+On a terminal all of that is a screen (`headrace.terminal.screen`); elsewhere stdout has one line for each address and
+then one that starts with ``ready`` (`headrace.terminal.display`).
 
 Invariant: whatever ends it, nothing it started is left running.
 """
@@ -35,11 +35,11 @@ from access.store.accounts import AccessStore
 from headrace.applying import Removals
 from headrace.commands.get import PATH as READ_PATH
 from headrace.commands.ingest import PATH as INGEST_PATH
-from headrace.display import Display, Outlook, Part, Plain
-from headrace.examples import examples
 from headrace.removals import FLAG, RemovalsCommand, removals_option
-from headrace.screen import Screen
-from headrace.settings_options import settings_options
+from headrace.terminal.display import Display, Outlook, Part, Plain
+from headrace.terminal.examples import examples
+from headrace.terminal.screen import Screen
+from headrace.terminal.settings_options import settings_options
 from infra.http.server import bind, reachable_host
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs

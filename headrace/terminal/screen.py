@@ -26,8 +26,8 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from headrace.display import Outlook, Part
 from headrace.server_status import reasons
+from headrace.terminal.display import Outlook, Part
 from infra.log_text import render_line
 from infra.logs import configure_logs
 from infra.process.probes import is_ready
@@ -83,7 +83,7 @@ class _Pipe:
 
 @dataclass(slots=True)
 class Screen:
-    """A terminal; see ``headrace.display.Display``.
+    """A terminal; see ``headrace.terminal.display.Display``.
 
     Args:
         console: the terminal.

@@ -1,4 +1,4 @@
-"""Where ``headrace up`` shows how its parts are: see ``headrace.screen`` for terminals.
+"""Where ``headrace up`` shows how its parts are: see ``headrace.terminal.screen`` for terminals.
 
 Invariant: on anything but a terminal, stdout has the addresses and ``ready``, each once, and stderr has logs alone.
 """

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from headrace.cli import main
-from headrace.examples import HEADING
+from headrace.terminal.examples import HEADING
 from infra.settings import TABLE, load_settings
 
 Named = tuple[str, ...]

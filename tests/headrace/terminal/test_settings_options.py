@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from headrace.cli import main
-from headrace.settings_options import settings_options
+from headrace.terminal.settings_options import settings_options
 from infra.settings import TABLE, Group, Settings, flag_name
 
 

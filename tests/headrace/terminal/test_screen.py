@@ -17,8 +17,8 @@ import structlog
 from rich.console import Console
 from typing_extensions import override
 
-from headrace.display import Outlook, Part
-from headrace.screen import Screen
+from headrace.terminal.display import Outlook, Part
+from headrace.terminal.screen import Screen
 from infra.logs import get_logger
 from infra.process.ports import free_port
 from infra.process.supervisor import Stage

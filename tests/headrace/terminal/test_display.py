@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from headrace.display import Outlook, Plain
+from headrace.terminal.display import Outlook, Plain
 from infra.process.supervisor import Stage
 
 
