@@ -17,8 +17,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.kafka import BROKER_VARIABLE, SharedBroker
 
-TIMES_VARIABLE: Final = "HEADRACE_LANE_TIMES"
-"""Names a file whose lines (what ran before these tests, and its seconds) the summary repeats."""
+TIMES_VARIABLE: Final = "LANE_TIMES"
+"""Names a file whose lines (what ran before these tests, and its seconds) the summary repeats.
+
+Not ``HEADRACE_…``: these are settings, and commands refuse those they do not know.
+"""
 
 LANES: Final = ("long", "slow", "broker", "unit")
 
