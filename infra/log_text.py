@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 LEVEL_WIDTH: Final = 7
-ROLE_WIDTH: Final = 10
+ROLE_WIDTH: Final = len("processor 1")
 
 RESET: Final = "\x1b[0m"
 BOLD: Final = "\x1b[1m"

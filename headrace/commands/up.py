@@ -112,6 +112,7 @@ class System:
                 {**environ, **own},
                 STDERR if output is None else output,
                 functools.partial(display.tell, part.name),
+                part.name if role == "processor" else "",  # there may be several
             )
 
 

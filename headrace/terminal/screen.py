@@ -3,14 +3,16 @@
 One process writes to the terminal, or lines would overwrite each other: parts log JSON into a pipe each, which this
 module reads, and their lines come out as text (docs/decisions/0021-who-writes-to-the-terminal.md).
 
-Invariant: whatever a part has written to its pipe is shown, also what it wrote just before it died and what is no JSON;
-the cursor is visible all the while, so that no end, not even a kill, leaves the terminal without one.
+Invariant: no part waits for the terminal: pipes are emptied as they fill, and what a terminal cannot show as fast is
+left out and counted. Whatever else a part has written is shown, also what it wrote just before it died and what is no
+JSON; the cursor is visible all the while, so that no end, not even a kill, leaves the terminal without one.
 """
 
 import asyncio
 import contextlib
 import io
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,6 +60,16 @@ ANSWER_SECONDS: Final = 1.0
 """How long a part may take to say so."""
 
 READ_BYTES: Final = 65_536
+"""What one turn of the event loop takes from a pipe, which holds as much: others have their turn in between."""
+
+DRAW_LINES: Final = 200
+"""What one turn draws: about 20 ms, for which the event loop hears of nothing."""
+
+DRAW_SECONDS: Final = 0.05
+"""Pause between two drawings, for everything else that the event loop does."""
+
+MOST_LINES: Final = 5_000
+"""What waits to be drawn at most; a part that writes more, faster than a terminal shows it, is not slowed down."""
 
 OWN_NAME: Final = "up"
 
@@ -100,6 +112,10 @@ class Screen:
     _outlook: Outlook | None = None
     _live: Live = field(init=False)
     _looking: asyncio.Task[None] | None = None
+    _lines: deque[tuple[str, bytes]] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    _left_out: int = 0
+    _is_due: bool = False
+    _loop: asyncio.AbstractEventLoop = field(init=False)
 
     def __post_init__(self) -> None:
         self._rows = {part.name: _Row(part) for part in self.parts}
@@ -107,6 +123,7 @@ class Screen:
 
     async def __aenter__(self) -> Self:
         """Takes the terminal, and the logs of this process."""
+        self._loop = asyncio.get_running_loop()
         configure_logs(OWN_NAME, self.settings.log_level, "json", _LogStream(self))
         self._live.start()
         self.console.show_cursor(show=True)  # rich hides it
@@ -122,12 +139,14 @@ class Screen:
             self._looking.cancel()
             await asyncio.wait({self._looking})
         for name, pipe in self._pipes.items():
-            asyncio.get_running_loop().remove_reader(pipe.read_end)
+            self._loop.remove_reader(pipe.read_end)
             os.close(pipe.write_end)
             self._read_to_end(name)
             os.close(pipe.read_end)
         self._pipes.clear()
         self._outlook = None
+        while self._lines:
+            self._draw()
         self._refresh()
         self._live.stop()
 
@@ -136,7 +155,7 @@ class Screen:
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
         self._pipes[name] = _Pipe(read_end, write_end)
-        asyncio.get_running_loop().add_reader(read_end, self._read, name)
+        self._loop.add_reader(read_end, self._read, name)
         return write_end
 
     def tell(self, name: str, stage: Stage, why: str) -> None:
@@ -154,24 +173,48 @@ class Screen:
         self._refresh()
 
     def show(self, name: str, line: bytes) -> None:
-        """Shows a line that a part has written, above the parts."""
-        try:
-            event = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            event = {"ts": datetime.now(UTC).isoformat(), "event": line.decode("utf-8", "replace")}
-        text = render_line(event | {"role": name}, colours=True)
-        self.console.print(Text.from_ansi(text), soft_wrap=True)
+        """Has a line that a part has written shown, soon, above the parts; from any thread."""
+        if len(self._lines) == MOST_LINES:
+            self._left_out += 1  # the oldest gives way: the newest say how things stand
+        self._lines.append((name, line))
+        if not self._is_due:
+            self._is_due = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: whoever logs now is heard no more
+                self._loop.call_soon_threadsafe(self._draw_soon)
 
-    def _read(self, name: str) -> None:
+    def _draw_soon(self) -> None:
+        self._loop.call_later(DRAW_SECONDS, self._draw)
+
+    def _draw(self) -> None:
+        lines = [self._lines.popleft() for _ in range(min(DRAW_LINES, len(self._lines)))]
+        texts = [_text(name, line) for name, line in lines]
+        if self._left_out:
+            told = {"ts": _now(), "level": "warning", "role": OWN_NAME, "event": f"{self._left_out} lines left out"}
+            texts.insert(0, render_line(told, colours=True))
+            self._left_out = 0
+        if texts:  # in one go: the parts below are drawn anew each time
+            self.console.print(Text.from_ansi("\n".join(texts)), soft_wrap=True)
+        self._is_due = bool(self._lines)
+        if self._is_due:
+            self._draw_soon()
+
+    def _read(self, name: str) -> bool:
+        """Takes what a pipe holds, up to a bound; returns whether that was anything."""
         pipe = self._pipes[name]
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(pipe.read_end, READ_BYTES):
-                *lines, pipe.rest = (pipe.rest + data).split(b"\n")
-                for line in lines:
-                    self.show(name, line)
+        try:
+            data = os.read(pipe.read_end, READ_BYTES)
+        except BlockingIOError:
+            return False
+        *lines, pipe.rest = (pipe.rest + data).split(b"\n")
+        for line in lines:
+            self.show(name, line)
+        return bool(data)
 
     def _read_to_end(self, name: str) -> None:
-        self._read(name)
+        # Twice what a pipe holds: what outlives its part may write on, and this must come to an end.
+        for _ in range(2):
+            if not self._read(name):
+                break
         pipe = self._pipes[name]
         if pipe.rest:
             self.show(name, pipe.rest)
@@ -216,6 +259,19 @@ class Screen:
         for name, text in [*self._outlook.next_steps, ("Ctrl-C", "stops all")]:
             steps.add_row(Text(name), Text(text))
         return Group(Rule(style="dim"), table, Text(""), steps)
+
+
+def _text(name: str, line: bytes) -> str:
+    """Returns a line that a part has written as a person reads it."""
+    try:
+        event = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        event = {"ts": _now(), "event": line.decode("utf-8", "replace")}
+    return render_line(event | {"role": name}, colours=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 class _LogStream(io.StringIO):

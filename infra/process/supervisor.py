@@ -77,6 +77,7 @@ class Child:
         output: file descriptor that gets what it writes to stdout and stderr.
         observe: called with each stage and, where there is one, the reason; on the supervisor's event loop. Of a child
             that was started again, nobody is told that it is ready: the supervisor asks only until it was once.
+        name: for logs, where there are several of its role.
     """
 
     role: str
@@ -86,6 +87,12 @@ class Child:
     environ: Mapping[str, str] = field(default_factory=dict)
     output: int = STDERR
     observe: Callable[[Stage, str], None] = _nobody
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What it is called in logs and errors."""
+        return self.name or self.role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +170,7 @@ class _Keeper:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._keep(), name=f"keep {self._child.role}")
+        self._task = asyncio.create_task(self._keep(), name=f"keep {self._child.shown}")
 
     async def wait_ready(self) -> None:
         kept = self._task
@@ -177,10 +184,10 @@ class _Keeper:
             elif probe.done():
                 self._was_ready = probe.result()
                 self._child.observe(Stage.READY, "")
-                log.info("child is ready", child=self._child.role, url=self._child.ready_url)
+                log.info("child is ready", child=self._child.shown, url=self._child.ready_url)
             else:
                 raise UnavailableError(
-                    f"{self._child.role} was not ready at {self._child.ready_url} after "
+                    f"{self._child.shown} was not ready at {self._child.ready_url} after "
                     f"{self._pace.ready_seconds:g} s; its log lines say what it waits for"
                 )
         finally:
@@ -197,7 +204,7 @@ class _Keeper:
             _send(self._process, signal.SIGTERM)
         await asyncio.wait({self._task}, timeout=grace)
         if not self._task.done() and self._process is not None:
-            log.warning("child did not stop in time and is killed", child=self._child.role, pid=self._process.pid)
+            log.warning("child did not stop in time and is killed", child=self._child.shown, pid=self._process.pid)
             _end_session(self._process.pid)
             await asyncio.wait({self._task}, timeout=KILLED_SECONDS)
         if self._task.done() and not self._task.cancelled():
@@ -214,14 +221,14 @@ class _Keeper:
             deaths = 1 if loop.time() - born >= self._pace.healthy_after else deaths + 1
             if not self._was_ready and deaths >= self._pace.start_deaths:
                 message = (
-                    f"{self._child.role} died {deaths} times before it was ready, the last time with "
+                    f"{self._child.shown} died {deaths} times before it was ready, the last time with "
                     f"{_describe(status)}; its log lines say why"
                 )
                 self._child.observe(Stage.STOPPED, _describe(status))
                 raise UnavailableError(message)
             pause = self._pace.pause(deaths)
             self._child.observe(Stage.RESTARTING, f"{_describe(status)}, again in {pause:g} s")
-            log.error("child died", child=self._child.role, ended=_describe(status), restart_in_seconds=pause)
+            log.error("child died", child=self._child.shown, ended=_describe(status), restart_in_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
@@ -238,10 +245,10 @@ class _Keeper:
         )
         self._process = process
         self._child.observe(Stage.STARTING, "")
-        log.info("child started", child=self._child.role, pid=process.pid)
+        log.info("child started", child=self._child.shown, pid=process.pid)
         if self._stopping.is_set():
             _send(process, signal.SIGTERM)
-        watch = asyncio.create_task(self._watch(process), name=f"watch {self._child.role}")
+        watch = asyncio.create_task(self._watch(process), name=f"watch {self._child.shown}")
         try:
             status = await process.wait()
         finally:
@@ -271,7 +278,9 @@ class _Keeper:
                 if question is not None:
                     question.cancel()
                     await asyncio.wait({question})
-        log.error("child does not answer and is killed", child=self._child.role, pid=process.pid, seconds=round(silent))
+        log.error(
+            "child does not answer and is killed", child=self._child.shown, pid=process.pid, seconds=round(silent)
+        )
         _end_session(process.pid)
 
 

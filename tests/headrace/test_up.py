@@ -293,7 +293,7 @@ def test_on_a_terminal_ctrl_c_stops_all_and_leaves_the_cursor(
     for part in ("broker", "processor 1", "processor 2", "ingest API", "serving"):
         assert re.search(rf"^{part} +\S+:\d+ +ready", system.text(), re.MULTILINE)
     assert "admin key  state/admin.key (new)" in system.text()
-    assert "info     up          child is ready  child=serving" in system.text()
+    assert "info     up           child is ready  child=serving" in system.text()
     system.press(b"\x03")
     assert system.ends() == ExitCode.OK
     assert re.search(r"^broker +\S+ +stopped", system.text(), re.MULTILINE)
@@ -308,7 +308,7 @@ def test_on_a_terminal_the_last_words_of_a_part_are_read_and_the_error_comes_las
 ) -> None:
     system = on_terminal(environ={"DIES": "serving"})
     assert system.ends() == ExitCode.CHILD_CANNOT_START
-    assert system.text().count("serving     serving cannot go on") == 5
+    assert system.text().count("serving      serving cannot go on") == 5
     assert re.search(r"^serving +\S+ +stopped: exit status 1", system.text(), re.MULTILINE)
     assert "Error: serving died 5 times before it was ready" in system.text().splitlines()[-1]
 

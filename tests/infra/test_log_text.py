@@ -15,7 +15,7 @@ def line(**event: Any) -> str:
 
 def test_a_line_has_time_level_part_sentence_and_then_the_fields() -> None:
     text = line(child="processor", pid=7, event="child started", level="info", ts=TS, role="up", logger="infra.x")
-    assert text == f"{CLOCK}  info     up          child started  child=processor pid=7"
+    assert text == f"{CLOCK}  info     up           child started  child=processor pid=7"
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_a_traceback_is_indented_below() -> None:
 
 
 def test_what_is_missing_leaves_its_place_empty() -> None:
-    assert line(event="e") == " " * 31 + "e"
-    assert line(event="e", ts="later") == " " * 31 + "e"
+    assert line(event="e") == " " * 32 + "e"
+    assert line(event="e", ts="later") == " " * 32 + "e"
 
 
 def test_colours_change_nothing_else() -> None:

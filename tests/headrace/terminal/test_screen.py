@@ -119,20 +119,17 @@ def test_what_to_do_next_stands_below_until_the_end() -> None:
 
 
 def test_lines_of_parts_come_out_as_text_above_the_parts() -> None:
-    def scenario(screen: Screen, terminal: Terminal) -> None:
-        line = {"event": "serving listens", "level": "info", "role": "serving", "url": "http://h:1", "logger": "x"}
-        screen.show("serving", json.dumps(line).encode())
-        assert "          info     serving     serving listens  url=http://h:1\n" in terminal.text()
-        assert len(terminal.rows()) == 2
-
-    shown(scenario)
+    line = {"event": "serving listens", "level": "info", "role": "serving", "url": "http://h:1", "logger": "x"}
+    terminal = shown(lambda screen, _terminal: screen.show("serving", json.dumps(line).encode()))
+    assert "          info     serving      serving listens  url=http://h:1\n" in terminal.text()
+    assert len([row for row in terminal.rows() if row]) == 2
 
 
 @pytest.mark.parametrize("line", [b"Segmentation fault", b"7", b"[1]", b"\xff?", b'{"a": ', b"\x1b[2Jgone"])
 def test_what_is_no_json_is_shown_all_the_same(line: bytes) -> None:
     terminal = shown(lambda screen, _terminal: screen.show("serving", line))
     said = line.decode("utf-8", "replace").replace("\x1b", "\\x1b")
-    assert re.search(rf"\d\d:\d\d:\d\d {{11}}serving     {re.escape(said)}", terminal.text())
+    assert re.search(rf"\d\d:\d\d:\d\d {{11}}serving      {re.escape(said)}", terminal.text())
 
 
 def test_nothing_is_lost_that_a_part_wrote_before_it_was_killed() -> None:
@@ -163,11 +160,66 @@ def test_a_line_that_comes_in_pieces_is_one_line() -> None:
 
 
 def test_its_own_process_logs_there_too() -> None:
-    def scenario(_screen: Screen, terminal: Terminal) -> None:
-        get_logger("x").error("child died", child="serving")
-        assert "error    up          child died  child=serving" in terminal.text()
+    terminal = shown(lambda _screen, _terminal: get_logger("x").error("child died", child="serving"))
+    assert "error    up           child died  child=serving" in terminal.text()
 
-    shown(scenario)
+
+def test_a_part_that_floods_its_pipe_is_not_slowed_down_and_what_is_left_out_is_counted() -> None:
+    terminal = Terminal()
+    flood = b"".join(b'{"event": "line %d"}\n' % number for number in range(100_000))
+
+    async def scenario() -> None:
+        async with screen(terminal) as entered:
+            output = entered.output("serving")
+            writing = asyncio.to_thread(os.writev, output, [flood])
+            answered = 0
+            task = asyncio.ensure_future(writing)
+            while not task.done():
+                await asyncio.sleep(0)  # the event loop answers in between
+                answered += 1
+            assert await task == len(flood)
+            assert answered > 10
+            await eventually(lambda: "line 99999\n" in terminal.text())
+
+    asyncio.run(scenario())
+    left_out = sum(map(int, re.findall(r"(\d+) lines left out", terminal.text())))
+    assert left_out > 0
+    assert left_out + len(re.findall(r"line \d+\n", terminal.text())) == 100_000
+
+
+def test_two_processes_of_a_part_never_share_a_line() -> None:
+    def scenario(screen: Screen, _terminal: Terminal) -> None:
+        output = screen.output("serving")
+        os.write(output, b"last words")
+        screen.tell("serving", Stage.RESTARTING, "exit status 1")
+        os.write(output, b'{"event": "begins"}\n')
+
+    text = shown(scenario).text()
+    assert re.search(r"serving      last words\n", text)
+    assert re.search(r"serving      begins\n", text)
+
+
+def test_a_look_that_comes_back_after_a_part_has_ended_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(_client: object, _url: str) -> None:
+        asked.set()
+        await answer.wait()  # then: ready
+
+    monkeypatch.setattr("headrace.terminal.screen._why_unready", late)
+
+    async def scenario() -> None:
+        async with screen(terminal) as entered:
+            entered.tell("serving", Stage.STARTING, "")
+            await eventually(asked.is_set)
+            entered.tell("serving", Stage.RESTARTING, "exit status 1")
+            answer.set()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert terminal.rows()[1].endswith("restarting: exit status 1")
+
+    asyncio.run(scenario())
 
 
 def test_children_are_told_to_log_json() -> None:
