@@ -5,6 +5,7 @@ which goes on from stored offsets when it starts again.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, cast
 
@@ -38,6 +39,8 @@ async def process(batch: Batch) -> None:
 
 
 class _AgentsApp(faust.App):
+    logger = logging.getLogger("faust.app")  # a class of ours would log by our name what Faust says of its starts
+
     @override
     async def on_first_start(self) -> None:
         """Makes no folders: Faust's own would lie wherever the process was started, which may be read-only."""

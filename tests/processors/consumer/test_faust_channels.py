@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,6 +54,14 @@ def test_batches_are_processed_in_order_one_at_a_time() -> None:
     owner = Recording()
     assert asyncio.run(run(owner, 50)) == ([], 50)
     assert owner.seen == list(range(50))
+
+
+def test_what_faust_says_is_said_in_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    asyncio.run(run(Recording(), 1))
+    said = [record.name for record in caplog.records if "Starting" in record.getMessage()]
+    assert said
+    assert {name.partition(".")[0] for name in said} <= {"faust", "mode"}
 
 
 def test_nothing_is_made_where_the_process_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
