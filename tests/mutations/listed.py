@@ -17,6 +17,7 @@ from tests.mutations.table import (
     retention,
     segments,
     state,
+    threads,
     windows,
 )
 
@@ -32,6 +33,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *segments.MUTATIONS,
     *database.MUTATIONS,
     *intake.MUTATIONS,
+    *threads.MUTATIONS,
     *reads.MUTATIONS,
     *records.MUTATIONS,
     *definitions.MUTATIONS,

@@ -67,6 +67,7 @@ class World:
     told: list[str] = field(default_factory=list)
     ended: list[BaseException | None] = field(default_factory=list)
     is_away: bool = False
+    probes: int = 0
     raises: object = None
 
     def on_records(self, records: list[Message]) -> None:
@@ -79,6 +80,7 @@ class World:
         return error.code() == END
 
     def probe(self) -> None:
+        self.probes += 1
         if self.is_away:
             raise UnavailableError("no answer")
 
@@ -142,8 +144,11 @@ def test_an_outage_is_told_until_the_probe_says_that_it_is_over(from_connections
         wait_until(lambda: thread.failure == "all brokers are down")
         world.is_away = False
         wait_until(lambda: thread.failure is None)
-        consumer.puts.put([record(0)])
-        wait_until(lambda: world.told[-1] == "records [0]")
+        probes = world.probes
+        for offset in range(3):
+            consumer.puts.put([record(offset)])
+        wait_until(lambda: world.told[-1] == "records [2]")
+    assert world.probes == probes  # nobody is asked once it is over
 
 
 def test_a_problem_that_the_probe_does_not_confirm_is_no_outage() -> None:

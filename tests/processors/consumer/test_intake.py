@@ -255,6 +255,23 @@ def test_partitions_move_while_all_batches_are_in_work_and_nothing_is_lost(world
     assert [*world.failures, *other.failures] == []
 
 
+def test_what_is_done_is_committed_before_a_partition_is_let_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processors.consumer.intake.TICK_SECONDS", 2 * SECONDS)  # no commit of its own comes before
+    other = World(world.bootstrap, world.topic, world.topics)
+
+    async def run() -> None:
+        async with intake(world):
+            await until(lambda: len(world.owners) == 2)
+            world.produce(0, 5)
+            world.produce(1, 5)
+            await until(lambda: world.seen() == {0: list(range(5)), 1: list(range(5))})
+            async with intake(other):
+                await until(lambda: len(other.owners) == 1)
+
+    asyncio.run(run())
+    assert "committed 5" in other.log
+
+
 def test_a_partition_that_nobody_wants_is_left_alone(world: World) -> None:
     world.refuses = frozenset({1})
 

@@ -1,6 +1,7 @@
 """The way of a batch through the worker, on a real database and without Kafka: what waits, and for how long."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
+from infra.paths import state_path
 from processors.consumer.batches import Batch
 from processors.consumer.faust_channels import add_agent, make_app, process, stop_app
 from processors.materialize.worker import MaterializeWorker
@@ -190,6 +192,15 @@ def test_a_plan_that_was_made_up_is_waited_for_once(world: World) -> None:
     world.definitions.read_to = nothing_comes  # type: ignore[method-assign] # the topic has no such plan
     asyncio.run(run())
     assert world.kept() == [0]
+
+
+def test_a_partition_whose_folder_was_removed_takes_nothing_more(world: World, tmp_path: Path) -> None:
+    with ExitStack() as opened:
+        owner = opened.enter_context(world.host.partition(0))
+        shutil.rmtree(state_path(tmp_path, WORKSPACE, 0))
+        with pytest.raises(StorageError, match="removed or replaced"):
+            asyncio.run(process(world.batch(owner, "late", world.update(0, 5))))
+    assert world.host.outbox.sent == []
 
 
 def test_a_batch_on_its_way_to_a_partition_that_was_let_go_is_given_back_unprocessed(world: World) -> None:

@@ -17,10 +17,12 @@ from processors.execution.code_child import Code
 from processors.execution.functions import PlanFunctions
 from processors.producer.messages import OutMessage
 from processors.transform.worker import TransformShared, TransformWorker
+from processors.transform.writer_schemas import WriterSchemas
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import load_views
 from schemas.errors import LockedError, StorageError
 from schemas.messages.updates import PLAN_HEADER, decode_update, plan_header
+from schemas.records.transform import SourceRecord
 from schemas.topics import source_topic
 from tests.support.flow import INSTALLATION, SOURCE, WORKSPACE, body, plan
 from tests.support.memory_disk import MemoryDisk
@@ -175,6 +177,31 @@ def test_a_batch_that_waits_is_given_back_and_goes_on_under_the_plan_that_it_nam
     world = World(tmp_path)
     with world.partition() as owner:
         asyncio.run(run(owner))
+
+
+def test_schemas_are_looked_up_anew_under_a_plan_that_comes_within_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    looked_up: list[int] = []
+    schemas_of = WriterSchemas.of
+
+    def noted(self: WriterSchemas, records: Sequence[SourceRecord], *rest: Any) -> Any:
+        looked_up.append(len(records))
+        return schemas_of(self, records, *rest)
+
+    async def send(messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
+        await outbox_send(messages, done)
+        world.definitions.here = plan(8)
+
+    outbox_send = world.outbox.send
+    monkeypatch.setattr(world.outbox, "send", send)
+    monkeypatch.setattr(WriterSchemas, "of", noted)
+    with world.partition() as owner:
+        asyncio.run(process(world.batch(owner, "first", range(20))))
+    first, second = (len(offsets) for _number, offsets in world.updates())
+    assert [number for number, _offsets in world.updates()] == [PLAN.number, 8]
+    assert looked_up == [first + second, second]
 
 
 def test_what_was_let_go_touches_neither_lock_nor_log(tmp_path: Path) -> None:
