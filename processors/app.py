@@ -87,8 +87,8 @@ async def run_processor(settings: Settings) -> int:
         operations = await processor.tell_health(stack)
         await processor.follow(stack)
         processor.load_code(stack)
-        outbox = await processor.begin_delivery(stack)
-        await processor.process(stack, outbox)
+        deliveries = await processor.begin_delivery(stack)
+        await processor.process(stack, deliveries)
         processor.watch(stack)
         return await processor.run(operations)
 
@@ -108,7 +108,7 @@ class _Processor:
         )
         self._applied = _Applied(self._definitions, frozenset(filter(None, settings.workspaces.split(","))))
         self._functions = ViewFunctions(settings.code_retry_seconds)
-        self._outbox: DeliveryProducer | None = None
+        self._deliveries: DeliveryProducer | None = None
         self._intakes: dict[str, Intake] = {}
         self._watchdog = Watchdog(
             self._progress,
@@ -148,12 +148,12 @@ class _Processor:
         """Returns what partitions send through, warm: the first batch is to be no slower than the others."""
         client = producer(self._settings.bootstrap, delivery_timeout_seconds=None)
         await asyncio.to_thread(warm, client, DEFINITIONS_TOPIC)
-        outbox = self._outbox = DeliveryProducer(client, self._ending.fail)
-        outbox.start()
-        stack.push_async_callback(asyncio.to_thread, outbox.stop)
-        return outbox
+        deliveries = self._deliveries = DeliveryProducer(client, self._ending.fail)
+        deliveries.start()
+        stack.push_async_callback(asyncio.to_thread, deliveries.stop)
+        return deliveries
 
-    async def process(self, stack: contextlib.AsyncExitStack, outbox: DeliveryProducer) -> None:
+    async def process(self, stack: contextlib.AsyncExitStack, deliveries: DeliveryProducer) -> None:
         """Starts the agents, and then the intakes: what is read has somebody who takes it."""
         settings, fail = self._settings, self._ending.fail
         app = make_app()
@@ -163,7 +163,7 @@ class _Processor:
             disk,
             self._definitions,
             self._registry,
-            outbox,
+            deliveries,
             settings.watchdog_seconds * ISOLATION_SHARE,
             self._installation,
             self._functions,
@@ -174,7 +174,7 @@ class _Processor:
             disk,
             self._definitions,
             DatabaseResources.of_sizes(),
-            outbox,
+            deliveries,
             self._installation,
             host_clocks(round(settings.clock_hold_hours * HOUR)),
             add_agent(app, "materialize", fail),
@@ -200,7 +200,7 @@ class _Processor:
         return await self._ending.exit_code()
 
     def _undelivered(self) -> str | None:
-        return None if self._outbox is None else self._outbox.problem
+        return None if self._deliveries is None else self._deliveries.problem
 
     def _progress(self) -> Progress:
         if self._undelivered():

@@ -76,7 +76,7 @@ class MaterializeShared:
     disk: Disk
     definitions: DefinitionsLog
     resources: DatabaseResources
-    outbox: DeliveryProducer
+    deliveries: DeliveryProducer
     installation: str
     make_clock: Callable[[bytes | None], HeldClock]
     send: Callable[[Batch], Coroutine[Any, Any, None]]
@@ -214,7 +214,8 @@ class MaterializeWorker(PartitionWorker):
             try:
                 made = self._step.run(work.updates, work.next_offset)
             except StoreFailedError as failed:
-                await self._parts.outbox.send(failed.acks, work.give_back)  # who waits is told before the process ends
+                # Who waits is told before the process ends.
+                await self._parts.deliveries.send(failed.acks, work.give_back)
                 raise
             # Before the answers are there: log and state have the rows, and an answer that is lost is worth no rewrite.
             self.next_offset = self._committable = work.next_offset
@@ -225,7 +226,7 @@ class MaterializeWorker(PartitionWorker):
             for view, count in made.reread.items():
                 ROWS_REREAD.labels(self._workspace, view).inc(count)
             # 5. Send.
-            await self._parts.outbox.send(made.acks, work.give_back)
+            await self._parts.deliveries.send(made.acks, work.give_back)
         return True
 
     async def _tick(self, done: Callable[[], None]) -> None:
@@ -236,7 +237,7 @@ class MaterializeWorker(PartitionWorker):
         self._follow(0, frozenset())
         ended = self._housekeeping.tick(self._plan, time.monotonic())
         done()
-        await self._parts.outbox.send(ended_messages(self._workspace, ended), _nothing)
+        await self._parts.deliveries.send(ended_messages(self._workspace, ended), _nothing)
 
     def _follow(self, number: int, waited: AbstractSet[str]) -> None:
         newest = self._plans.newest(self._plan, number, waited)

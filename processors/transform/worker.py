@@ -63,7 +63,7 @@ class TransformShared:
     disk: Disk
     definitions: DefinitionsLog
     registry: SchemaRegistry
-    outbox: DeliveryProducer
+    deliveries: DeliveryProducer
     isolation_seconds: float
     installation: str
     functions: ViewFunctions
@@ -187,7 +187,7 @@ class TransformWorker(PartitionWorker):
             self._count(records, outcome.rejects)
             # 7. Send. Noted as expected before anything is sent: a later batch may be delivered before this one.
             then = _nothing if work.records else work.give_back
-            await self._parts.outbox.send(messages, self._delivered.expect(self.next_offset, then))
+            await self._parts.deliveries.send(messages, self._delivered.expect(self.next_offset, then))
         return not work.records
 
     def _count(self, records: Sequence[SourceRecord], rejects: Sequence[Reject]) -> None:

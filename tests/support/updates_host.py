@@ -54,7 +54,7 @@ async def nowhere(batch: Batch) -> None:
     raise AssertionError(f"nobody sends {batch}")
 
 
-class Outbox:
+class Deliveries:
     """Keeps what is sent, and delivers it at once."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Host:
         self.running = 0.0
         self.hold = DAY
         self.definitions = AppliedDefinitions(plan())
-        self.outbox = Outbox()
+        self.deliveries = Deliveries()
         self.send: Send = nowhere
 
     def run(self, micros: int) -> None:
@@ -85,11 +85,11 @@ class Host:
     def partition(self, number: int = 0) -> Iterator[MaterializeWorker]:
         """Owns a partition; what it sends to its channel goes to ``send``."""
         make_clock = partial(HeldClock, hold=self.hold, host=lambda: self.clock, running=lambda: self.running)
-        outbox = cast("Any", self.outbox)
+        deliveries = cast("Any", self.deliveries)
         definitions = cast("Any", self.definitions)
         resources = DatabaseResources.of_sizes()
         parts = MaterializeShared(
-            self.data, LocalDisk(self.data), definitions, resources, outbox, INSTALLATION, make_clock, self.send
+            self.data, LocalDisk(self.data), definitions, resources, deliveries, INSTALLATION, make_clock, self.send
         )
         owner = MaterializeWorker(parts, self.definitions.applied, number)
         try:

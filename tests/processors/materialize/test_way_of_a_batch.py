@@ -167,7 +167,7 @@ def test_a_partition_that_is_let_go_while_it_catches_up_keeps_no_house(world: Wo
                 world.definitions.applied = without_views(10)
                 done()
 
-            world.host.outbox.send = let_go  # type: ignore[method-assign] # while it waits for room in the producer
+            world.host.deliveries.send = let_go  # type: ignore[method-assign] # while it waits for room in the producer
             await process(world.batch(owner, "newer", world.update(0, number=9)))
             world.definitions.comes.set()
             await asyncio.wait_for(world.turn.wait(), SECONDS)
@@ -200,7 +200,7 @@ def test_a_partition_whose_folder_was_removed_takes_nothing_more(world: World, t
         shutil.rmtree(state_path(tmp_path, WORKSPACE, 0))
         with pytest.raises(StorageError, match="removed or replaced"):
             asyncio.run(process(world.batch(owner, "late", world.update(0, 5))))
-    assert world.host.outbox.sent == []
+    assert world.host.deliveries.sent == []
 
 
 def test_a_batch_on_its_way_to_a_partition_that_was_let_go_is_given_back_unprocessed(world: World) -> None:

@@ -80,7 +80,7 @@ class Functions:
         return self._made
 
 
-class Outbox:
+class Deliveries:
     """Keeps what is sent, and delivers it when it is told to."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class World:
     def __init__(self, data: Path) -> None:
         self.disk = MemoryDisk()
         self.definitions = Definitions()
-        self.outbox = Outbox()
+        self.deliveries = Deliveries()
         self.turns: list[Batch] = []
         self.turn = asyncio.Event()
         self.given_back: list[str] = []
@@ -105,7 +105,7 @@ class World:
             self.disk,
             cast("Any", self.definitions),
             cast("Any", None),
-            cast("Any", self.outbox),
+            cast("Any", self.deliveries),
             1.0,
             INSTALLATION,
             cast("Any", Functions()),
@@ -131,7 +131,9 @@ class World:
 
     def updates(self) -> list[tuple[int, list[int]]]:
         """The plan and the offsets of each message about one of the views."""
-        decoded = [decode_update(m.value or b"") for batch in self.outbox.sent for m in batch if "updates" in m.topic]
+        decoded = [
+            decode_update(m.value or b"") for batch in self.deliveries.sent for m in batch if "updates" in m.topic
+        ]
         return [(each.plan, [row.offset for row in each.rows]) for each in decoded if each.view == 1]
 
 
@@ -144,7 +146,7 @@ def test_a_batch_is_given_back_with_the_last_of_its_records(tmp_path: Path) -> N
     world = World(tmp_path)
     with world.partition() as owner:
         asyncio.run(process(world.batch(owner, "first", range(20))))  # more than run in one go at first
-        for delivered, given_back in zip(world.outbox.undelivered, ([], ["first"]), strict=True):
+        for delivered, given_back in zip(world.deliveries.undelivered, ([], ["first"]), strict=True):
             delivered()
             assert world.given_back == given_back
 
@@ -153,10 +155,10 @@ def test_what_may_be_committed_never_passes_what_is_not_in_kafka(tmp_path: Path)
     world = World(tmp_path)
     with world.partition() as owner:
         asyncio.run(process(world.batch(owner, "first", range(20))))
-        assert (len(world.outbox.sent), standing(owner)) == (2, (20, None, None))
-        world.outbox.undelivered[1]()
+        assert (len(world.deliveries.sent), standing(owner)) == (2, (20, None, None))
+        world.deliveries.undelivered[1]()
         assert standing(owner) == (20, None, None)
-        world.outbox.undelivered[0]()
+        world.deliveries.undelivered[0]()
         assert standing(owner) == (20, 20, None)
 
 
@@ -165,12 +167,12 @@ def test_a_batch_that_waits_is_given_back_and_goes_on_under_the_plan_that_it_nam
         await process(world.batch(owner, "first", range(2), number=7))
         await process(world.batch(owner, "second", range(2, 4)))
         assert standing(owner) == (0, None, f"plan 7 for {TOPIC}[1]")
-        assert (world.outbox.sent, world.given_back) == ([], ["first", "second"])
+        assert (world.deliveries.sent, world.given_back) == ([], ["first", "second"])
         await asyncio.wait_for(world.turn.wait(), SECONDS)
         assert standing(owner) == (0, None, None)
         await process(world.turns[0])
         assert world.updates() == [(7, [0, 1]), (7, [2, 3])]
-        for delivered in world.outbox.undelivered:
+        for delivered in world.deliveries.undelivered:
             delivered()
         assert (world.given_back, standing(owner)) == (["first", "second"], (4, 4, None))
 
@@ -191,11 +193,11 @@ def test_schemas_are_looked_up_anew_under_a_plan_that_comes_within_a_batch(
         return schemas_of(self, records, *rest)
 
     async def send(messages: Sequence[OutMessage], done: Callable[[], None]) -> None:
-        await outbox_send(messages, done)
+        await send_as_before(messages, done)
         world.definitions.here = plan(8)
 
-    outbox_send = world.outbox.send
-    monkeypatch.setattr(world.outbox, "send", send)
+    send_as_before = world.deliveries.send
+    monkeypatch.setattr(world.deliveries, "send", send)
     monkeypatch.setattr(WriterSchemas, "of", noted)
     with world.partition() as owner:
         asyncio.run(process(world.batch(owner, "first", range(20))))
@@ -209,7 +211,7 @@ def test_what_was_let_go_touches_neither_lock_nor_log(tmp_path: Path) -> None:
     with world.partition() as owner:
         owner.is_owned = False  # as whoever lets it go does, before it is closed
     asyncio.run(process(world.batch(owner, "late", range(2))))
-    assert (world.given_back, world.outbox.sent) == (["late"], [])
+    assert (world.given_back, world.deliveries.sent) == (["late"], [])
 
 
 def test_one_process_at_a_time_has_a_partition(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_a_partition_whose_lock_was_removed_runs_nothing_more(tmp_path: Path) ->
         marker.with_name(f"{marker.name}.lock").unlink()
         with pytest.raises(StorageError, match="was removed or replaced while in use"):
             asyncio.run(process(world.batch(owner, "first", range(2))))
-    assert world.outbox.sent == []
+    assert world.deliveries.sent == []
 
 
 def test_nothing_is_sent_that_the_source_log_does_not_have(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_nothing_is_sent_that_the_source_log_does_not_have(tmp_path: Path) -> No
         world.disk.full = True
         with pytest.raises(StorageError):
             asyncio.run(process(world.batch(owner, "first", range(2))))
-    assert (world.outbox.sent, world.given_back) == ([], [])
+    assert (world.deliveries.sent, world.given_back) == ([], [])
 
 
 def test_a_partition_that_cannot_be_opened_lets_its_lock_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
