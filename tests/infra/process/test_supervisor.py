@@ -81,7 +81,7 @@ class Journal:
         return [int(line.split()[2]) for line in self.lines() if line.startswith(event)]
 
     async def reaches(self, count: int, event: str) -> None:
-        await eventually(lambda: self.events().count(event) == count)
+        await eventually(lambda: self.events().count(event) >= count)  # on a busy machine, more than one at a look
 
     def child(self, role: str, mode: str = "serves") -> Child:
         port = free_port()
