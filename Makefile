@@ -15,7 +15,7 @@ COVERAGE := --cov --cov-report=term
 # What computes has no line and no branch that no test reaches; the floor of the rest stands in pyproject.toml.
 PURE_COVERAGE = $(BIN)/coverage report --include="schemas/*" --fail-under=100
 # Tests wait for Kafka and for processes as long as they compute, so there are more workers than cores.
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 QUICK := --hypothesis-profile quick
 
