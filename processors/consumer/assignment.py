@@ -6,6 +6,7 @@ Invariant: from ``take`` to ``release`` a partition has one owner, and its messa
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Final
 
 from confluent_kafka import Message
@@ -89,13 +90,17 @@ class Partitions:
             for known in (self._taken, self._received, self._passed, self._emptied, self._ends, self._committed):
                 known.pop(where, None)
 
-        async def fence() -> None:
+        fenced: Future[None] = Future()
+
+        def fence() -> None:  # no coroutine: a loop that ends in this moment would leave it unawaited
             for owner in gone:
                 owner.is_owned = False
+            fenced.set_result(None)
 
         if gone and self._loop.is_running():
             try:
-                asyncio.run_coroutine_threadsafe(fence(), self._loop).result(FENCE_SECONDS)
+                self._loop.call_soon_threadsafe(fence)
+                fenced.result(FENCE_SECONDS)
             except TimeoutError as error:
                 raise UnavailableError(
                     f"partitions {list(partitions)} cannot be let go: the process has been busy for {FENCE_SECONDS:g} "

@@ -131,6 +131,8 @@ def test_a_client_logs_through_logging(
     nowhere: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("headrace.kafka"), "filters", [])
+    for name in (None, "headrace.kafka"):
+        caplog.set_level(logging.DEBUG, name)  # whatever a test before has made of the logs of this process
     client = producer(nowhere)
 
     def said() -> bool:
