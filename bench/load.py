@@ -16,6 +16,7 @@ import uvloop
 from typing_extensions import override
 
 from bench.harness import BenchmarkError
+from infra.http.paths import GET_FEATURES, INGEST
 from infra.process.ports import LOOPBACK
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 OK = 200
 T = TypeVar("T")
 
-INGEST_PATH = "/api/v1/ingest"
-FEATURES_PATH = "/api/v1/feature-service/get-features"
 
 _END_OF_HEADERS = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -60,13 +59,13 @@ def post(path: str, key: str, document: Any) -> bytes:
 
 def ingest_request(key: str, source: str, record: dict[str, Any]) -> bytes:
     """Returns a request that ingests one record."""
-    return post(INGEST_PATH, key, {"records": {source: [record]}})
+    return post(INGEST, key, {"records": {source: [record]}})
 
 
 def features_request(key: str, service: str, join_keys: dict[str, Any]) -> bytes:
     """Returns a request for the features of one entity."""
     params = {"workspaceName": "prod", "featureServiceName": service, "joinKeyMap": join_keys}
-    return post(FEATURES_PATH, key, {"params": params})
+    return post(GET_FEATURES, key, {"params": params})
 
 
 class Connection(asyncio.Protocol):

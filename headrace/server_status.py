@@ -12,6 +12,8 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from infra.http.paths import METRICS, READYZ
+
 ANSWER_SECONDS: Final = 3.0
 
 REQUESTS: Final = "headrace_http_requests_total"
@@ -47,8 +49,8 @@ def server_status(name: str, url: str) -> ServerStatus:
     """Asks a server how it is."""
     try:
         with httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False) as client:
-            ready = client.get("/readyz")
-            metrics = client.get("/metrics").raise_for_status().text
+            ready = client.get(READYZ)
+            metrics = client.get(METRICS).raise_for_status().text
         problem = "" if ready.is_success else _problem(ready)
     except (httpx.HTTPError, ValueError) as error:
         return ServerStatus(name, url, f"does not answer: {str(error) or type(error).__name__}")

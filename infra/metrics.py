@@ -30,7 +30,11 @@ DEAD_LETTERS: Final = Counter(
     "Records set aside as dead letters, by their first problem.",
     ["workspace", "source", "code"],
 )
-HTTP_REQUESTS: Final = Counter("headrace_http_requests_total", "HTTP requests answered.", ["route", "status"])
+HTTP_REQUESTS: Final = Counter(
+    "headrace_http_requests_total",
+    "HTTP requests answered; the workspace is empty where the request was refused before it was known.",
+    ["route", "status", "workspace"],
+)
 ACK_SECONDS: Final = Histogram(
     "headrace_ack_seconds", "From accepting an ingest call to its answer.", buckets=LATENCY_SECONDS
 )

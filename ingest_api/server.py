@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from access.authentication import Authenticator
 from access.store.accounts import AccessStore
+from infra.http.operations import operations_api
 from infra.http.server import HttpServer
 from infra.installation import installation_of
 from infra.kafka.clients import ensure_topics
@@ -27,15 +28,15 @@ from infra.kafka.topics import control_topics
 from infra.logs import get_logger
 from infra.process.startup import ExitLatch, Startup
 from infra.settings import Settings
-from ingest_api.app import ingest_app, no_room
 from ingest_api.ingestion.ack_consumer import AckConsumer
 from ingest_api.ingestion.answers import Answers
 from ingest_api.ingestion.pending import MAX_REQUESTS
 from ingest_api.ingestion.pipeline import Ingestion
 from ingest_api.ingestion.publisher import Delivery, Publisher
-from ingest_api.registry.routes import registry_routes
+from ingest_api.registry.routes import registry_api
 from ingest_api.registry.subject_rights import SubjectRights
 from ingest_api.service import IngestService
+from ingest_api.snowflake.endpoint import snowflake_api
 from schemas.errors import UnavailableError
 from schemas.messages.updates import Ack
 from schemas.topics import source_topic
@@ -72,9 +73,10 @@ class IngestApi:
         installation = installation_of(settings)
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)
-        app = ingest_app(service, registry_routes(self._registry, self._rights), self.missing)
+        apis = [snowflake_api(service), registry_api(self._registry, self._rights)]
+        operations = operations_api("Headrace ingest API", self.missing, described=apis)
         self.server = HttpServer(
-            app, settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY, refuse=no_room
+            [*apis, operations], settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY
         )
         topics = control_topics(settings.replication)
         self._startup = Startup(partial(ensure_topics, settings.bootstrap, topics), self._definitions.read_to_end)

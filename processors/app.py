@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from starlette.applications import Starlette
-
 from infra.database.layout import DatabaseResources
-from infra.http.operations import operations_routes
+from infra.http.operations import operations_api
 from infra.http.server import HttpServer
 from infra.installation import installation_of
 from infra.kafka.clients import ensure_topics, producer, warm
@@ -120,7 +118,7 @@ class _Processor:
     async def tell_health(self, stack: contextlib.AsyncExitStack) -> str:
         """Serves operations, first of all, so that the process tells what it waits for; returns their URL."""
         server = HttpServer(
-            Starlette(routes=operations_routes(self._problems, lambda: {"failed_views": self._functions.failed()})),
+            [operations_api("Headrace processor", self._problems, lambda: {"failed_views": self._functions.failed()})],
             self._settings.host,
             self._settings.processor_port,
             limit_concurrency=OPERATIONS_REQUESTS,

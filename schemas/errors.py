@@ -18,6 +18,8 @@ Dialect packages map codes to their envelopes in one table each.
         ├── UnauthenticatedError
         ├── ForbiddenError
         ├── NotFoundError
+        │   └── UnknownPathError
+        ├── UnknownMethodError
         ├── TooLargeError
         ├── SlowBodyError
         └── OverloadedError
@@ -154,6 +156,14 @@ class NotFoundError(RequestError):
     """What the request names does not exist."""
 
     code = "NOT_FOUND"
+
+
+class UnknownPathError(NotFoundError):
+    """There is nothing at a path."""
+
+
+class UnknownMethodError(RequestError):
+    """There is something at a path, but for other methods."""
 
 
 class TooLargeError(RequestError):

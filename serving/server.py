@@ -17,6 +17,7 @@ from typing import Final
 from access.authentication import Authenticator
 from access.store.accounts import AccessStore
 from infra.database.layout import DatabaseResources
+from infra.http.operations import operations_api
 from infra.http.server import HttpServer
 from infra.kafka.clients import ensure_topics
 from infra.kafka.definitions import DefinitionsLog
@@ -26,11 +27,10 @@ from infra.process.exit_codes import ExitCode
 from infra.process.startup import Startup
 from infra.settings import Settings
 from schemas.instants import of_nanoseconds
-from serving.app import no_room, serving_app
 from serving.readiness import StateReadiness
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import MAX_CONCURRENT, GetFeaturesEndpoint, TectonService
+from serving.tecton.get_features import MAX_CONCURRENT, GetFeaturesEndpoint, TectonService, tecton_api
 
 CONCURRENCY: Final = 2 * MAX_CONCURRENT
 """Of the HTTP server: above the limit of the endpoint, so that its own answer is the one that callers see."""
@@ -59,9 +59,10 @@ class Serving:
         get_features = GetFeaturesEndpoint(
             self._services, self._state, Authenticator(self._access), settings.workspace, wall_clock
         )
-        app = serving_app(get_features, self.missing)
+        apis = [tecton_api(get_features)]
+        operations = operations_api("Headrace serving API", self.missing, described=apis)
         self.server = HttpServer(
-            app, settings.host, settings.serving_port, limit_concurrency=CONCURRENCY, refuse=no_room
+            [*apis, operations], settings.host, settings.serving_port, limit_concurrency=CONCURRENCY
         )
         self._readiness = StateReadiness(settings.workspace, self._partitions, self._open_partition)
         topics = control_topics(settings.replication)

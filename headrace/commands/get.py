@@ -12,9 +12,9 @@ from rich.table import Table
 from headrace.api_client import ApiClient, key_file_option, read_key
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
+from infra.http.paths import GET_FEATURES
 from infra.settings import Group, Settings
 
-PATH: Final = "/api/v1/feature-service/get-features"
 OPTIONS: Final = dict.fromkeys(
     ("includeNames", "includeDataTypes", "includeEffectiveTimes", "includeServingStatus"), True
 )
@@ -45,7 +45,7 @@ def command(
     }
     key = read_key(settings, key_file)
     with ApiClient(settings.host, settings.serving_port, f"Tecton-key {key}") as client:
-        answer = client.post(PATH, {"params": params})
+        answer = client.post(GET_FEATURES, {"params": params})
     if as_json:
         click.echo(json.dumps(answer))
         return

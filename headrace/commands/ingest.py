@@ -12,11 +12,11 @@ import click
 from headrace.api_client import ApiClient, encode_json, key_file_option, read_key
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
+from infra.http.paths import INGEST
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
 from schemas.errors import RequestError
 
-PATH: Final = "/api/v1/ingest"
 BATCH: Final = 10
 """Records in a request; the API takes no more."""
 
@@ -53,7 +53,7 @@ def command(
     with ApiClient(settings.host, settings.ingest_port, f'Snowflake Token="{key}"') as client:
         try:
             for first, batch in _batches(file):
-                answer = client.post(PATH, {"records": {source: batch}, "dry_run": dry_run})
+                answer = client.post(INGEST, {"records": {source: batch}, "dry_run": dry_run})
                 found = dict(_problems(answer["sources"][source], first, len(batch)))
                 outcomes.update(code for code, _ in found.values())
                 outcomes[INGESTED] += len(batch) - len(found)

@@ -33,13 +33,12 @@ from rich.console import Console
 from access.admin_key import AdminKey, ensure_admin_key
 from access.store.accounts import AccessStore
 from headrace.applying import Removals
-from headrace.commands.get import PATH as READ_PATH
-from headrace.commands.ingest import PATH as INGEST_PATH
 from headrace.removals import FLAG, RemovalsCommand, removals_option
 from headrace.terminal.display import Display, Outlook, Part, Plain
 from headrace.terminal.examples import examples
 from headrace.terminal.screen import Screen
 from headrace.terminal.settings_options import settings_options
+from infra.http.paths import GET_FEATURES, HEALTHZ, INGEST, READYZ
 from infra.http.server import bind, reachable_host
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs
@@ -108,7 +107,7 @@ class System:
                 role,
                 (*HEADRACE, *arguments),
                 part.ready_url,
-                part.ready_url.replace("/readyz", "/healthz"),
+                part.ready_url.replace(READYZ, HEALTHZ),
                 {**environ, **own},
                 STDERR if output is None else output,
                 functools.partial(display.tell, part.name),
@@ -117,7 +116,7 @@ class System:
 
 
 def _http_part(name: str, url: str) -> Part:
-    return Part(name, url, f"{url}/readyz")
+    return Part(name, url, f"{url}{READYZ}")
 
 
 @click.command(
@@ -276,8 +275,8 @@ def _outlook(system: System, key: AdminKey, *, is_empty: bool) -> Outlook:
     addresses = dict(system.addresses())
     steps = [
         ("admin key", f"{key.path}{KEY_NOTES[key.made]}"),
-        ("send", f"POST {addresses['ingest']}{INGEST_PATH}"),
-        ("read", f"POST {addresses['serving']}{READ_PATH}"),
+        ("send", f"POST {addresses['ingest']}{INGEST}"),
+        ("read", f"POST {addresses['serving']}{GET_FEATURES}"),
     ]
     if is_empty:
         steps.append(("begin", "headrace init features && headrace apply features"))

@@ -1,6 +1,6 @@
 """An HTTP server inside the running event loop.
 
-Invariant: the requests in work are bounded; one too many is refused at once, in the shape of its path's dialect. The
+Invariant: the requests in work are bounded; one too many is refused at once, in the shape of its path's API. The
 operators' paths (`infra.http.operations`) are always let through, so that an overloaded process still counts as alive.
 Connections are bounded too: for one too many an idle one is closed, so that nobody is kept out by who only holds them.
 
@@ -9,22 +9,18 @@ What the application needs is opened and closed by whoever starts the server: AS
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import uvicorn
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from infra.http.operations import OPERATIONS_PATHS, RETRY_AFTER_SECONDS
-from schemas.errors import OverloadedError, SettingsError
+from infra.http.api import Api
+from infra.http.dispatch import Dispatcher
+from schemas.errors import SettingsError
 
 CONNECTIONS_PER_REQUEST: Final = 4
 """Connections allowed for each request in work; idle ones are kept open for their next request."""
-
-Refuse = Callable[[Scope, OverloadedError], ASGIApp]
-"""Makes the answer to a request that the server has no room for, as whoever asks for its path expects errors."""
 
 BACKLOG: Final = 1024
 """Connections that the kernel keeps waiting."""
@@ -39,30 +35,21 @@ LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compa
 """Addresses that mean every interface, and one of those interfaces."""
 
 
-def plain_refusal(_scope: Scope, error: OverloadedError) -> ASGIApp:
-    """Returns the answer of a server that speaks no dialect."""
-    body = {"code": error.code, "message": error.message}
-    return JSONResponse(body, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
 class HttpServer:
-    """Serves one ASGI application on one address.
+    """Serves some APIs on one address.
 
     Args:
-        app: the application.
+        apis: what it answers; the first answers for paths that are nobody's.
         host: address to listen on.
         port: port to listen on; 0 picks a free one.
         limit_concurrency: most requests in work at a time.
-        refuse: answers one too many.
     """
 
-    def __init__(
-        self, app: ASGIApp, host: str, port: int, *, limit_concurrency: int, refuse: Refuse = plain_refusal
-    ) -> None:
+    def __init__(self, apis: Sequence[Api], host: str, port: int, *, limit_concurrency: int) -> None:
         self.host = host
         self.port = port
         config = uvicorn.Config(
-            RequestLimit(app, limit_concurrency, refuse),
+            Dispatcher(apis, limit_concurrency),
             http=_bounded_connections(CONNECTIONS_PER_REQUEST * limit_concurrency),
             ws="none",
             lifespan="off",
@@ -151,27 +138,3 @@ def _bounded_connections(limit: int) -> type[HttpToolsProtocol]:
 def _is_idle(connection: Any) -> bool:
     """Tells whether a connection of uvicorn's is open and has no request in work."""
     return not connection.transport.is_closing() and (connection.cycle is None or connection.cycle.response_complete)
-
-
-class RequestLimit:
-    """ASGI middleware that refuses requests while the limit of those in work is reached."""
-
-    def __init__(self, app: ASGIApp, limit: int, refuse: Refuse) -> None:
-        self.app = app
-        self.limit = limit
-        self.refuse = refuse
-        self.in_work = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["path"] in OPERATIONS_PATHS:
-            await self.app(scope, receive, send)
-        elif self.in_work >= self.limit:
-            error = OverloadedError(f"{self.limit} requests are in work, which is the limit; try again")
-            await self.refuse(scope, error)(scope, receive, send)
-        else:
-            self.in_work += 1
-            try:
-                await self.app(scope, receive, send)
-            finally:
-                self.in_work -= 1

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from infra.http.api import Api
 from infra.http.operations import RETRY_AFTER_SECONDS
 from infra.http.request_body import Arrivals, read_body
 from infra.kafka.schema_registry import TIMEOUT_SECONDS, SchemaRegistry
@@ -32,13 +33,15 @@ from schemas.errors import (
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    UnknownMethodError,
+    UnknownPathError,
 )
 
 Authenticate = Callable[[str | None], SubjectRights]
 """Takes the ``Authorization`` header and returns what the caller may do; raises if it is nobody known."""
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
-PREFIXES: Final = ("/subjects", "/subjects/{_:path}", "/schemas/{_:path}", "/associations/{_:path}")
+PREFIXES: Final = ("/subjects", "/schemas", "/associations")
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 MAX_ARRIVING: Final = 64
 """Bodies of one account that may take their time."""
@@ -62,6 +65,8 @@ class _Envelope:
 ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
     UnauthenticatedError: _Envelope(401, 401, {"WWW-Authenticate": 'Basic realm="headrace"'}),
     ForbiddenError: _Envelope(403, 403),
+    UnknownPathError: _Envelope(404, 404),
+    UnknownMethodError: _Envelope(405, 405),
     SlowBodyError: _Envelope(408, 408, {"Connection": "close"}),
     TooLargeError: _Envelope(413, 413),
     OverloadedError: _Envelope(429, 429, {"Retry-After": str(RETRY_AFTER_SECONDS)}),
@@ -72,10 +77,8 @@ ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
 """How errors are answered; an error's own class counts before its bases."""
 
 
-def registry_routes(
-    registry: SchemaRegistry, authenticate: Authenticate, timeout_seconds: float = TIMEOUT_SECONDS
-) -> list[Route]:
-    """Returns the routes of the registry, to be mounted at the root of an application.
+def registry_api(registry: SchemaRegistry, authenticate: Authenticate, timeout_seconds: float = TIMEOUT_SECONDS) -> Api:
+    """Returns the API of the registry, at the root of a server.
 
     Args:
         registry: started and stopped by the caller.
@@ -83,7 +86,8 @@ def registry_routes(
         timeout_seconds: how long a call waits for Kafka before it is answered 503.
     """
     app = _RegistryApp(registry, authenticate, timeout_seconds)
-    return [Route(path, app) for path in PREFIXES]
+    routes = [Route(f"{prefix}{rest}", app) for prefix in PREFIXES for rest in ("", "/{_:path}")]
+    return Api(name="schema-registry", prefixes=PREFIXES, routes=routes, refuse=registry_refusal)
 
 
 class _RegistryApp:
@@ -95,11 +99,7 @@ class _RegistryApp:
         self._arrivals = Arrivals(MAX_ARRIVING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = _json(200, await self._answer(Request(scope, receive)))
-        except HeadraceError as error:
-            response = registry_refusal(error)
-        await response(scope, receive, send)
+        await _json(200, await self._answer(Request(scope, receive)))(scope, receive, send)
 
     async def _answer(self, request: Request) -> object:
         parts = _parts(request.scope["raw_path"])
@@ -136,13 +136,7 @@ def _names(endpoint: Endpoint, parts: list[str]) -> list[str] | None:
     return [part for name, part in zip(wanted, parts, strict=True) if name == "*"]
 
 
-def is_registry_path(path: str) -> bool:
-    """Tells whether a path is the registry's."""
-    stems = [prefix.partition("{") for prefix in PREFIXES]
-    return any(path.startswith(stem) if more else path == stem for stem, more, _ in stems)
-
-
-def registry_refusal(error: HeadraceError) -> Response:
+def registry_refusal(error: HeadraceError, _request_id: str) -> Response:
     """Returns the answer to a call that failed."""
     if isinstance(error, RefusedError):
         return _json(error.status, {"error_code": error.error_code, "message": error.message})

@@ -7,7 +7,7 @@ A dry run does 1 to 5 and stores nothing; it lists the views that would be writt
 valid record. ``diagnostics`` has milliseconds: ``total_ms``, and of it ``validation_ms`` (parsing and checking) and
 ``ingestion_ms`` (from publishing until the last answer; 0 in a dry run).
 
-Invariant: an unexpected error is answered in the dialect's shape too, and logged with the request's id.
+Invariant: whatever is refused is raised, so that there is one table of answers (`ingest_api.snowflake.errors`).
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from access.roles import Action, Principal
+from infra.http.api import Api
+from infra.http.paths import INGEST
 from infra.http.request_body import Arrivals, read_body
-from infra.logs import get_logger
+from infra.http.request_context import note_workspace, request_id
 from infra.metrics import ACK_SECONDS, RECORDS
 from ingest_api.ingestion.pending import MAX_REQUESTS
 from ingest_api.ingestion.pipeline import Batch, BatchOutcome
 from ingest_api.ingestion.sources import Source, Sources
-from ingest_api.request_context import request_id
 from ingest_api.service import IngestService
 from ingest_api.snowflake.errors import error_response
 from ingest_api.snowflake.names import field_names, find_source
 from ingest_api.snowflake.requests import MAX_BODY_BYTES, IngestRequest, decode_record, parse_request
 from ingest_api.snowflake.responses import SourceResult, ingest_response
-from schemas.errors import ForbiddenError, HeadraceError, RecordError, RequestError
+from schemas.errors import ForbiddenError, RecordError, RequestError
 
-PATH: Final = "/api/v1/ingest"
 MAX_ARRIVING: Final = MAX_REQUESTS // 4
 """Bodies of one account that may take their time."""
 
@@ -42,12 +42,15 @@ _MILLISECONDS: Final = 1_000
 
 Errors = dict[int, tuple[str, str]]
 
-_log = get_logger(__name__)
 
+def snowflake_api(service: IngestService) -> Api:
+    """Returns the API of the dialect.
 
-def routes(service: IngestService) -> list[Route]:
-    """Returns the routes of the dialect."""
-    return [Route(PATH, IngestEndpoint(service).post, methods=["POST"])]
+    Args:
+        service: what it answers with.
+    """
+    routes = [Route(INGEST, IngestEndpoint(service).post, methods=["POST"])]
+    return Api(name="snowflake-ingest", prefixes=(INGEST,), routes=routes, refuse=error_response)
 
 
 class IngestEndpoint:
@@ -64,16 +67,6 @@ class IngestEndpoint:
     async def post(self, request: Request) -> Response:
         """Answers one request."""
         started = perf_counter()
-        try:
-            return await self._answer(request, started)
-        except HeadraceError as error:
-            return error_response(error, request_id(request))
-        except Exception:  # noqa: BLE001 - whatever it is, a caller gets the documented shape, an operator the rest
-            _log.exception("ingest failed")
-            problem = "Internal error; the ingest API's log has more under this request_id"
-            return error_response(HeadraceError(problem), request_id(request))
-
-    async def _answer(self, request: Request, started: float) -> Response:
         principal = self._service.authenticator.authenticate(request.headers.get("authorization"))
         workspace = principal.default_workspace or self._service.default_workspace
         if not principal.may(Action.VALIDATE, workspace):
@@ -85,6 +78,8 @@ class IngestEndpoint:
         parsed = parse_request(body)
         _require(principal, Action.VALIDATE if parsed.dry_run else Action.INGEST, workspace)
         sources = self._service.ingestion.sources(workspace)
+        if sources.number >= 0:
+            note_workspace(request.scope, workspace)
         checked = {name: _check(sources, name, texts) for name, texts in parsed.records.items()}
         validated = perf_counter()
         if parsed.dry_run:
@@ -99,7 +94,7 @@ class IngestEndpoint:
             "validation_ms": _milliseconds(started, validated),
             "ingestion_ms": _milliseconds(validated, ingested),
         }
-        return ingest_response(request_id(request), results, diagnostics if parsed.include_diagnostics else None)
+        return ingest_response(request_id(request.scope), results, diagnostics if parsed.include_diagnostics else None)
 
     async def _ingest(
         self, sources: Sources, parsed: IngestRequest, checked: Mapping[str, tuple[Batch | None, Errors]]

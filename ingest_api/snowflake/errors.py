@@ -23,6 +23,7 @@ from schemas.errors import (
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    UnknownMethodError,
 )
 
 JSON: Final = "application/json"
@@ -34,6 +35,7 @@ _STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] =
     (UnauthenticatedError, 401, {"WWW-Authenticate": "Snowflake"}),
     (ForbiddenError, 403, _NONE),
     (NotFoundError, 404, _NONE),
+    (UnknownMethodError, 405, _NONE),
     (TooLargeError, 413, _NONE),
     (OverloadedError, 429, _RETRY),
     (SlowBodyError, 400, {"Connection": "close"}),  # the rest of it may never come
@@ -62,12 +64,6 @@ def view_code(code: str) -> str:
 def error_response(error: HeadraceError, request_id: str) -> Response:
     """Returns the answer to a request that failed as a whole."""
     status, headers = next((status, headers) for kind, status, headers in _STATUS if isinstance(error, kind))
-    return plain_error(status, _CODES.get(error.code, error.code), error.message, request_id, headers)
-
-
-def plain_error(
-    status: int, code: str, message: str, request_id: str, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Returns an error with a status and code of its own."""
-    body = {"error": {"code": code, "message": message}, "request_id": request_id}
+    code = _CODES.get(error.code, error.code)
+    body = {"error": {"code": code, "message": error.message}, "request_id": request_id}
     return Response(msgspec.json.encode(body), status, headers, JSON)

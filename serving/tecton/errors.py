@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+from starlette.responses import Response
 
+from infra.http.operations import RETRY_AFTER_SECONDS
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
@@ -18,9 +20,8 @@ from schemas.errors import (
     SlowBodyError,
     UnauthenticatedError,
     UnavailableError,
+    UnknownMethodError,
 )
-
-RETRY_AFTER_SECONDS: Final = 1
 
 
 class Refusal(NamedTuple):
@@ -38,13 +39,12 @@ class Refusal(NamedTuple):
 
 
 INTERNAL: Final = Refusal(500, 13)
-UNKNOWN_PATH: Final = Refusal(404, 5)
-UNKNOWN_METHOD: Final = Refusal(405, 12)
 
 TABLE: Final[Mapping[type[HeadraceError], Refusal]] = {
     UnauthenticatedError: Refusal(401, 16),
     ForbiddenError: Refusal(403, 7),
     NotFoundError: Refusal(404, 5),
+    UnknownMethodError: Refusal(405, 12),
     OverloadedError: Refusal(429, 8, retryable=True),
     SlowBodyError: Refusal(400, 3, closes=True),
     RequestError: Refusal(400, 3),  # and its other kinds: the reference knows no 413 and no 408
@@ -57,6 +57,13 @@ def refusal_of(error: HeadraceError) -> Refusal:
     return next((refusal for kind, refusal in TABLE.items() if isinstance(error, kind)), INTERNAL)
 
 
-def error_body(refusal: Refusal, message: str) -> bytes:
-    """Returns the body of a refusal."""
-    return msgspec.json.encode({"error": message, "message": message, "code": refusal.code})
+def error_response(error: HeadraceError, _request_id: str) -> Response:
+    """Returns the answer to a call that failed."""
+    refusal = refusal_of(error)
+    headers = {}
+    if refusal.retryable:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if refusal.closes:
+        headers["Connection"] = "close"
+    body = {"error": error.message, "message": error.message, "code": refusal.code}
+    return Response(msgspec.json.encode(body), refusal.status, headers, "application/json")

@@ -9,31 +9,30 @@ Invariant: from 3 on there is no await, so what one request reads is of one mome
 body is there and whose caller has not taken the answer: callers that send slowly keep nobody else out.
 """
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Final
 
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from access.authentication import Authenticator, Principal
 from access.roles import Action
+from infra.http.api import Api
+from infra.http.paths import GET_FEATURES
 from infra.http.request_body import Arrivals, read_body
-from infra.logs import get_logger
-from infra.metrics import HTTP_REQUESTS, OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
-from schemas.errors import ForbiddenError, HeadraceError, OverloadedError
+from infra.metrics import OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
+from schemas.errors import ForbiddenError, OverloadedError
 from schemas.instants import SECOND
 from serving.reads.metering import Meter
 from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.reads.service import Services
 from serving.reads.state import OnlineState, PartitionState
-from serving.tecton.errors import INTERNAL, RETRY_AFTER_SECONDS, Refusal, error_body, refusal_of
+from serving.tecton.errors import error_response
 from serving.tecton.join_keys import JoinKeys
 from serving.tecton.requests import parse_get_features, parse_params
 from serving.tecton.responses import Responses, slo_info
-
-PATH: Final = "/api/v1/feature-service/get-features"
 
 MAX_BODY_BYTES: Final = 5 * 1024 * 1024
 """A request context may have 4 MB (`reference/tecton-http-api.md` §3.7); the rest of a body is small."""
@@ -44,7 +43,15 @@ MAX_CONCURRENT: Final = 128
 MAX_ARRIVING: Final = MAX_CONCURRENT // 2
 """Bodies of one account that may take their time: a quarter of what the server takes."""
 
-_log = get_logger(__name__)
+
+def tecton_api(get_features: "GetFeaturesEndpoint") -> Api:
+    """Returns the API of the dialect.
+
+    Args:
+        get_features: its endpoint.
+    """
+    routes = [Route(GET_FEATURES, get_features, methods=["POST"])]
+    return Api(name="tecton-features", prefixes=(GET_FEATURES,), routes=routes, refuse=error_response)
 
 
 class TectonService:
@@ -100,8 +107,7 @@ class GetFeaturesEndpoint:
         self._clock = clock
         self._in_work = 0
         self._arrivals = Arrivals(MAX_ARRIVING)
-        self._seconds = READ_SECONDS.labels(PATH)
-        self._answered = HTTP_REQUESTS.labels(PATH, "200")
+        self._seconds = READ_SECONDS.labels(GET_FEATURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -113,16 +119,7 @@ class GetFeaturesEndpoint:
             if content is None:
                 return
             with self._working():
-                body = self.answer(principal, content, started)
-                self._answered.inc()
-                await _send(send, 200, body)
-        except HeadraceError as error:
-            await self._refuse(send, refusal_of(error), error.message)
-        except Exception:  # noqa: BLE001 - whatever it is, a caller gets the documented shape, an operator the rest
-            request = (_header(scope, b"x-request-id") or uuid.uuid4().hex)[:128]
-            _log.exception("request failed", route=PATH, request_id=request)
-            message = f"internal error; the serving log has more under request_id {request}"
-            await self._refuse(send, INTERNAL, message)
+                await _send(send, self.answer(principal, content, started))
         finally:
             self._seconds.observe(perf_counter() - started)
 
@@ -171,10 +168,6 @@ class GetFeaturesEndpoint:
         finally:
             self._in_work -= 1
 
-    async def _refuse(self, send: Send, refusal: Refusal, message: str) -> None:
-        HTTP_REQUESTS.labels(PATH, str(refusal.status)).inc()
-        await _send(send, refusal.status, error_body(refusal, message), refusal)
-
 
 def _header(scope: Scope, name: bytes) -> str | None:
     """Returns a header's value; ASGI gives names in lower case."""
@@ -185,11 +178,7 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def _send(send: Send, status: int, body: bytes, refusal: Refusal | None = None) -> None:
+async def _send(send: Send, body: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if refusal is not None and refusal.retryable:
-        headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
-    if refusal is not None and refusal.closes:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -3,8 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse
 
 from access.roles import Role
 from access.store.accounts import AccessStore
@@ -24,7 +23,8 @@ from headrace.checks import (
     check_port,
     check_python,
 )
-from infra.http.operations import operations_routes
+from infra.http.api import Api
+from infra.http.operations import operations_api
 from infra.http.server import HttpServer
 from infra.local_kafka.jars import read_lock
 from infra.process.ports import free_port
@@ -70,9 +70,13 @@ def test_little_disk_warns_and_too_little_fails(free: int, outcome: Outcome) -> 
     assert check_disk(free).outcome is outcome
 
 
-def check_while_served(app: Starlette) -> Finding:
+OTHER = Api(name="other", prefixes=(), routes=[], refuse=lambda error, _request: PlainTextResponse(error.message, 404))
+"""A program that is not ours."""
+
+
+def check_while_served(api: Api) -> Finding:
     async def scenario() -> Finding:
-        server = HttpServer(app, "127.0.0.1", 0, limit_concurrency=2)
+        server = HttpServer([api], "127.0.0.1", 0, limit_concurrency=2)
         await server.start()
         finding = await asyncio.to_thread(check_port, "ingest_port", "127.0.0.1", server.port)
         await server.stop()
@@ -83,10 +87,10 @@ def check_while_served(app: Starlette) -> Finding:
 
 def test_a_port_is_free_or_ours_or_another_programs() -> None:
     assert check_port("ingest_port", "127.0.0.1", free_port()).found.endswith("is free")
-    assert check_while_served(Starlette(routes=list(operations_routes(dict)))).outcome is Outcome.OK
-    busy = check_while_served(Starlette(routes=list(operations_routes(lambda: {"kafka": "is away"}))))
+    assert check_while_served(operations_api("x", dict)).outcome is Outcome.OK
+    busy = check_while_served(operations_api("x", lambda: {"kafka": "is away"}))
     assert (busy.outcome, "kafka" in busy.found) == (Outcome.WARN, True)
-    other = check_while_served(Starlette(routes=[Route("/", lambda _request: None)]))
+    other = check_while_served(OTHER)
     assert (other.outcome, other.remedy) == (Outcome.FAIL, "stop what uses it, or set --ingest-port")
 
 

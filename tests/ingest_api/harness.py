@@ -16,13 +16,15 @@ from starlette.types import ASGIApp
 from access.authentication import Authenticator
 from access.roles import Role
 from access.store.accounts import AccessStore
+from infra.http.dispatch import Dispatcher
+from infra.http.operations import operations_api
 from infra.settings import Settings
-from ingest_api.app import ingest_app
 from ingest_api.ingestion.answers import Answers
 from ingest_api.ingestion.pipeline import Ingestion
 from ingest_api.ingestion.publisher import Delivery
 from ingest_api.server import IngestApi
 from ingest_api.service import IngestService
+from ingest_api.snowflake.endpoint import snowflake_api
 from schemas.definitions.plan import Plan
 from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written, plan_header
 from tests.support.plans import plan_of
@@ -186,7 +188,8 @@ async def api_without_kafka(
         kafka.answers = Answers(deadline_seconds)
         ingestion = Ingestion(kafka, kafka, kafka, kafka.answers, INSTALLATION)
         ingestion.complete = complete
-        app = ingest_app(IngestService(Authenticator(store), ingestion, WORKSPACE), [], dict)
+        snowflake = snowflake_api(IngestService(Authenticator(store), ingestion, WORKSPACE))
+        app = Dispatcher([snowflake, operations_api("ingest", dict)], limit_concurrency=1000)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://ingest", headers=authorization(keys.editor)

@@ -180,7 +180,7 @@ def test_registry_and_operators_routes_are_mounted(running: Running) -> None:
         elsewhere = authorization(running.keys.elsewhere)
         assert client.get(f"/subjects/{subject}/versions/latest", headers=elsewhere).status_code == 403
         metrics = client.get("/metrics", headers={"Authorization": ""}).text
-        assert 'headrace_http_requests_total{route="/subjects/{_:path}",status="200"}' in metrics
+        assert 'headrace_http_requests_total{route="/subjects/{_:path}",status="200",workspace=""}' in metrics
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ from access.roles import Role
 from access.store.accounts import AccessStore
 from infra.database.layout import DatabaseResources
 from infra.database.primary import PrimaryDatabase
+from infra.http.operations import operations_api
+from infra.http.paths import GET_FEATURES
 from infra.http.server import HttpServer
 from infra.paths import state_path, version_path
 from processors.materialize.fold import ViewState, materialize
@@ -19,11 +21,10 @@ from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, decode_update, encode_update
 from schemas.state.keys import encode_join_keys, partition_of
-from serving.app import serving_app
 from serving.reads.read_plan import ReadPlan, compile_read_plan
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import PATH, GetFeaturesEndpoint, TectonService
+from serving.tecton.get_features import GetFeaturesEndpoint, TectonService, tecton_api
 from tests.support import plans
 
 SECOND = 1_000_000
@@ -169,8 +170,9 @@ class World:
         get_features = GetFeaturesEndpoint(
             self.services, self.state, Authenticator(self.access), "prod", clock=lambda: self.clock
         )
+        self.api = tecton_api(get_features)
         self._server = HttpServer(
-            serving_app(get_features, dict),
+            [self.api, operations_api("serving", dict)],
             "127.0.0.1",
             0,
             limit_concurrency=1000,
@@ -208,4 +210,4 @@ async def get_features(
 ) -> httpx.Response:
     """Calls get-features as stock clients do."""
     body = {"params": {"featureServiceName": service, "workspaceName": "prod", "joinKeyMap": join_keys, **params}}
-    return await client.post(PATH, json=body, headers={"Authorization": f"Tecton-key {key}"})
+    return await client.post(GET_FEATURES, json=body, headers={"Authorization": f"Tecton-key {key}"})

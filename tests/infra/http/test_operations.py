@@ -1,12 +1,20 @@
-from starlette.applications import Starlette
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from infra.http.operations import OPERATIONS_PATHS, operations_routes
+from infra.http.api import Api
+from infra.http.dispatch import Dispatcher
+from infra.http.operations import operations_api
 from infra.metrics import RECORDS
 
 
-def client(reasons: dict[str, str]) -> TestClient:
-    return TestClient(Starlette(routes=list(operations_routes(lambda: reasons))))
+def client(
+    reasons: dict[str, str], notes: Callable[[], Mapping[str, Any]] = dict, described: tuple[Api, ...] = ()
+) -> TestClient:
+    return TestClient(Dispatcher([operations_api("Test", lambda: reasons, notes, described)], limit_concurrency=0))
 
 
 def test_alive_whatever_is_wrong() -> None:
@@ -29,7 +37,7 @@ def test_not_ready_says_why_and_when_to_ask_again() -> None:
 def test_what_is_wrong_and_keeps_nothing_from_being_ready_is_told_beside() -> None:
     notes = {"failed_views": {"prod": {"a@V1": "No module named 'torch'"}}, "more": {}}
     reasons: dict[str, str] = {}
-    probe = TestClient(Starlette(routes=operations_routes(lambda: reasons, lambda: notes)))
+    probe = client(reasons, lambda: notes)
     answer = probe.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready", "failed_views": notes["failed_views"]})
     reasons["start"] = "is under way"
@@ -51,5 +59,43 @@ def test_metrics_are_in_the_text_format_of_prometheus() -> None:
     assert 'headrace_records_total{outcome="written",source="a-source",workspace="dev"} 3.0' in answer.text
 
 
-def test_the_paths_are_those_that_overload_lets_through() -> None:
-    assert {route.path for route in operations_routes(dict)} == OPERATIONS_PATHS
+def test_the_document_of_the_server_has_its_own_paths_and_those_of_the_other_apis() -> None:
+    other = Api(
+        name="other",
+        prefixes=("/other",),
+        routes=[],
+        refuse=lambda error, _request: Response(error.message, 400),
+        openapi={"/other": {"post": {"responses": {}}}},
+    )
+    document = client({}, described=(other,)).get("/openapi.json").json()
+    assert sorted(document["paths"]) == ["/healthz", "/metrics", "/openapi.json", "/other", "/readyz"]
+
+
+def test_what_is_described_is_what_is_served() -> None:
+    api = operations_api("Test", dict)
+    assert sorted(api.openapi) == sorted(api.prefixes)
+    assert [client({}).get(path).status_code for path in api.openapi] == [200] * len(api.prefixes)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "message"),
+    [
+        ("GET", "/nowhere", 404, "NOT_FOUND", "there is nothing at /nowhere"),
+        ("POST", "/healthz", 405, "INVALID_ARGUMENT", "POST is not allowed at /healthz"),
+    ],
+)
+def test_what_operators_ask_wrongly_is_refused_as_json(
+    method: str, path: str, status: int, code: str, message: str
+) -> None:
+    answer = client({}).request(method, path, headers={"X-Request-ID": "mine"})
+    assert answer.status_code == status
+    assert answer.json() == {"code": code, "message": message, "request_id": "mine"}
+
+
+def test_a_page_that_cannot_be_made_is_an_internal_error() -> None:
+    def broken() -> Mapping[str, str]:
+        raise LookupError("of something")
+
+    probe = TestClient(Dispatcher([operations_api("Test", broken)], limit_concurrency=1))
+    answer = probe.get("/readyz", headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")

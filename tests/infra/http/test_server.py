@@ -1,27 +1,36 @@
 import asyncio
 import signal
 import socket
+from dataclasses import replace
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from infra.http.operations import operations_routes
+from infra.http.api import Api
+from infra.http.operations import operations_api
 from infra.http.server import CONNECTIONS_PER_REQUEST, HttpServer, bind, reachable_host
 from schemas.errors import SettingsError
 
 
 class Held:
-    """An application whose requests wait until they are let go."""
+    """APIs with an endpoint whose requests wait until they are let go, one of which is always answered."""
 
     def __init__(self) -> None:
         self.entered = asyncio.Semaphore(0)
         self.go = asyncio.Event()
-        routes = [Route("/held", self.held), Route("/metrics", self.held), *operations_routes(dict)]
-        self.app = Starlette(routes=routes)
+        held = Api(
+            name="held",
+            prefixes=("/held",),
+            routes=[Route("/held", self.held)],
+            refuse=lambda error, _request: PlainTextResponse(error.code, 503 if error.code != "NOT_FOUND" else 404),
+        )
+        always = replace(
+            held, name="always", prefixes=("/always",), routes=[Route("/always", self.held)], is_always_answered=True
+        )
+        self.apis = [held, always, operations_api("held", dict)]
 
     async def held(self, _request: Request) -> Response:
         self.entered.release()
@@ -31,7 +40,7 @@ class Held:
 
 def test_port_zero_is_bound_to_a_free_port_that_the_url_names() -> None:
     async def scenario() -> None:
-        server = HttpServer(Held().app, "127.0.0.1", 0, limit_concurrency=4)
+        server = HttpServer(Held().apis, "127.0.0.1", 0, limit_concurrency=4)
         await server.start()
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"{server.url}/healthz")
@@ -46,7 +55,7 @@ def test_port_zero_is_bound_to_a_free_port_that_the_url_names() -> None:
 def test_signal_handlers_are_left_alone() -> None:
     async def scenario() -> None:
         before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-        server = HttpServer(Held().app, "127.0.0.1", 0, limit_concurrency=4)
+        server = HttpServer(Held().apis, "127.0.0.1", 0, limit_concurrency=4)
         await server.start()
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
         await server.stop()
@@ -57,15 +66,14 @@ def test_signal_handlers_are_left_alone() -> None:
 def test_a_request_too_many_is_refused_and_probes_are_not() -> None:
     async def scenario() -> None:
         held = Held()
-        server = HttpServer(held.app, "127.0.0.1", 0, limit_concurrency=2)
+        server = HttpServer(held.apis, "127.0.0.1", 0, limit_concurrency=2)
         await server.start()
         async with httpx.AsyncClient(trust_env=False, base_url=server.url) as client:
             first = [asyncio.create_task(client.get("/held")) for _ in range(2)]
             for _ in first:
                 await held.entered.acquire()
             refused = await client.get("/held")
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-            assert refused.json()["code"] == "RESOURCE_EXHAUSTED"
+            assert (refused.status_code, refused.text) == (503, "RESOURCE_EXHAUSTED")
             assert (await client.get("/readyz")).status_code == 200
             held.go.set()
             assert [(await answer).text for answer in first] == ["done", "done"]
@@ -77,7 +85,7 @@ def test_a_request_too_many_is_refused_and_probes_are_not() -> None:
 
 def test_connections_that_are_only_held_keep_nobody_out() -> None:
     async def scenario() -> None:
-        server = HttpServer(Held().app, "127.0.0.1", 0, limit_concurrency=1)
+        server = HttpServer(Held().apis, "127.0.0.1", 0, limit_concurrency=1)
         await server.start()
         held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3 * CONNECTIONS_PER_REQUEST)]
         async with httpx.AsyncClient(trust_env=False, base_url=server.url) as client:
@@ -94,16 +102,16 @@ def test_connections_that_are_only_held_keep_nobody_out() -> None:
 def test_a_connection_too_many_is_closed_while_all_others_are_in_work() -> None:
     async def scenario() -> None:
         held = Held()
-        server = HttpServer(held.app, "127.0.0.1", 0, limit_concurrency=CONNECTIONS_PER_REQUEST)
+        server = HttpServer(held.apis, "127.0.0.1", 0, limit_concurrency=CONNECTIONS_PER_REQUEST)
         server_limit = CONNECTIONS_PER_REQUEST**2
         await server.start()
         limits = httpx.Limits(max_connections=server_limit + 1)
         async with httpx.AsyncClient(trust_env=False, base_url=server.url, limits=limits) as client:
-            busy = [asyncio.create_task(client.get("/metrics")) for _ in range(server_limit)]
+            busy = [asyncio.create_task(client.get("/always")) for _ in range(server_limit)]
             for _ in busy:
                 await held.entered.acquire()
             with pytest.raises(httpx.TransportError):
-                await client.get("/metrics")
+                await client.get("/always")
             held.go.set()
             assert [(await answer).text for answer in busy] == ["done"] * server_limit
         await server.stop()
@@ -114,7 +122,7 @@ def test_a_connection_too_many_is_closed_while_all_others_are_in_work() -> None:
 def test_stopping_lets_requests_in_work_end() -> None:
     async def scenario() -> None:
         held = Held()
-        server = HttpServer(held.app, "127.0.0.1", 0, limit_concurrency=2)
+        server = HttpServer(held.apis, "127.0.0.1", 0, limit_concurrency=2)
         await server.start()
         async with httpx.AsyncClient(trust_env=False, base_url=server.url) as client:
             answer = asyncio.create_task(client.get("/held"))
@@ -133,7 +141,7 @@ def test_a_taken_port_is_named_with_what_to_do() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = HttpServer(Starlette(), "127.0.0.1", port, limit_concurrency=2)
+        server = HttpServer(Held().apis, "127.0.0.1", port, limit_concurrency=2)
         with pytest.raises(SettingsError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*port 0"):
             asyncio.run(server.start())
 

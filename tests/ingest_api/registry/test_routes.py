@@ -18,14 +18,13 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
-from starlette.applications import Starlette
 
 from access.roles import Principal, Role
 from infra.http.server import HttpServer
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
 from ingest_api.registry import routes
-from ingest_api.registry.routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_routes
+from ingest_api.registry.routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_api
 from ingest_api.registry.subject_rights import SubjectRights
 from schemas.errors import SlowBodyError, UnauthenticatedError
 from schemas.topics import source_topic
@@ -65,8 +64,7 @@ def authenticate(authorization: str | None) -> SubjectRights:
 def serving(registry: SchemaRegistry, timeout_seconds: float = 30) -> Iterator[str]:
     """Serves the routes on a socket, from a thread of its own; yields the URL."""
     loop = asyncio.new_event_loop()
-    app = Starlette(routes=registry_routes(registry, authenticate, timeout_seconds))
-    server = HttpServer(app, LOOPBACK, 0, limit_concurrency=64)
+    server = HttpServer([registry_api(registry, authenticate, timeout_seconds)], LOOPBACK, 0, limit_concurrency=64)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)

@@ -9,12 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Scope
 
-from access.authentication import Authenticator
 from access.roles import Role
+from infra.http.dispatch import Dispatcher
+from infra.http.paths import GET_FEATURES
 from infra.paths import state_path
-from serving.tecton.get_features import MAX_ARRIVING, MAX_BODY_BYTES, MAX_CONCURRENT, PATH, GetFeaturesEndpoint
+from serving.tecton.get_features import MAX_ARRIVING, MAX_BODY_BYTES, MAX_CONCURRENT
 from tests.serving.world import (
     DAY,
     HOUR,
@@ -161,7 +162,7 @@ def test_the_body_is_json_whatever_the_content_type_says(tmp_path: Path) -> None
                 "Authorization": f"tecton-KEY {world.key()}",
                 "Content-Type": content_type,
             }
-            answer = await client.post(PATH, content=body, headers=headers)
+            answer = await client.post(GET_FEATURES, content=body, headers=headers)
             assert answer.status_code == 200
 
     play(tmp_path, scenario)
@@ -189,7 +190,7 @@ def test_slo_info_is_measured(tmp_path: Path) -> None:
 def test_who_does_not_prove_who_it_is_gets_401_before_anything_else(tmp_path: Path, authorization: str | None) -> None:
     async def scenario(_world: World, client: httpx.AsyncClient) -> None:
         headers = [] if authorization is None else [(b"Authorization", authorization.encode("latin-1"))]
-        answer = await client.post(PATH, content=b"not even JSON", headers=headers)
+        answer = await client.post(GET_FEATURES, content=b"not even JSON", headers=headers)
         assert refusal(answer)[:2] == (401, 16)
 
     play(tmp_path, scenario, written=False)
@@ -261,7 +262,7 @@ def test_a_request_that_cannot_be_answered_is_refused_precisely(
 )
 def test_a_body_that_is_no_request_is_a_400(tmp_path: Path, body: bytes) -> None:
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
-        answer = await client.post(PATH, content=body, headers={"Authorization": f"Tecton-key {world.key()}"})
+        answer = await client.post(GET_FEATURES, content=body, headers={"Authorization": f"Tecton-key {world.key()}"})
         assert refusal(answer)[:2] == (400, 3)
 
     play(tmp_path, scenario, written=False)
@@ -269,7 +270,7 @@ def test_a_body_that_is_no_request_is_a_400(tmp_path: Path, body: bytes) -> None
 
 def test_paths_and_methods_that_do_not_exist_are_answered_in_the_same_form(tmp_path: Path) -> None:
     async def scenario(_world: World, client: httpx.AsyncClient) -> None:
-        missing, wrong = await client.post("/api/v1/nothing"), await client.get(PATH)
+        missing, wrong = await client.post("/api/v1/nothing"), await client.get(GET_FEATURES)
         assert refusal(missing) == (404, 5, "there is nothing at /api/v1/nothing")
         assert refusal(wrong)[:2] == (405, 12)
         assert wrong.headers["allow"] == "POST"
@@ -307,7 +308,7 @@ def test_what_nobody_thought_of_is_a_500_in_the_same_form_and_a_line_in_the_log(
         monkeypatch.setattr(world.state, "open", None)
         headers = {"Authorization": f"Tecton-key {world.key()}", "X-Request-ID": "the-id"}
         body = {"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}
-        status, code, message = refusal(await client.post(PATH, json=body, headers=headers))
+        status, code, message = refusal(await client.post(GET_FEATURES, json=body, headers=headers))
         assert (status, code) == (500, 13)
         assert "the-id" in message
         assert "TypeError" not in message
@@ -332,7 +333,9 @@ def test_definitions_change_without_a_restart(tmp_path: Path) -> None:
 def test_callers_whose_bodies_never_come_keep_nobody_out(tmp_path: Path) -> None:
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
         key = world.key()
-        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
+        head = (
+            f"POST {GET_FEATURES} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
+        )
         waiting = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(MAX_CONCURRENT + 2)]
         for _, writer in waiting:
             writer.write(head.encode())
@@ -353,9 +356,8 @@ def test_a_body_that_never_comes_is_a_400_that_ends_the_connection(
 
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        head = (
-            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {world.key()}\r\nContent-Length: 9\r\n\r\n"
-        )
+        key = f"Authorization: Tecton-key {world.key()}"
+        head = f"POST {GET_FEATURES} HTTP/1.1\r\nHost: x\r\n{key}\r\nContent-Length: 9\r\n\r\n"
         writer.write(head.encode() + b"{")
         answer = await asyncio.wait_for(reader.read(), 20)
         assert answer.startswith(b"HTTP/1.1 400")
@@ -367,12 +369,14 @@ def test_a_body_that_never_comes_is_a_400_that_ends_the_connection(
     play(tmp_path, scenario, written=False)
 
 
+def scope_of(key: str) -> Scope:
+    headers = [(b"authorization", f"Tecton-key {key}".encode())]
+    return {"type": "http", "method": "POST", "path": GET_FEATURES, "headers": headers}
+
+
 def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp_path: Path) -> None:
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
-        endpoint = GetFeaturesEndpoint(
-            world.services, world.state, Authenticator(world.access), "prod", clock=lambda: world.clock
-        )
-        scope = {"type": "http", "headers": [(b"authorization", f"Tecton-key {world.key()}".encode())]}
+        app = Dispatcher([world.api], 10 * MAX_CONCURRENT)
         body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
         taken = asyncio.Event()
         in_work = asyncio.Semaphore(0)
@@ -390,7 +394,7 @@ def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp
                     in_work.release()
                     await taken.wait()
 
-            await endpoint(scope, receive, send)
+            await app(scope_of(world.key()), receive, send)
             return statuses[0]
 
         async with asyncio.TaskGroup() as group:
@@ -407,9 +411,7 @@ def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp
 
 def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones(tmp_path: Path) -> None:
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
-        endpoint = GetFeaturesEndpoint(
-            world.services, world.state, Authenticator(world.access), "prod", clock=lambda: world.clock
-        )
+        app = Dispatcher([world.api], 10 * MAX_CONCURRENT)
         body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
         arrived = asyncio.Event()
         waiting = asyncio.Semaphore(0)
@@ -426,9 +428,7 @@ def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones
             async def send(message: Message) -> None:
                 statuses.append(message.get("status", 0))
 
-            await endpoint(
-                {"type": "http", "headers": [(b"authorization", f"Tecton-key {key}".encode())]}, receive, send
-            )
+            await app(scope_of(key), receive, send)
             return statuses[0]
 
         async with asyncio.TaskGroup() as group:
@@ -448,7 +448,9 @@ def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones
 def test_a_caller_that_leaves_is_no_longer_in_work(tmp_path: Path) -> None:
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
         key = world.key()
-        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
+        head = (
+            f"POST {GET_FEATURES} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
+        )
         for _ in range(2 * MAX_CONCURRENT):
             _, writer = await asyncio.open_connection("127.0.0.1", world.port)
             writer.write(head.encode())
@@ -485,8 +487,8 @@ def test_metrics_tell_reads_and_the_age_of_what_is_served(tmp_path: Path) -> Non
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
         await get_features(client, world.key(), "s", {"user_id": "ann"})
         metrics = (await client.get("/metrics")).text
-        assert f'headrace_http_requests_total{{route="{PATH}",status="200"}}' in metrics
-        assert f'headrace_read_seconds_count{{route="{PATH}"}}' in metrics
+        assert f'headrace_http_requests_total{{route="{GET_FEATURES}",status="200",workspace=""}}' in metrics
+        assert f'headrace_read_seconds_count{{route="{GET_FEATURES}"}}' in metrics
         assert 'headrace_served_value_age_seconds_bucket{le="21600.0",view="newest@V1",workspace="prod"}' in metrics
 
     play(tmp_path, scenario)

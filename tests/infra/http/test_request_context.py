@@ -4,25 +4,43 @@ import httpx
 import pytest
 import structlog
 from prometheus_client import REGISTRY
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
 
-from ingest_api.request_context import ID_BYTES, MAX_CHARACTERS, UNKNOWN_ROUTE, RequestContext, request_id
+from infra.http.api import Api
+from infra.http.dispatch import Dispatcher
+from infra.http.request_context import (
+    ID_BYTES,
+    MAX_CHARACTERS,
+    UNKNOWN_ROUTE,
+    begin_request,
+    note_workspace,
+    request_id,
+)
 
 PATH = "/context/{name}"
 
 
 def echo(request: Request) -> Response:
     """Answers with the id that handlers see, and the one in the log."""
+    if request.query_params:
+        note_workspace(request.scope, request.query_params["workspace"])
     logged = structlog.contextvars.get_contextvars()["request_id"]
-    return Response(f"{request_id(request)} {logged}", 201, {"X-Other": "kept"})
+    return Response(f"{request_id(request.scope)} {logged}", 201, {"X-Other": "kept"})
 
 
-APP = Starlette(routes=[Route(PATH, echo)], middleware=[Middleware(RequestContext)])
+APP = Dispatcher(
+    [
+        Api(
+            name="echo",
+            prefixes=("/context",),
+            routes=[Route(PATH, echo)],
+            refuse=lambda error, _request: Response(error.message, 404),
+        )
+    ],
+    limit_concurrency=10,
+)
 
 
 def ask(path: str = "/context/a", headers: list[tuple[bytes, bytes]] | None = None) -> httpx.Response:
@@ -33,8 +51,8 @@ def ask(path: str = "/context/a", headers: list[tuple[bytes, bytes]] | None = No
     return asyncio.run(scenario())
 
 
-def counted(route: str, status: str) -> float:
-    labels = {"route": route, "status": status}
+def counted(route: str, status: str, workspace: str = "") -> float:
+    labels = {"route": route, "status": status, "workspace": workspace}
     return REGISTRY.get_sample_value("headrace_http_requests_total", labels) or 0.0
 
 
@@ -72,6 +90,12 @@ def test_requests_are_counted_by_route_and_not_by_what_callers_put_into_it() -> 
     assert (counted(PATH, "201"), counted(UNKNOWN_ROUTE, "404")) == (known + 2, unknown + 2)
 
 
+def test_requests_are_counted_for_the_workspace_that_their_endpoint_notes() -> None:
+    before = counted(PATH, "201", "dev")
+    ask("/context/a?workspace=dev")
+    assert counted(PATH, "201", "dev") == before + 1
+
+
 def test_the_answer_to_one_that_no_route_took_has_an_id_too() -> None:
     assert ask("/nowhere", [(b"X-Request-ID", b"mine")]).headers["x-request-id"] == "mine"
 
@@ -79,20 +103,13 @@ def test_the_answer_to_one_that_no_route_took_has_an_id_too() -> None:
 def test_each_request_is_logged_under_its_own_id_alone() -> None:
     seen: dict[str, str] = {}
 
-    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+    async def one(name: str) -> None:
+        begin_request({"type": "http", "path": name, "headers": [(b"x-request-id", name.encode())]})
         await asyncio.sleep(0)  # the other one begins meanwhile
-        seen[scope["path"]] = structlog.contextvars.get_contextvars()["request_id"]
-
-    async def nothing(_message: Message) -> None:
-        pytest.fail("no answer was made")
-
-    async def receive() -> Message:
-        return {"type": "http.disconnect"}
+        seen[name] = structlog.contextvars.get_contextvars()["request_id"]
 
     async def scenario() -> None:
-        context = RequestContext(app)
-        scopes = [{"type": "http", "path": each, "headers": [(b"x-request-id", each.encode())]} for each in "ab"]
-        await asyncio.gather(*(asyncio.create_task(context(scope, receive, nothing)) for scope in scopes))
+        await asyncio.gather(*(asyncio.create_task(one(name)) for name in "ab"))
 
     asyncio.run(scenario())
     assert seen == {"a": "a", "b": "b"}

@@ -1,0 +1,17 @@
+"""Every path that a server answers by a name of its own, and that something else calls: clients here, tests, examples.
+
+Invariant: a path is written once, so what listens and what calls cannot differ.
+"""
+
+from typing import Final
+
+HEALTHZ: Final = "/healthz"
+READYZ: Final = "/readyz"
+METRICS: Final = "/metrics"
+OPENAPI: Final = "/openapi.json"
+
+INGEST: Final = "/api/v1/ingest"
+"""Of the Snowflake dialect."""
+
+GET_FEATURES: Final = "/api/v1/feature-service/get-features"
+"""Of the Tecton dialect."""

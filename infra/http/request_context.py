@@ -1,0 +1,83 @@
+"""What every request gets, whatever its API and route: an id, a place in the logs, a count.
+
+Invariant: each response carries the id that its log lines carry, in ``X-Request-ID``.
+"""
+
+import secrets
+from typing import Final
+
+import structlog
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Scope, Send
+
+from infra.metrics import HTTP_REQUESTS
+
+MAX_CHARACTERS: Final = 128
+"""Of an id that a caller chose."""
+
+ID_BYTES: Final = 12
+UNKNOWN_ROUTE: Final = "unknown"
+
+_HEADER: Final = b"x-request-id"
+_ID: Final = "headrace.request_id"
+_WORKSPACE: Final = "headrace.workspace"
+
+
+def request_id(scope: Scope) -> str:
+    """Returns the id of a request."""
+    return str(scope[_ID])
+
+
+def note_workspace(scope: Scope, workspace: str) -> None:
+    """Counts a request as one of a workspace: one that exists, so that callers cannot make series of their own."""
+    scope[_WORKSPACE] = workspace
+
+
+def begin_request(scope: Scope) -> str:
+    """Gives a request the id that its caller chose, or one of ours, and returns it."""
+    chosen = scope[_ID] = _chosen_id(scope)
+    structlog.contextvars.bind_contextvars(request_id=chosen)  # a request is a task, whose context ends with it
+    return chosen
+
+
+class CountedSend:
+    """An ASGI ``send`` that adds the request's id to its answer and counts it.
+
+    Args:
+        scope: of the request, begun.
+        send: of the server.
+
+    Attributes:
+        started: whether the answer has begun, so that no other one can be given.
+    """
+
+    __slots__ = ("_scope", "_send", "started")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        """Passes a message on."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            scope = self._scope
+            message["headers"] = [*message["headers"], (_HEADER, scope[_ID].encode())]
+            route, status = _route_name(scope.get("route")), str(message["status"])
+            HTTP_REQUESTS.labels(route, status, scope.get(_WORKSPACE, "")).inc()
+        await self._send(message)
+
+
+def _chosen_id(scope: Scope) -> str:
+    """Returns the caller's id if it can stand in a header and a log line as it is, else one of ours."""
+    for name, value in scope["headers"]:
+        if name == _HEADER:
+            text: str = value.decode("latin-1")
+            if 0 < len(text) <= MAX_CHARACTERS and text.isascii() and text.isprintable():
+                return text
+    return f"req_{secrets.token_hex(ID_BYTES)}"
+
+
+def _route_name(route: BaseRoute | None) -> str:
+    return route.path if isinstance(route, Route) else UNKNOWN_ROUTE
