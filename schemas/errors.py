@@ -161,9 +161,13 @@ class NotFoundError(RequestError):
 class UnknownPathError(NotFoundError):
     """There is nothing at a path."""
 
+    code = "UNKNOWN_PATH"
+
 
 class UnknownMethodError(RequestError):
     """There is something at a path, but for other methods."""
+
+    code = "UNKNOWN_METHOD"
 
 
 class TooLargeError(RequestError):

@@ -24,6 +24,7 @@ from schemas.errors import (
     UnauthenticatedError,
     UnavailableError,
     UnknownMethodError,
+    UnknownPathError,
 )
 
 JSON: Final = "application/json"
@@ -45,7 +46,11 @@ _STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] =
 )
 """The first class that fits counts."""
 
-_CODES: Final[Mapping[str, str]] = {SlowBodyError.code: RequestError.code}
+_CODES: Final[Mapping[str, str]] = {
+    SlowBodyError.code: RequestError.code,
+    UnknownPathError.code: NotFoundError.code,
+    UnknownMethodError.code: RequestError.code,
+}
 """What the reference has no code of its own for."""
 
 INTERNAL: Final = HeadraceError.code

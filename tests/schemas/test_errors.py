@@ -26,6 +26,8 @@ CODES = {
     "UnauthenticatedError": "UNAUTHENTICATED",
     "ForbiddenError": "PERMISSION_DENIED",
     "NotFoundError": "NOT_FOUND",
+    "UnknownPathError": "UNKNOWN_PATH",
+    "UnknownMethodError": "UNKNOWN_METHOD",
     "TooLargeError": "TOO_LARGE",
     "SlowBodyError": "REQUEST_TIMEOUT",
     "OverloadedError": "RESOURCE_EXHAUSTED",

@@ -80,8 +80,8 @@ def test_what_is_described_is_what_is_served() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code", "message"),
     [
-        ("GET", "/nowhere", 404, "NOT_FOUND", "there is nothing at /nowhere"),
-        ("POST", "/healthz", 405, "INVALID_ARGUMENT", "POST is not allowed at /healthz"),
+        ("GET", "/nowhere", 404, "UNKNOWN_PATH", "there is nothing at /nowhere"),
+        ("POST", "/healthz", 405, "UNKNOWN_METHOD", "POST is not allowed at /healthz"),
     ],
 )
 def test_what_operators_ask_wrongly_is_refused_as_json(

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from infra.http.api import Api
 from infra.http.operations import operations_api
 from infra.http.server import CONNECTIONS_PER_REQUEST, HttpServer, bind, reachable_host
-from schemas.errors import SettingsError
+from schemas.errors import NotFoundError, SettingsError
 
 
 class Held:
@@ -25,7 +25,9 @@ class Held:
             name="held",
             prefixes=("/held",),
             routes=[Route("/held", self.held)],
-            refuse=lambda error, _request: PlainTextResponse(error.code, 503 if error.code != "NOT_FOUND" else 404),
+            refuse=lambda error, _request: PlainTextResponse(
+                error.code, 404 if isinstance(error, NotFoundError) else 503
+            ),
         )
         always = replace(
             held, name="always", prefixes=("/always",), routes=[Route("/always", self.held)], is_always_answered=True
