@@ -59,7 +59,7 @@ def held(data: Path, plan: Plan, view: ViewPlan, scratch: Path) -> Held:
 
 def _counted(reader: SecondaryDatabase, view: ViewPlan) -> int:
     finest = tile_suffix(view.resolutions[0], 0)[:8]
-    count = 1 + next(i for i, partial in enumerate(view.partials) if partial.key == "count")
+    count = 1 + next(i for i, partial in enumerate(view.partials) if partial.kind == "count")
     tiles = reader.scan(tile_prefix(view.id, b""), tile_prefix(view.id + 1, b""))
     return sum(decode(value)[count] for key, value in tiles if key[-RESOLUTION_AND_START:-8] == finest)
 

@@ -9,6 +9,7 @@ refuse_shadows()  # before the first import of a package that may be somebody el
 
 from schemas.definitions.objects import (  # noqa: E402 - as above
     Aggregate,
+    AggregateFeature,
     Entity,
     FeatureService,
     StreamFeatureView,
@@ -19,6 +20,7 @@ from schemas.types import Array, Bool, Field, Float64, Int64, Map, String, Struc
 
 __all__ = [
     "Aggregate",
+    "AggregateFeature",
     "Array",
     "Bool",
     "Entity",

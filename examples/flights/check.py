@@ -14,7 +14,7 @@ import duckdb
 from examples.flights.offline import VERSION, ViewRows
 from examples.flights.reads import Reading, Served
 from examples.flights.repository.flights import departures
-from headrace import Aggregate, StreamFeatureView
+from headrace import AggregateFeature, StreamFeatureView
 
 MICROSECOND: Final = timedelta(microseconds=1)
 UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
@@ -137,19 +137,20 @@ def _aggregates(view: StreamFeatureView, types: Mapping[str, str]) -> tuple[list
     return names, query
 
 
-def _aggregate(view: StreamFeatureView, aggregate: Aggregate, types: Mapping[str, str]) -> str:
+def _aggregate(view: StreamFeatureView, aggregate: AggregateFeature, types: Mapping[str, str]) -> str:
     """Tiled windows are ``[edge - w, edge)`` with the edge at a tile's end, continuous ones ``(edge - w, edge]``."""
     width = aggregate.window // MICROSECOND
     bounds = ("time >= edge - {} AND time < edge", "time > edge - {} AND time <= edge")
     window = bounds[view.aggregation_interval is None].format(width)
+    n = dict(aggregate.parameters).get("n")
     text = AGGREGATES[aggregate.function].format(
         column=aggregate.column,
         window=f"WHERE {window}",
         time="time",
         type=types[aggregate.column],
-        n=aggregate.n or 1,
+        n=n or 1,
     )
-    return f"({text})[1]" if aggregate.function == "last" and aggregate.n is None else text
+    return f"({text})[1]" if aggregate.function == "last" and n is None else text
 
 
 def _newest(view: StreamFeatureView, key: str, types: Mapping[str, str]) -> tuple[list[str], str]:
@@ -170,9 +171,9 @@ def _edge(view: StreamFeatureView, leading_edge: int) -> int:
     )
 
 
-def _feature_name(view: StreamFeatureView, aggregate: Aggregate) -> str:
+def _feature_name(view: StreamFeatureView, aggregate: AggregateFeature) -> str:
     """Returns ``{column}_{function}_{window}_{interval}``."""
-    function = aggregate.function if aggregate.n is None else f"{aggregate.function}_{aggregate.n}"
+    function = "_".join([aggregate.function, *(str(value) for _, value in aggregate.parameters)])
     interval = "continuous" if view.aggregation_interval is None else _duration(view.aggregation_interval)
     return f"{aggregate.column}_{function}_{_duration(aggregate.window)}_{interval}"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
+from schemas.definitions.plan import ViewPlan, stored_columns
 from schemas.instants import MILLISECOND
 from schemas.messages.updates import Row, UpdateMessage, Value
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
@@ -40,7 +40,7 @@ class ViewState:
 
     def __init__(self, view: ViewPlan) -> None:
         self.view = view
-        self._kinds = partial_kinds(view)
+        self._kinds = [partial.bound() for partial in view.partials]
         names = [column.name for column in view.columns]
         stored = stored_columns(view)
         self._stored = [names.index(name) for name in stored]

@@ -3,21 +3,24 @@
 Invariant: what compiles can run. Each error names file, line, object and remedy.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from schemas.aggregation.functions import FUNCTIONS, accepts
+import msgspec
+
+from schemas.aggregation.aggregate import PartialKind
+from schemas.aggregation.table import accepts, bind
 from schemas.avro.schema import source_schema
 from schemas.definitions import tile_budget
 from schemas.definitions.code import code_digest
-from schemas.definitions.objects import NAME, Aggregate, FeatureService, StreamFeatureView, StreamSource
+from schemas.definitions.objects import NAME, AggregateFeature, FeatureService, StreamFeatureView, StreamSource
 from schemas.definitions.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
 from schemas.definitions.repository import Repository, module_texts
 from schemas.definitions.wire_types import wire_type
 from schemas.errors import DefinitionError
 from schemas.instants import DAY, MINUTE, SECOND, length
-from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_N
+from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import Field, Int64, Timestamp
 from schemas.windows import choose_resolutions, continuous_interval
@@ -137,7 +140,6 @@ class _ViewCompiler:
             raise self._refuse(f"source {view.source.name!r} is not defined at the top of a module; move it there")
         self._known = {column.name: column.field() for column in self._source.columns}
         self._known |= {field.name: field for field in view.schema or ()}
-        self._partials: dict[PartialPlan, int] = {}
 
     def _refuse(self, problem: str) -> DefinitionError:
         return DefinitionError(f"{self._view.origin}: stream_feature_view {self._view.name!r}: {problem}")
@@ -150,11 +152,11 @@ class _ViewCompiler:
         if view.aggregation_interval is not None:
             interval = self._micros("aggregation_interval", view.aggregation_interval, least=1)
         served = (*keys, view.timestamp_field)
-        features = (
-            tuple(self._aggregate(item, interval) for item in view.features)
-            if view.features
-            else tuple(FeaturePlan(c.name, c.dtype, c.name) for c in columns if c.name not in served)
-        )
+        partials: tuple[PartialPlan, ...] = ()
+        if view.features:
+            features, partials = _sharing([self._aggregate(item, interval) for item in view.features])
+        else:
+            features = tuple(FeaturePlan(c.name, c.dtype, c.name) for c in columns if c.name not in served)
         if not features:
             raise self._refuse("has nothing to serve: no features, and no columns but join keys and timestamp")
         features = tuple(sorted(features, key=lambda feature: feature.name))
@@ -177,7 +179,7 @@ class _ViewCompiler:
             timestamp_field=view.timestamp_field,
             columns=columns,
             features=features,
-            partials=tuple(self._partials),
+            partials=partials,
             resolutions=resolutions,
             interval=interval,
             # As far back as any window reaches, a coarsest tile that begins before it, and what may still come late.
@@ -244,48 +246,29 @@ class _ViewCompiler:
                 )
         return tuple(Column.of(self._known[name]) for name in names)
 
-    def _aggregate(self, aggregate: Aggregate, interval: int) -> FeaturePlan:
+    def _aggregate(self, aggregate: AggregateFeature, interval: int) -> tuple[FeaturePlan, tuple[PartialKind, ...]]:
+        """Returns a feature, and the partials that it needs."""
         what = f"Aggregate({aggregate.function!r}, {aggregate.column!r})"
-        function = FUNCTIONS.get(aggregate.function)
-        if function is None:
-            raise self._refuse(f"{what}: unknown function; expected one of {', '.join(FUNCTIONS)}")
+        parameters = dict(aggregate.parameters)
+        try:
+            function = bind(aggregate.function, parameters)
+        except DefinitionError as error:
+            raise self._refuse(f"{what}: {error.message}") from None
         field = self._known[aggregate.column]
         if not accepts(function, field.dtype):
             expected = "a scalar" if function.accepts is None else " or ".join(t.name for t in function.accepts)
             raise self._refuse(f"{what}: the column is {field.dtype.name}; expected {expected}")
-        n = aggregate.n
-        if n is not None and not (function.takes_n and type(n) is int and 1 <= n <= MAX_N):
-            problem = f"must be 1..{MAX_N}" if function.takes_n else f"is not for {aggregate.function!r}; remove it"
-            raise self._refuse(f"{what}: n={n!r} {problem}")
         window = self._micros(f"{what}: window", aggregate.window, least=1, most=MAX_WINDOW)
         offset = self._micros(f"{what}: offset", aggregate.offset)
         for text, extent in (("window", window), ("offset", offset)):
             if interval and extent % interval:
                 raise self._refuse(f"{what}: {text} must be a multiple of the aggregation_interval")
-        name = aggregate.name or self._default_name(aggregate, window, offset, interval)
+        name = aggregate.name or _default_name(aggregate.column, function.text(), window, offset, interval)
         if not NAME.fullmatch(name):
             raise self._refuse(f"{what}: name {name!r} must be letters, digits and single underscores")
-        # What two functions need of one column, tiles hold once.
-        partials = tuple(
-            self._partials.setdefault(
-                PartialPlan(key, aggregate.column, aggregate.function, aggregate.n), len(self._partials)
-            )
-            if (shared := self._shared(key, aggregate.column)) is None
-            else shared
-            for key, _ in function.partials(field.dtype, aggregate.n)
-        )
-        dtype = wire_type(function.output(field.dtype, aggregate.n))
-        return FeaturePlan(name, dtype, aggregate.column, aggregate.function, aggregate.n, window, offset, partials)
-
-    def _shared(self, key: str, column: str) -> int | None:
-        found = (index for partial, index in self._partials.items() if (partial.key, partial.column) == (key, column))
-        return next(found, None)
-
-    def _default_name(self, aggregate: Aggregate, window: int, offset: int, interval: int) -> str:
-        function = FUNCTIONS[aggregate.function].text(aggregate.n)
-        grain = duration_text(interval) if interval else "continuous"
-        suffix = f"_offset_{duration_text(offset)}" if offset else ""
-        return f"{aggregate.column}_{function}_{duration_text(window)}_{grain}{suffix}"
+        dtype = wire_type(function.output(field.dtype))
+        feature = FeaturePlan(name, dtype, aggregate.column, aggregate.function, parameters, window, offset)
+        return feature, function.partials(field.dtype)
 
     def _resolutions(self, features: Iterable[FeaturePlan], interval: int) -> tuple[int, ...]:
         windows = [feature.window for feature in features if feature.window]
@@ -306,3 +289,31 @@ class _ViewCompiler:
             sign = "positive" if least else "not negative"
             raise self._refuse(f"{what} must be {sign} and at most {most // DAY} days, got {duration}")
         return micros
+
+
+def _default_name(column: str, function: str, window: int, offset: int, interval: int) -> str:
+    grain = duration_text(interval) if interval else "continuous"
+    suffix = f"_offset_{duration_text(offset)}" if offset else ""
+    return f"{column}_{function}_{duration_text(window)}_{grain}{suffix}"
+
+
+def _sharing(
+    wanted: Sequence[tuple[FeaturePlan, tuple[PartialKind, ...]]],
+) -> tuple[tuple[FeaturePlan, ...], tuple[PartialPlan, ...]]:
+    """Returns features, each with the places of its partials, and the partials that they share.
+
+    What several functions need of one column, tiles hold once; in an order that does not depend on how the definition
+    was written, since tiles are stored in it.
+    """
+    planned = [(feature, [PartialPlan.of(feature.column, kind) for kind in kinds]) for feature, kinds in wanted]
+    by_text = {_text(partial): partial for _, partials in planned for partial in partials}
+    places = {text: place for place, text in enumerate(sorted(by_text))}
+    features = tuple(
+        msgspec.structs.replace(feature, partials=tuple(places[_text(partial)] for partial in partials))
+        for feature, partials in planned
+    )
+    return features, tuple(by_text[text] for text in places)
+
+
+def _text(partial: PartialPlan) -> tuple[str, str, bytes]:
+    return (partial.column, partial.kind, msgspec.json.encode(partial.parameters, order="sorted"))

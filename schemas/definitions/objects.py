@@ -20,6 +20,7 @@ from schemas.types import Array, Field, Int64, Map, Scalar, String, Struct
 
 __all__ = [
     "Aggregate",
+    "AggregateFeature",
     "Entity",
     "FeatureService",
     "Origin",
@@ -109,7 +110,7 @@ def _check_type(origin: Origin, what: str, dtype: object) -> None:
             raise _refuse(origin, what, f"expected a type, {expected}, got {dtype!r}")
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSource:
     """A named stream of events, with one Avro schema, in one Kafka topic.
 
@@ -124,31 +125,16 @@ class StreamSource:
     """
 
     name: str
-    schema: tuple[Field, ...]
+    schema: Sequence[Field] | str
     timestamp_field: str
-    log_offline: bool
-    schema_file: str | None
-    origin: Origin = field(compare=False)
+    log_offline: bool = False
+    origin: Origin = field(default_factory=_caller, init=False, compare=False)
 
-    def __init__(
-        self, *, name: str, schema: Sequence[Field] | str, timestamp_field: str, log_offline: bool = False
-    ) -> None:
-        origin = _caller()
-        _check_name(origin, "StreamSource", name, MAX_SOURCE_NAME)
-        what = f"StreamSource {name!r}"
-        schema_file = schema if isinstance(schema, str) else None
-        fields = () if isinstance(schema, str) else _check_fields(origin, what, schema)
-        if not isinstance(schema, str) and not fields:
-            raise _refuse(origin, what, "the schema has no fields; give schema=[Field(...), ...]")
-        for key, value in {
-            "name": name,
-            "schema": fields,
-            "timestamp_field": timestamp_field,
-            "log_offline": log_offline,
-            "schema_file": schema_file,
-            "origin": origin,
-        }.items():
-            object.__setattr__(self, key, value)
+    def __post_init__(self) -> None:
+        _check_name(self.origin, "StreamSource", self.name, MAX_SOURCE_NAME)
+        what = f"StreamSource {self.name!r}"
+        if not isinstance(self.schema, str) and not _check_fields(self.origin, what, self.schema):
+            raise _refuse(self.origin, what, "the schema has no fields; give schema=[Field(...), ...]")
 
     def resolved(self, read_file: Callable[[str], str]) -> "tuple[Field, ...]":
         """Returns the fields, reading the ``.avsc`` file where the schema was given by name.
@@ -156,25 +142,25 @@ class StreamSource:
         Args:
             read_file: returns the text of a file of the repository, or raises ``KeyError``.
         """
-        if self.schema_file is None:
-            return self.schema
+        if not isinstance(self.schema, str):
+            return tuple(self.schema)
         what = f"StreamSource {self.name!r}"
         try:
-            text = read_file(self.schema_file)
+            text = read_file(self.schema)
         except KeyError:
             raise _refuse(
                 self.origin,
                 what,
-                f"schema file {self.schema_file!r} is not in the repository; add it or correct the name",
+                f"schema file {self.schema!r} is not in the repository; add it or correct the name",
             ) from None
         try:
             fields = fields_of_avro_record(json.loads(text))
         except (CodecError, ValueError, RecursionError) as error:
-            raise _refuse(self.origin, what, f"schema file {self.schema_file!r}: {error}") from error
+            raise _refuse(self.origin, what, f"schema file {self.schema!r}: {error}") from error
         return _check_fields(self.origin, what, fields)
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """What features are about; its join keys identify one of them. Join keys are String or Int64.
 
@@ -183,43 +169,53 @@ class Entity:
     """
 
     name: str
-    join_keys: tuple[Field, ...]
-    origin: Origin = field(compare=False)
+    join_keys: Sequence[Field]
+    origin: Origin = field(default_factory=_caller, init=False, compare=False)
 
-    def __init__(self, *, name: str, join_keys: Sequence[Field]) -> None:
-        origin = _caller()
-        _check_name(origin, "Entity", name, MAX_ENTITY_NAME)
-        what = f"Entity {name!r}"
-        fields = _check_fields(origin, what, join_keys)
-        if not fields:
-            raise _refuse(origin, what, "needs at least one join key; give join_keys=[Field(...)]")
-        for key in fields:
+    def __post_init__(self) -> None:
+        _check_name(self.origin, "Entity", self.name, MAX_ENTITY_NAME)
+        what = f"Entity {self.name!r}"
+        if not _check_fields(self.origin, what, self.join_keys):
+            raise _refuse(self.origin, what, "needs at least one join key; give join_keys=[Field(...)]")
+        for key in self.join_keys:
             if key.dtype not in JOIN_KEY_TYPES:
-                raise _refuse(origin, what, f"join key {key.name!r} is {key.dtype.name}; expected string or int64")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "join_keys", fields)
-        object.__setattr__(self, "origin", origin)
+                raise _refuse(self.origin, what, f"join key {key.name!r} is {key.dtype.name}; expected string or int64")
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
-    """An aggregation of one column over one time window.
+class AggregateFeature:
+    """An aggregation of one column over one time window; see ``Aggregate``. ``parameters`` are by name, sorted."""
+
+    function: str
+    column: str
+    window: timedelta
+    offset: timedelta
+    name: str | None
+    parameters: tuple[tuple[str, Any], ...]
+
+
+def Aggregate(  # noqa: N802 - written among the other definitions, which are classes
+    function: str,
+    column: str,
+    window: timedelta,
+    *,
+    offset: timedelta = timedelta(0),
+    name: str | None = None,
+    **parameters: Any,
+) -> AggregateFeature:
+    """Makes an aggregation of one column over one time window.
 
     Args:
         function: ``count``, ``sum``, ``mean``, ``min``, ``max`` or ``last``.
         column: a column that the view's function returns.
         window: how far back the window reaches.
-        n: for ``last``: how many values, oldest first; omitted: the newest value alone.
         offset: how far the window's end lies before now, as a non-negative duration.
         name: the feature's name; default ``{column}_{function}_{window}_{interval}``.
+        parameters: of the function; None is as if it were not given. ``last`` takes ``n``: how many values, oldest
+            first; without it, the newest alone.
     """
-
-    function: str
-    column: str
-    window: timedelta
-    n: int | None = None
-    offset: timedelta = timedelta(0)
-    name: str | None = None
+    given = tuple(sorted((key, value) for key, value in parameters.items() if value is not None))
+    return AggregateFeature(function, column, window, offset, name, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +227,7 @@ class StreamFeatureView:
     source: StreamSource
     entities: tuple[Entity, ...]
     timestamp_field: str
-    features: tuple[Aggregate, ...]
+    features: tuple[AggregateFeature, ...]
     aggregation_interval: timedelta | None
     schema: tuple[Field, ...] | None
     ttl: timedelta | None
@@ -252,7 +248,7 @@ def stream_feature_view(
     entities: Sequence[Entity],
     timestamp_field: str,
     version: str = "V1",
-    features: Sequence[Aggregate] = (),
+    features: Sequence[AggregateFeature] = (),
     aggregation_interval: timedelta | None = None,
     schema: Sequence[Field] | None = None,
     ttl: timedelta | None = None,
@@ -301,7 +297,7 @@ def stream_feature_view(
             raise _refuse(origin, what, f"source must be a StreamSource, got {type(source).__name__}")
         if not entities or not all(isinstance(entity, Entity) for entity in entities):
             raise _refuse(origin, what, "entities must be a list of at least one Entity")
-        if not all(isinstance(aggregate, Aggregate) for aggregate in features):
+        if not all(isinstance(aggregate, AggregateFeature) for aggregate in features):
             raise _refuse(origin, what, "features must be a list of Aggregate; omit it for an attribute view")
         if ttl is not None and features:
             raise _refuse(origin, what, "ttl is for attribute views; remove it or the features")
@@ -325,7 +321,7 @@ def stream_feature_view(
     return decorate
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureService:
     """A named list of views that a model reads in one call.
 
@@ -334,23 +330,16 @@ class FeatureService:
     """
 
     name: str
-    features: tuple[StreamFeatureView, ...]
-    online_serving_enabled: bool
-    origin: Origin = field(compare=False)
+    features: Sequence[StreamFeatureView]
+    online_serving_enabled: bool = True
+    origin: Origin = field(default_factory=_caller, init=False, compare=False)
 
-    def __init__(
-        self, *, name: str, features: Sequence[StreamFeatureView], online_serving_enabled: bool = True
-    ) -> None:
-        origin = _caller()
-        _check_name(origin, "FeatureService", name, MAX_SERVICE_NAME)
-        what = f"FeatureService {name!r}"
-        if not features or not all(isinstance(view, StreamFeatureView) for view in features):
-            raise _refuse(origin, what, "features must be a list of at least one feature view")
-        names = [view.name for view in features]
+    def __post_init__(self) -> None:
+        _check_name(self.origin, "FeatureService", self.name, MAX_SERVICE_NAME)
+        what = f"FeatureService {self.name!r}"
+        if not self.features or not all(isinstance(view, StreamFeatureView) for view in self.features):
+            raise _refuse(self.origin, what, "features must be a list of at least one feature view")
+        names = [view.name for view in self.features]
         for view in names:
             if names.count(view) > 1:
-                raise _refuse(origin, what, f"view {view!r} is listed twice; remove one")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "features", tuple(features))
-        object.__setattr__(self, "online_serving_enabled", online_serving_enabled)
-        object.__setattr__(self, "origin", origin)
+                raise _refuse(self.origin, what, f"view {view!r} is listed twice; remove one")

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.aggregation.functions import FUNCTIONS
-from schemas.aggregation.partials import PartialKind
+from schemas.aggregation.aggregate import AggregateFunction, PartialKind
+from schemas.aggregation.table import bind, described, partial_kind
 from schemas.avro.schema import avro_record
 from schemas.definitions.wire_types import parse_wire_type, wire_type
 from schemas.errors import DefinitionError
 from schemas.types import DataType, Field, Timestamp
 
-PLAN_FORMAT: Final = 2
+PLAN_FORMAT: Final = 3
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -56,12 +56,21 @@ class SourcePlan(msgspec.Struct, frozen=True):
 
 
 class PartialPlan(msgspec.Struct, frozen=True, array_like=True):
-    """One partial of a view's tiles: the aggregate that asked for it says how it is computed."""
+    """One partial of a view's tiles: a kind of `schemas.aggregation.table`, of one column."""
 
-    key: str  # of the kind, unique per column
     column: str
-    function: str
-    n: int | None
+    kind: str
+    parameters: dict[str, Any]
+
+    @classmethod
+    def of(cls, column: str, kind: PartialKind) -> "PartialPlan":
+        """Returns the plan of a kind of partial."""
+        name, parameters = described(kind)
+        return cls(column, name, dict(parameters))
+
+    def bound(self) -> PartialKind:
+        """Returns the kind."""
+        return partial_kind(self.kind, self.parameters)
 
 
 class FeaturePlan(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +80,7 @@ class FeaturePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     dtype: dict[str, Any]
     column: str
     function: str | None = None
-    n: int | None = None
+    parameters: dict[str, Any] = {}
     window: int = 0
     offset: int = 0
     partials: tuple[int, ...] = ()  # indices into the view's partials
@@ -79,6 +88,14 @@ class FeaturePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     def data_type(self) -> DataType:
         """Returns the feature's type."""
         return parse_wire_type(self.dtype)
+
+    def aggregate(self) -> AggregateFunction | None:
+        """Returns the feature's function with its parameters; None of an attribute view's.
+
+        Raises:
+            DefinitionError: this version does not know it.
+        """
+        return None if self.function is None else bind(self.function, self.parameters)
 
 
 class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -230,16 +247,6 @@ def view_digest(view: ViewPlan) -> bytes:
     means what was before: it is left out of the digest, and state outlives the upgrade.
     """
     return sha256(_SORTED.encode(msgspec.structs.replace(view, id=-1))).digest()
-
-
-def partial_kinds(view: ViewPlan) -> tuple[PartialKind, ...]:
-    """Returns the implementation of each of a view's partials, in order."""
-    types = {column.name: parse_wire_type(column.dtype) for column in view.columns}
-    kinds: list[PartialKind] = []
-    for partial in view.partials:
-        wanted = dict(FUNCTIONS[partial.function].partials(types[partial.column], partial.n))
-        kinds.append(wanted[partial.key])
-    return tuple(kinds)
 
 
 def stored_columns(view: ViewPlan) -> tuple[str, ...]:

@@ -18,8 +18,6 @@ import msgspec
 from schemas.definitions.plan import PLAN_FORMAT, Plan, RetiredView, ViewPlan
 from schemas.errors import CodecError
 
-_READABLE_FORMATS: Final = frozenset({1, PLAN_FORMAT})  # 1 knew no retired views
-
 
 class _Ended(msgspec.Struct, frozen=True):
     since: int
@@ -79,8 +77,9 @@ def decode_plan(number: int, data: bytes) -> Plan:
         plan = _PLAN.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CodecError(f"plan {number} does not decode: {error}") from error
-    if plan.format not in _READABLE_FORMATS:
-        raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; upgrade Headrace")
+    if plan.format != PLAN_FORMAT:
+        remedy = "upgrade Headrace" if plan.format > PLAN_FORMAT else "run `headrace apply` again with this version"
+        raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; {remedy}")
     return msgspec.structs.replace(plan, number=number)
 
 

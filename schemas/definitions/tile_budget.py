@@ -6,7 +6,7 @@ values, whatever rows it covers. What else a tile holds (counts, exact sums) has
 
 from collections.abc import Sequence
 
-from schemas.definitions.plan import ViewPlan, partial_kinds
+from schemas.definitions.plan import ViewPlan
 from schemas.limits import KEPT_VALUE_BYTES, MAX_TILE_BYTES, MIN_TEXT_BYTES
 
 
@@ -39,7 +39,7 @@ def problem(view: ViewPlan) -> str | None:
 
 def _kept(view: ViewPlan) -> Sequence[tuple[str, int]]:
     """Returns the column of each partial, and how many of its values it keeps."""
-    return [(partial.column, kind.kept) for partial, kind in zip(view.partials, partial_kinds(view), strict=True)]
+    return [(partial.column, partial.bound().kept) for partial in view.partials]
 
 
 def _texts(view: ViewPlan) -> frozenset[str]:

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from typing_extensions import override
 
-from schemas.aggregation.functions import FUNCTIONS, AggregateFunction, is_out_of_range
-from schemas.definitions.plan import ViewPlan, partial_kinds, stored_columns
+from schemas.aggregation.aggregate import AggregateFunction
+from schemas.aggregation.sums import is_out_of_range
+from schemas.definitions.plan import ViewPlan, stored_columns
 from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
 from schemas.state.reader import Reader
 from schemas.state.values import decode, decode_row, decode_rows
@@ -80,7 +81,6 @@ class AttributeReader(ViewReader):
 class _Feature:
     position: int
     function: AggregateFunction
-    n: int | None
     partials: tuple[int, ...]
 
 
@@ -134,7 +134,7 @@ class AggregateReader(ViewReader):
 
     def __init__(self, view: ViewPlan) -> None:
         self._view = view
-        self._kinds = partial_kinds(view)
+        self._kinds = [partial.bound() for partial in view.partials]
         stored = stored_columns(view)
         self._columns = [stored.index(partial.column) for partial in view.partials]
         lengths = sorted({(feature.window, feature.offset) for feature in view.features})
@@ -168,16 +168,16 @@ class AggregateReader(ViewReader):
             if merged:
                 for feature in window.features:
                     partials = [merged[index] for index in feature.partials]
-                    value = values[feature.position] = feature.function.finish(partials, feature.n)
+                    value = values[feature.position] = feature.function.finish(partials)
                     if value is None and is_out_of_range(partials):
                         beyond.append(feature.position)
         return ViewValues(values, edge, beyond)
 
     def _window(self, window: int, offset: int) -> _Window:
         features = tuple(
-            _Feature(position, FUNCTIONS[feature.function], feature.n, feature.partials)
+            _Feature(position, function, feature.partials)
             for position, feature in enumerate(self._view.features)
-            if feature.function is not None and (feature.window, feature.offset) == (window, offset)
+            if (function := feature.aggregate()) is not None and (feature.window, feature.offset) == (window, offset)
         )
         return _Window(window, offset, features, tuple(sorted({p for f in features for p in f.partials})))
 

@@ -15,13 +15,10 @@ from schemas.definitions.plan import FeaturePlan
 from serving.reads.metering import Meter
 from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted
-from serving.tecton.values import encoder, instant_text
+from serving.tecton.values import Encode, encoder, instant_text
 
 PRESENT: Final = "PRESENT"
 MISSING_DATA: Final = "MISSING_DATA"
-
-COUNTS: Final = frozenset({"count"})
-"""Aggregates whose value over nothing may be asked for as 0."""
 
 SLO_STORE_BYTES: Final = 2 * 1024 * 1024
 """A request that reads more from the store is outside the published objective (§3.5)."""
@@ -77,7 +74,8 @@ class Response(msgspec.Struct, omit_defaults=True, gc=False):
 class _Feature:
     name: str
     data_type: msgspec.Raw
-    is_count: bool
+    nothing: Any
+    """What the value over no events may be asked for as, e.g. a count as "0"; None where there is no such value."""
 
 
 class Responses:
@@ -88,8 +86,11 @@ class Responses:
     """
 
     def __init__(self, plan: ReadPlan) -> None:
-        self._features = [_feature(name, feature) for name, feature in plan.features()]
         self._encoders = [encoder(feature.data_type()) for _, feature in plan.features()]
+        self._features = [
+            _feature(name, feature, encode)
+            for (name, feature), encode in zip(plan.features(), self._encoders, strict=True)
+        ]
 
     def encode(self, request: GetFeaturesRequest, answers: Sequence[ViewAnswer], slo_info: SloInfo | None) -> bytes:
         """Returns the body of a response.
@@ -106,7 +107,7 @@ class Responses:
         ]
         if request.zero_counts:
             pairs = zip(values, self._features, strict=True)
-            values = ["0" if value is None and feature.is_count else value for value, feature in pairs]
+            values = [feature.nothing if value is None else value for value, feature in pairs]
         result = Result(values)
         if request.wanted is NOTHING:
             return _encode(Response(result))
@@ -131,8 +132,14 @@ class Responses:
         ]
 
 
-def _feature(name: str, feature: FeaturePlan) -> _Feature:
-    return _Feature(name, msgspec.Raw(_encode(feature.dtype)), feature.function in COUNTS)
+def _feature(name: str, feature: FeaturePlan, encode: Encode | None) -> _Feature:
+    function = feature.aggregate()
+    nothing = None if function is None else function.nothing
+    return _Feature(
+        name,
+        msgspec.Raw(_encode(feature.dtype)),
+        nothing if nothing is None or encode is None else encode(nothing),
+    )
 
 
 def slo_info(meter: Meter, server_seconds: float) -> SloInfo:

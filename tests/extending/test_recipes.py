@@ -6,7 +6,7 @@ import pytest
 
 from tests.extending.recipe import apply, copy_to, files_of, files_told, in_copy, names
 
-KINDS = {"aggregate", "admin-family", "command", "ingest-dialect", "metric", "read-dialect", "setting", "type"}
+KINDS = {"command"}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

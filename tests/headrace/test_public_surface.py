@@ -2,6 +2,7 @@ import headrace
 
 NAMES = [
     "Aggregate",
+    "AggregateFeature",
     "Array",
     "Bool",
     "Entity",

@@ -10,7 +10,7 @@ import pytest
 
 from processors.logs.offline_log import OfflineLog, read_rows
 from processors.materialize.step import MaterializeStep
-from schemas.aggregation.functions import FUNCTIONS
+from schemas.aggregation.table import FUNCTIONS
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan
 from schemas.errors import DefinitionError

@@ -3,6 +3,7 @@
 A view is compiled from the text of a feature repository, so what is proven is what users run.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +12,16 @@ import msgspec
 from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 
+from schemas.aggregation.table import accepts, bind
 from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
 from schemas.state.keys import encode_join_keys, partition_of
+from schemas.types import Bool, DataType, Float64, Int64, String
 from tests.support import oracle
+from tests.support.aggregates import bound_functions
 from tests.support.oracle_text import view_of_text
 
 EXAMPLES_OF_PROFILE = {"quick": 0.25, "long": 20}
@@ -28,7 +32,8 @@ BASE = 1_760_000_000 * SECOND
 """The middle of every history; a whole multiple of no interval but a second's."""
 
 JOIN_KEYS = ("user", "number")
-COLUMNS = ("flag", "text", "whole", "x", "y")
+COLUMN_TYPES: Mapping[str, DataType] = {"flag": Bool, "text": String, "whole": Int64, "x": Float64, "y": Float64}
+COLUMNS = tuple(COLUMN_TYPES)
 
 
 def examples(count: int) -> Callable[[Any], Any]:
@@ -99,13 +104,11 @@ def micros(value: int) -> str:
     return f"timedelta(microseconds={value})"
 
 
-AGGREGATES = (
-    *((function, column) for function in ("sum", "mean", "min", "max") for column in ("x", "whole")),
-    *(("count", column) for column in COLUMNS),
-    *(("last", column) for column in COLUMNS),
-    ("min", "text"),
-    ("max", "text"),
-    ("sum", "y"),
+AGGREGATES = tuple(
+    (function, column, parameters)
+    for function, parameters in bound_functions()
+    for column, dtype in COLUMN_TYPES.items()
+    if accepts(bind(function, parameters), dtype)
 )
 INTERVALS = (SECOND, 7 * SECOND, 60 * SECOND, 90 * SECOND, 600 * SECOND, 3600 * SECOND)
 TILES = (1, 1, 2, 3, 10, 61, 128, 129, 500, 3000, 8760)
@@ -122,9 +125,12 @@ def aggregate_options(draw: st.DrawFn, interval: int) -> str:
     items: list[str] = []
     for window in windows:
         offset = draw(st.sampled_from((0, 0, unit, 3 * unit, window)))
-        for function, column in draw(st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=4, unique=True)):
-            n = draw(st.sampled_from((None, 1, 2, 5))) if function == "last" else None
-            timing = f"{micros(window)}, offset={micros(offset)}, n={n}"
+        chosen = draw(
+            st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=4, unique_by=operator.itemgetter(0, 1))
+        )
+        for function, column, parameters in chosen:
+            given = "".join(f", {name}={value!r}" for name, value in parameters.items())
+            timing = f"{micros(window)}, offset={micros(offset)}{given}"
             items.append(f'Aggregate("{function}", "{column}", {timing}, name="f{len(items)}")')
     grain = f"aggregation_interval={micros(interval)}, " if interval else ""
     return f"{grain}grace={micros(draw(st.sampled_from(GRACES)))}, features=[{', '.join(items)}]"

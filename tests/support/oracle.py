@@ -38,7 +38,7 @@ class Feature:
     function: str | None = None
     window: int = 0
     offset: int = 0
-    n: int | None = None
+    parameters: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _aggregate(view: View, feature: Feature, rows: list[tuple[int, Mapping[str, 
         return len(present)
     if not present:
         return NOTHING
-    return _FUNCTIONS[feature.function or ""](present, feature.n)
+    return _FUNCTIONS[feature.function or ""](present, dict(feature.parameters))
 
 
 def add(values: Sequence[Any]) -> Any:
@@ -166,12 +166,12 @@ def _rounded(exact: Fraction) -> float:
         return math.inf if exact > 0 else -math.inf
 
 
-_FUNCTIONS: dict[str, Callable[[list[Any], Any], Any]] = {
+_FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Any]] = {
     "sum": lambda values, _: add(values),
     "mean": lambda values, _: mean(values),
     "min": lambda values, _: least(values),
     "max": lambda values, _: greatest(values),
-    "last": lambda values, n: values[-1] if n is None else values[-n:],
+    "last": lambda values, given: values[-given["n"] :] if given.get("n") else values[-1],
 }
 
 

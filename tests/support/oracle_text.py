@@ -77,12 +77,13 @@ def _feature(
     window: timedelta,
     *,
     offset: timedelta = timedelta(),
-    n: int | None = None,
     name: str | None = None,
+    **parameters: Any,
 ) -> Feature:
     """Stands for ``Aggregate``. Features without a name sort by their parts, as default names do in these tests."""
     length = micros(window)
-    return Feature(name or f"{column}_{function}_{length:020}", column, function, length, micros(offset), n)
+    name = name or f"{column}_{function}_{length:020}"
+    return Feature(name, column, function, length, micros(offset), tuple(parameters.items()))
 
 
 NAMES: dict[str, Any] = {"timedelta": timedelta, "Aggregate": _feature}

@@ -94,10 +94,18 @@ MUTATIONS: Final = (
     Mutation(
         name="compile-partials-not-shared",
         file="schemas/definitions/compile.py",
-        old="(partial.key, partial.column) == (key, column))",
-        new='(partial.key, partial.column) == (key, ""))',
+        old="return (partial.column, partial.kind, ",
+        new='return (partial.column, f"{partial.kind}{id(partial)}", ',
         why="each feature would have tiles of its own",
         tests=("tests/schemas/definitions/test_compile.py::test_aggregates_of_one_column_share_partials",),
+    ),
+    Mutation(
+        name="compile-partials-as-written",
+        file="schemas/definitions/compile.py",
+        old="enumerate(sorted(by_text))",
+        new="enumerate(by_text)",
+        why="swapping two lines of a definition would be a change of the view",
+        tests=("tests/schemas/definitions/test_compile.py::test_the_order_of_a_definitions_lines_changes_nothing",),
     ),
     Mutation(
         name="tile-budget-lost-comparison",

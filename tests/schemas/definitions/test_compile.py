@@ -1,11 +1,16 @@
+from random import Random
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.definitions.compile import compile_sources, compile_views, duration_text
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
 from schemas.instants import DAY, HOUR, MINUTE, SECOND
+from tests.support.histories import examples
 from tests.support.repositories import HEAD, plan_of, view, view_plan
 
 LINE = HEAD.count("\n") + 1
@@ -27,7 +32,7 @@ def test_a_tiled_view_compiles() -> None:
     assert (plan.interval, plan.resolutions) == (HOUR, (HOUR,))
     assert plan.horizon == 3 * HOUR + HOUR + 7 * DAY
     assert [column.name for column in plan.columns] == ["user", "at", "x"]
-    assert [(partial.key, partial.column) for partial in plan.partials] == [("count", "x"), ("sum", "x")]
+    assert [(partial.column, partial.kind) for partial in plan.partials] == [("x", "count"), ("x", "float_sum")]
 
 
 def test_a_continuous_view_compiles() -> None:
@@ -52,14 +57,24 @@ def test_a_schema_names_the_columns() -> None:
 def test_aggregates_of_one_column_share_partials() -> None:
     aggregates = [f'Aggregate("{name}", "x", hour)' for name in ("count", "sum", "mean", "min", "last")]
     plan = view_plan(view(options=features(*aggregates, 'Aggregate("last", "x", hour, n=1)')))
-    assert [partial.key for partial in plan.partials] == ["count", "sum", "min", "last_1"]
-    assert {f.function: f.partials for f in plan.features if f.n is None} == {
+    assert [partial.kind for partial in plan.partials] == ["count", "extreme", "float_sum", "last"]
+    assert {f.function: f.partials for f in plan.features if not f.parameters} == {
         "count": (0,),
-        "sum": (0, 1),
-        "mean": (0, 1),
-        "min": (2,),
+        "sum": (0, 2),
+        "mean": (0, 2),
+        "min": (1,),
         "last": (3,),
     }
+
+
+@given(st.randoms(use_true_random=False))
+@examples(20)
+def test_the_order_of_a_definitions_lines_changes_nothing(random: Random) -> None:
+    aggregates = [f'Aggregate("{name}", "x", hour)' for name in ("count", "sum", "mean", "min", "max", "last")]
+    aggregates += [f'Aggregate("last", "x", hour, n={n})' for n in (1, 2, 10)]
+    written = view_plan(view(options=features(*aggregates)))
+    swapped = view_plan(view(options=features(*random.sample(aggregates, len(aggregates)))))
+    assert msgspec.structs.replace(swapped, code=written.code) == written
 
 
 def test_join_keys_of_several_entities_are_joined() -> None:
@@ -162,6 +177,7 @@ def aggregate(text: str, **options: str) -> str:
         (aggregate('"sum", "user", hour'), "Aggregate('sum', 'user'): the column is string; expected int64 or float64"),
         (aggregate('"last", "tags", hour'), "Aggregate('last', 'tags'): the column is array; expected a scalar"),
         (aggregate('"sum", "x", hour, n=2'), "Aggregate('sum', 'x'): n=2 is not for 'sum'; remove it"),
+        (aggregate('"last", "x", hour, m=2'), "Aggregate('last', 'x'): m=2 is not for 'last'; it takes n"),
         (aggregate('"last", "x", hour, n=0'), "Aggregate('last', 'x'): n=0 must be 1..1000"),
         (aggregate('"last", "x", hour, n=1001'), "Aggregate('last', 'x'): n=1001 must be 1..1000"),
         (aggregate('"last", "x", hour, n="2"'), "Aggregate('last', 'x'): n='2' must be 1..1000"),

@@ -2,7 +2,11 @@ import fastavro
 import msgspec
 import pytest
 
-from schemas.definitions.plan import Plan, ViewPlan, partial_kinds, stored_columns, view_digest
+from schemas.aggregation.counts import Count
+from schemas.aggregation.extremes import Extreme
+from schemas.aggregation.lasts import Last
+from schemas.aggregation.sums import FloatSum
+from schemas.definitions.plan import Plan, ViewPlan, stored_columns, view_digest
 from schemas.definitions.plan_codec import decode_view, encode
 from schemas.types import Float64
 from tests.support.repositories import SUM, plan_of, view, view_plan
@@ -59,8 +63,8 @@ def test_stored_columns_are_what_is_aggregated_or_served(plan: Plan) -> None:
 def test_partials_find_their_kinds() -> None:
     aggregates = ("sum", "min", "last", "mean")
     options = ", features=[" + ", ".join(f'Aggregate("{name}", "x", hour)' for name in aggregates) + "]"
-    names = [type(kind).__name__ for kind in partial_kinds(view_plan(view(options=options)))]
-    assert names == ["Count", "FloatSum", "Extreme", "Last"]
+    kinds = [partial.bound() for partial in view_plan(view(options=options)).partials]
+    assert kinds == [Count(), Extreme("min", floats=True), FloatSum(), Last(1)]
 
 
 def test_row_schemas_are_avro_with_a_required_event_time() -> None:

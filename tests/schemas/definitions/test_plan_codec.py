@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from schemas.definitions.plan import Plan
+from schemas.definitions.plan import PLAN_FORMAT, Plan
 from schemas.definitions.plan_codec import decode_plan, decode_view, encode
 from schemas.errors import CodecError
 from tests.support.repositories import plan_of, view
@@ -36,12 +36,10 @@ def test_what_is_no_plan_or_view_is_refused(data: bytes) -> None:
         decode_view(3, data)
 
 
-def test_a_plan_of_an_unknown_format_says_to_upgrade(plan: Plan) -> None:
-    with pytest.raises(CodecError, match="plan 3 has format 3, expected 2; upgrade Headrace"):
-        decode_plan(3, encode(msgspec.structs.replace(plan, format=3)))
-
-
-def test_a_plan_of_the_first_format_has_nothing_retired(plan: Plan) -> None:
-    old = msgspec.json.decode(encode(msgspec.structs.replace(plan, format=1)))
-    del old["retired"], old["repositories"]
-    assert decode_plan(3, msgspec.json.encode(old)).retired == {}
+@pytest.mark.parametrize(
+    ("other", "remedy"),
+    [(PLAN_FORMAT + 1, "upgrade Headrace"), (PLAN_FORMAT - 1, "run `headrace apply` again with this version")],
+)
+def test_a_plan_of_another_format_says_what_to_do(plan: Plan, other: int, remedy: str) -> None:
+    with pytest.raises(CodecError, match=f"plan 3 has format {other}, expected {PLAN_FORMAT}; {remedy}"):
+        decode_plan(3, encode(msgspec.structs.replace(plan, format=other)))

@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.definitions import tile_budget
-from schemas.definitions.plan import ViewPlan, partial_kinds
+from schemas.definitions.plan import ViewPlan
 from schemas.errors import DefinitionError, RecordError
 from schemas.limits import MAX_TILE_BYTES, MIN_TEXT_BYTES
 from schemas.messages.updates import encode
@@ -40,8 +40,8 @@ def test_the_longest_texts_that_are_taken_fill_no_tile_beyond_its_limit() -> Non
     names = [column.name for column in plan.columns]
     _, at, values = build({"user": "u", "at": AT, "url": text, "name": text, "note": "", "count": 2**63 - 1})
     partials = [
-        kind.lift(range(at, at + 2000), [values[names.index(partial.column)]] * 2000)
-        for partial, kind in zip(plan.partials, partial_kinds(plan), strict=True)
+        partial.bound().lift(range(at, at + 2000), [values[names.index(partial.column)]] * 2000)
+        for partial in plan.partials
     ]
     assert 0.9 * MAX_TILE_BYTES < len(encode(partials)) <= MAX_TILE_BYTES
 
