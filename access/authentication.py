@@ -18,14 +18,12 @@ from access.keys import KEY_PREFIX
 from access.roles import Principal
 from access.store.accounts import AccessStore
 from schemas.errors import UnauthenticatedError
+from schemas.limits import MAX_AUTHORIZATION_CHARACTERS
 
 __all__ = ["Authenticator", "Principal", "credentials"]
 
 CACHE_SECONDS: Final = 1.0
 CACHE_ENTRIES: Final = 1024
-
-LONGEST_HEADER: Final = 1024
-"""Characters; a longer header is refused unread."""
 
 SNOWFLAKE_TOKEN: Final = re.compile(r'\s*token\s*=\s*"([^"]*)"\s*', re.IGNORECASE)
 
@@ -57,9 +55,9 @@ class Authenticator:
         """
         if not authorization:
             raise UnauthenticatedError(f"the Authorization header is missing; {ACCEPTED}")
-        if len(authorization) > LONGEST_HEADER:
+        if len(authorization) > MAX_AUTHORIZATION_CHARACTERS:
             raise UnauthenticatedError(
-                f"the Authorization header has more than {LONGEST_HEADER} characters; {ACCEPTED}"
+                f"the Authorization header has more than {MAX_AUTHORIZATION_CHARACTERS} characters; {ACCEPTED}"
             )
         digest = hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
         now = self._clock()

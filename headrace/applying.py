@@ -24,7 +24,7 @@ from typing import Final, Literal
 import msgspec
 
 from infra.kafka.clients import ensure_topics, partition_counts, producer, warm
-from infra.kafka.definitions import MAX_PLAN_BYTES, DefinitionsLog, publish_plan, publish_view
+from infra.kafka.definitions import DefinitionsLog, publish_plan, publish_view
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics, workspace_topics
 from infra.settings import Settings
@@ -34,6 +34,7 @@ from schemas.definitions.plan import Plan, SourcePlan
 from schemas.definitions.plan_codec import encode
 from schemas.definitions.repository import Repository, digest, load_repository
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
+from schemas.limits import MAX_PLAN_BYTES
 from schemas.topics import DEFINITIONS_TOPIC, source_topic, value_subject
 
 READ_SECONDS: Final = 20.0

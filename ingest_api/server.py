@@ -30,7 +30,6 @@ from infra.process.startup import ExitLatch, Startup
 from infra.settings import Settings
 from ingest_api.ingestion.ack_consumer import AckConsumer
 from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pending import MAX_REQUESTS
 from ingest_api.ingestion.pipeline import Ingestion
 from ingest_api.ingestion.publisher import Delivery, Publisher
 from ingest_api.registry.routes import registry_api
@@ -38,11 +37,9 @@ from ingest_api.registry.subject_rights import SubjectRights
 from ingest_api.service import IngestService
 from ingest_api.snowflake.endpoint import snowflake_api
 from schemas.errors import UnavailableError
+from schemas.limits import MAX_INGEST_CONCURRENCY
 from schemas.messages.updates import Ack
 from schemas.topics import source_topic
-
-CONCURRENCY: Final = 2 * MAX_REQUESTS
-"""Of the HTTP server: above the limit of waiting requests, so that the dialect's own answer is what callers see."""
 
 DELIVERY_MARGIN_SECONDS: Final = 2.0
 """How long before the ack deadline a record that Kafka has not confirmed is given up (librdkafka looks once a second),
@@ -76,7 +73,7 @@ class IngestApi:
         apis = [snowflake_api(service), registry_api(self._registry, self._rights)]
         operations = operations_api("Headrace ingest API", self.missing, described=apis)
         self.server = HttpServer(
-            [*apis, operations], settings.host, settings.ingest_port, limit_concurrency=CONCURRENCY
+            [*apis, operations], settings.host, settings.ingest_port, limit_concurrency=MAX_INGEST_CONCURRENCY
         )
         topics = control_topics(settings.replication)
         self._startup = Startup(partial(ensure_topics, settings.bootstrap, topics), self._definitions.read_to_end)

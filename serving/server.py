@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
 
 from access.authentication import Authenticator
 from access.store.accounts import AccessStore
@@ -27,13 +26,11 @@ from infra.process.exit_codes import ExitCode
 from infra.process.startup import Startup
 from infra.settings import Settings
 from schemas.instants import of_nanoseconds
+from schemas.limits import MAX_READ_CONCURRENCY
 from serving.readiness import StateReadiness
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import MAX_CONCURRENT, GetFeaturesEndpoint, TectonService, tecton_api
-
-CONCURRENCY: Final = 2 * MAX_CONCURRENT
-"""Of the HTTP server: above the limit of the endpoint, so that its own answer is the one that callers see."""
+from serving.tecton.get_features import GetFeaturesEndpoint, TectonService, tecton_api
 
 _log = get_logger(__name__)
 
@@ -62,7 +59,7 @@ class Serving:
         apis = [tecton_api(get_features)]
         operations = operations_api("Headrace serving API", self.missing, described=apis)
         self.server = HttpServer(
-            [*apis, operations], settings.host, settings.serving_port, limit_concurrency=CONCURRENCY
+            [*apis, operations], settings.host, settings.serving_port, limit_concurrency=MAX_READ_CONCURRENCY
         )
         self._readiness = StateReadiness(settings.workspace, self._partitions, self._open_partition)
         topics = control_topics(settings.replication)

@@ -15,8 +15,7 @@ from infra.http.api import Api
 from infra.http.openapi import openapi_document
 from infra.http.paths import HEALTHZ, METRICS, OPENAPI, READYZ
 from schemas.errors import HeadraceError, RequestError, UnknownMethodError, UnknownPathError
-
-RETRY_AFTER_SECONDS: Final = 1
+from schemas.limits import RETRY_AFTER_SECONDS
 
 _STATUS: Final[tuple[tuple[type[HeadraceError], int], ...]] = (
     (UnknownPathError, 404),

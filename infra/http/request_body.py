@@ -8,24 +8,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from starlette.types import Receive
 
 from schemas.errors import OverloadedError, SlowBodyError, TooLargeError
-
-BODY_SECONDS: Final = 10.0
-"""How long a body may take to arrive; the largest ones need 0.5 MB/s."""
-
-HURRIED_SECONDS: Final = 0.25
-"""How long the body of a caller may take who has many on their way."""
+from schemas.limits import BODY_SECONDS, HURRIED_BODY_SECONDS
 
 
 class Arrivals:
     """Bodies on their way, counted by caller; for use by one event loop.
 
     One that is there already is never refused; of a caller who has many on their way, further ones may only take
-    `HURRIED_SECONDS`.
+    `HURRIED_BODY_SECONDS`.
 
     Args:
         limit_each: of one caller that may take their time; a fraction of the requests that the server takes.
@@ -45,7 +39,7 @@ class Arrivals:
         is_hurried = self._on_their_way[caller] >= self._limit_each
         self._on_their_way[caller] += 1
         try:
-            yield HURRIED_SECONDS if is_hurried else BODY_SECONDS
+            yield HURRIED_BODY_SECONDS if is_hurried else BODY_SECONDS
         except SlowBodyError as error:
             if not is_hurried:
                 raise

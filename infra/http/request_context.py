@@ -14,9 +14,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Scope, Send
 
 from infra.metrics import HTTP_REQUESTS
-
-MAX_CHARACTERS: Final = 128
-"""Of an id that a caller chose."""
+from schemas.limits import MAX_REQUEST_ID_CHARACTERS
 
 _PROCESS: Final = secrets.token_hex(8)
 _numbers: Final = itertools.count(secrets.randbelow(2**32))
@@ -80,7 +78,7 @@ def _chosen_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == _HEADER:
             text: str = value.decode("latin-1")
-            if 0 < len(text) <= MAX_CHARACTERS and text.isascii() and text.isprintable():
+            if 0 < len(text) <= MAX_REQUEST_ID_CHARACTERS and text.isascii() and text.isprintable():
                 return text
     # Of this process and a number: no other process has it, and it costs a fifth of one that is random as a whole.
     return f"req_{_PROCESS}{next(_numbers):010x}"

@@ -18,18 +18,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from infra.http.api import Api
 from infra.http.dispatch import Dispatcher
 from schemas.errors import SettingsError
-
-CONNECTIONS_PER_REQUEST: Final = 4
-"""Connections allowed for each request in work; idle ones are kept open for their next request."""
+from schemas.limits import CONNECTIONS_PER_REQUEST, KEEP_ALIVE_SECONDS
 
 BACKLOG: Final = 1024
 """Connections that the kernel keeps waiting."""
 
 DRAIN_SECONDS: Final = 3.0
 """How long a stop waits for requests in work before it cancels them."""
-
-KEEP_ALIVE_SECONDS: Final = 75
-"""How long an idle connection is kept: longer than usual load balancers do, so that they close first."""
 
 LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, never listened on by itself
 """Addresses that mean every interface, and one of those interfaces."""

@@ -29,6 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.errors import SettingsError, UnavailableError
+from schemas.limits import MAX_MESSAGE_BYTES
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -36,9 +37,6 @@ ADMIN_TIMEOUT_SECONDS: Final = 20.0
 RECONNECT_BACKOFF_MS: Final = 100
 RECONNECT_BACKOFF_MAX_MS: Final = 1_000
 FETCH_WAIT_MS: Final = 500
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""Largest message that a producer sends; what a topic takes is the topic's own limit."""
-
 REPEAT_SECONDS: Final = 30.0
 """How long a line that a client has logged is not logged again, by any client."""
 

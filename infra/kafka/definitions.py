@@ -4,7 +4,6 @@ Invariant: all processes that have read the topic to the same offset hold the sa
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from confluent_kafka import Producer
 
@@ -16,8 +15,6 @@ from schemas.definitions.plan import Plan, ViewPlan
 from schemas.definitions.plan_codec import encode, plan_key, view_key
 from schemas.errors import CodecError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC
-
-MAX_PLAN_BYTES: Final = 4 * 1024 * 1024
 
 _log = get_logger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from infra.kafka.clients import TopicSpec
 from schemas.definitions.plan import Plan
-from schemas.limits import MAX_SOURCE_RECORD_BYTES
+from schemas.limits import MAX_MESSAGE_BYTES, MAX_SOURCE_RECORD_BYTES
 from schemas.topics import (
     DEFINITIONS_TOPIC,
     SCHEMAS_TOPIC,
@@ -22,11 +22,10 @@ from schemas.topics import (
 )
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
-_LARGE_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 
 ACKS_PARTITIONS: Final = 8  # ingest processes share them when there are more
 
-_LARGE: Final = {"max.message.bytes": str(_LARGE_MESSAGE_BYTES)}
+_LARGE: Final = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 _CONTROL: Final = _LARGE | {"cleanup.policy": "compact", "flush.messages": "1"}
 _STREAM: Final = {"cleanup.policy": "delete"}  # compaction would refuse our records, which have no keys
 _SOURCE: Final = _STREAM | {

@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from schemas.errors import OverloadedError
+from schemas.limits import MAX_INGEST_REQUESTS
 from schemas.messages.updates import Ack, Transformed, Written
-
-MAX_REQUESTS: Final = 1_000
-"""Requests that may wait at a time."""
 
 UNAVAILABLE: Final = "UNAVAILABLE"
 WRITE_ERROR: Final = "WRITE_ERROR"
@@ -116,7 +114,9 @@ class PendingRequests:
         max_requests: how many may wait at a time.
     """
 
-    def __init__(self, clock: Callable[[], float], deadline_seconds: float, max_requests: int = MAX_REQUESTS) -> None:
+    def __init__(
+        self, clock: Callable[[], float], deadline_seconds: float, max_requests: int = MAX_INGEST_REQUESTS
+    ) -> None:
         self._clock = clock
         self._deadline_seconds = deadline_seconds
         self._max_requests = max_requests

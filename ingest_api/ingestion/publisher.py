@@ -14,10 +14,8 @@ from infra.kafka.clients import producer, warm
 from infra.kafka.errors import is_fatal, words
 from infra.kafka.producer_thread import ProducerThread
 from schemas.errors import OverloadedError, UnavailableError
+from schemas.limits import MAX_QUEUED_RECORDS
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, place_of
-
-MAX_QUEUED: Final = 20_000
-"""Records that may wait for Kafka at a time; less than the producer's own bound: a request is refused as a whole."""
 
 FLUSH_SECONDS: Final = 1.0
 
@@ -76,8 +74,8 @@ class Publisher:
         Raises:
             OverloadedError: too many records wait for Kafka.
         """
-        if self._thread.queued() + records > MAX_QUEUED:
-            raise OverloadedError(f"{MAX_QUEUED} records wait for Kafka, which is the limit")
+        if self._thread.queued() + records > MAX_QUEUED_RECORDS:
+            raise OverloadedError(f"{MAX_QUEUED_RECORDS} records wait for Kafka, which is the limit")
 
     def publish(
         self, topic: str, partition: int, value: bytes, reply: ReplyAddress, plan: bytes, *, report_success: bool

@@ -19,9 +19,9 @@ from access.roles import Action
 from infra.kafka.schema_registry import SchemaRegistry
 from ingest_api.registry.subject_rights import SubjectRights, is_source_subject
 from schemas.errors import ForbiddenError, RequestError
-from schemas.registry.fold import AVRO, MAX_SCHEMA_DEPTH, SubjectVersion
+from schemas.limits import MAX_SCHEMA_DEPTH, MAX_SUBJECT_CHARACTERS
+from schemas.registry.fold import AVRO, SubjectVersion
 
-MAX_SUBJECT_CHARACTERS: Final = 512
 MAX_NUMBER: Final = 2**31 - 1
 MAX_NUMBER_DIGITS: Final = 10
 

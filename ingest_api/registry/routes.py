@@ -18,7 +18,6 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from infra.http.api import Api
-from infra.http.operations import RETRY_AFTER_SECONDS
 from infra.http.request_body import Arrivals, read_body
 from infra.kafka.schema_registry import TIMEOUT_SECONDS, SchemaRegistry
 from infra.logs import get_logger
@@ -36,16 +35,13 @@ from schemas.errors import (
     UnknownMethodError,
     UnknownPathError,
 )
+from schemas.limits import MAX_REGISTRY_ARRIVING, MAX_REGISTRY_BODY_BYTES, RETRY_AFTER_SECONDS
 
 Authenticate = Callable[[str | None], SubjectRights]
 """Takes the ``Authorization`` header and returns what the caller may do; raises if it is nobody known."""
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 PREFIXES: Final = ("/subjects", "/schemas", "/associations")
-MAX_BODY_BYTES: Final = 2 * 1024 * 1024
-MAX_ARRIVING: Final = 64
-"""Bodies of one account that may take their time."""
-
 THREADS: Final = 8
 """Calls in work at a time: each may wait for Kafka, and more would only wait longer."""
 
@@ -96,7 +92,7 @@ class _RegistryApp:
         self._authenticate = authenticate
         self._timeout_seconds = timeout_seconds
         self._threads = CapacityLimiter(THREADS)
-        self._arrivals = Arrivals(MAX_ARRIVING)
+        self._arrivals = Arrivals(MAX_REGISTRY_ARRIVING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _json(200, await self._answer(Request(scope, receive)))(scope, receive, send)
@@ -117,7 +113,7 @@ class _RegistryApp:
         else:
             rights.require_anywhere()
         with self._arrivals.of(rights.principal.id) as seconds:
-            body = await read_body(request.receive, MAX_BODY_BYTES, "register a smaller schema", seconds)
+            body = await read_body(request.receive, MAX_REGISTRY_BODY_BYTES, "register a smaller schema", seconds)
         if body is None:
             raise RequestError("the caller went away")
         call = Call(self._registry, rights, self._timeout_seconds, names, request.query_params, body)

@@ -25,18 +25,15 @@ from infra.http.paths import INGEST
 from infra.http.request_body import Arrivals, read_body
 from infra.http.request_context import note_workspace, request_id
 from infra.metrics import ACK_SECONDS, RECORDS
-from ingest_api.ingestion.pending import MAX_REQUESTS
 from ingest_api.ingestion.pipeline import Batch, BatchOutcome
 from ingest_api.ingestion.sources import Source, Sources
 from ingest_api.service import IngestService
 from ingest_api.snowflake.errors import error_response
 from ingest_api.snowflake.names import field_names, find_source
-from ingest_api.snowflake.requests import MAX_BODY_BYTES, IngestRequest, decode_record, parse_request
+from ingest_api.snowflake.requests import IngestRequest, decode_record, parse_request
 from ingest_api.snowflake.responses import SourceResult, ingest_response
 from schemas.errors import ForbiddenError, RecordError, RequestError
-
-MAX_ARRIVING: Final = MAX_REQUESTS // 4
-"""Bodies of one account that may take their time."""
+from schemas.limits import MAX_INGEST_ARRIVING, MAX_INGEST_BODY_BYTES
 
 _MILLISECONDS: Final = 1_000
 
@@ -62,7 +59,7 @@ class IngestEndpoint:
 
     def __init__(self, service: IngestService) -> None:
         self._service = service
-        self._arrivals = Arrivals(MAX_ARRIVING)
+        self._arrivals = Arrivals(MAX_INGEST_ARRIVING)
 
     async def post(self, request: Request) -> Response:
         """Answers one request."""
@@ -72,7 +69,7 @@ class IngestEndpoint:
         if not principal.may(Action.VALIDATE, workspace):
             _require(principal, Action.INGEST, workspace)
         with self._arrivals.of(principal.id) as seconds:
-            body = await read_body(request.receive, MAX_BODY_BYTES, "send fewer records in a request", seconds)
+            body = await read_body(request.receive, MAX_INGEST_BODY_BYTES, "send fewer records in a request", seconds)
         if body is None:
             raise RequestError("The caller went away")
         parsed = parse_request(body)

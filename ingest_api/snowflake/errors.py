@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from infra.http.operations import RETRY_AFTER_SECONDS
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
@@ -26,6 +25,7 @@ from schemas.errors import (
     UnknownMethodError,
     UnknownPathError,
 )
+from schemas.limits import RETRY_AFTER_SECONDS
 
 JSON: Final = "application/json"
 

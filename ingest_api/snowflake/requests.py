@@ -12,13 +12,7 @@ from typing import Final
 import msgspec
 
 from schemas.errors import INVALID_FIELD_TYPE, RECORD_TOO_LARGE, RecordError, RequestError
-
-MAX_BODY_BYTES: Final = 1024 * 1024
-MAX_SOURCES: Final = 2
-MAX_RECORDS_PER_SOURCE: Final = 10
-
-MAX_RECORD_BYTES: Final = 128 * 1024
-"""Of a record's JSON text. In Avro it is rarely longer, but short floats take 9 bytes and `{}` one for each member."""
+from schemas.limits import MAX_INGEST_RECORD_BYTES, MAX_RECORDS_PER_SOURCE, MAX_SOURCES_PER_REQUEST
 
 _SHOWN_CHARACTERS: Final = 60
 
@@ -88,8 +82,8 @@ def decode_record(text: msgspec.Raw) -> object:
         RecordError: its text is too long, or it holds what no value can be made of.
     """
     size = len(memoryview(text))
-    if size > MAX_RECORD_BYTES:
-        raise RecordError(RECORD_TOO_LARGE, f"Record has {size} bytes, at most {MAX_RECORD_BYTES} are accepted")
+    if size > MAX_INGEST_RECORD_BYTES:
+        raise RecordError(RECORD_TOO_LARGE, f"Record has {size} bytes, at most {MAX_INGEST_RECORD_BYTES} are accepted")
     try:
         return _ANY.decode(text)
     except msgspec.ValidationError:
@@ -169,10 +163,11 @@ def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:
             f"send all of its records in one array"
         )
     if not sources:
-        raise RequestError(f"Field 'records': expected 1 to {MAX_SOURCES} stream sources, got 0")
-    if len(sources) > MAX_SOURCES:
+        raise RequestError(f"Field 'records': expected 1 to {MAX_SOURCES_PER_REQUEST} stream sources, got 0")
+    if len(sources) > MAX_SOURCES_PER_REQUEST:
         raise RequestError(
-            f"Too many stream sources: at most {MAX_SOURCES} are accepted in a request, got {len(sources)}; "
+            f"Too many stream sources: at most {MAX_SOURCES_PER_REQUEST} are accepted in a request, "
+            f"got {len(sources)}; "
             f"send several requests"
         )
     return {name: _records(name, records) for name, records in sources.items()}

@@ -18,11 +18,10 @@ from infra.process.memory_limit import host_memory, limit_data, limit_growth
 from schemas.avro import schema as avro
 from schemas.definitions.plan_codec import decode_plan
 from schemas.definitions.repository import load_views
+from schemas.limits import LOADING_MEMORY_BYTES, RECORD_MEMORY_BYTES
 from schemas.messages.updates import Ack, ReplyAddress
 from schemas.records.transform import Problem, SourceRecord, SourceTransform, ViewFunction
 
-RECORD_MEMORY_BYTES: Final = 2 * 1024**3  # that a record may take, beside what the loaded code has taken
-LOADING_MEMORY_BYTES: Final = 2 * 1024**3  # that code may take while it loads, or half of the host's, if that is more
 LENGTH_BYTES: Final = 4
 
 

@@ -17,7 +17,6 @@ from infra.process.parent_death import PYTHON, tied_to_parent
 from processors.execution.code_child import LENGTH_BYTES, Answer, Ready, Result, Step, Task
 from schemas.definitions.repository import BEGINS
 
-MODULE_SECONDS: Final = 30.0  # that a module may take to load, and the child to start
 MAX_ANSWER_BYTES: Final = 256 * 1024**2
 ENDING_SECONDS: Final = 5.0  # for a child that has closed its output
 

@@ -18,10 +18,10 @@ from typing import Final
 from infra.logs import get_logger
 from infra.metrics import FAILED_VIEWS
 from processors.execution.code_child import Code
-from processors.execution.code_process import MODULE_SECONDS
 from processors.execution.trial import Trial, try_code
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import LoadedViews, load_views, module_texts
+from schemas.limits import MODULE_LOADING_SECONDS
 from schemas.records.transform import ViewFunction
 
 TRIALS: Final = 8  # at a time: each is a process of its own
@@ -76,7 +76,7 @@ class ViewFunctions:
         module_seconds: that each module may take to load.
     """
 
-    def __init__(self, retry_seconds: float, module_seconds: float = MODULE_SECONDS) -> None:
+    def __init__(self, retry_seconds: float, module_seconds: float = MODULE_LOADING_SECONDS) -> None:
         self._retry_seconds = retry_seconds
         self._module_seconds = module_seconds
         self._trials = asyncio.Semaphore(TRIALS)

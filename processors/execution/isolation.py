@@ -10,9 +10,10 @@ from typing import Final
 
 from infra.logs import get_logger
 from processors.execution.code_child import Code, Run, Task
-from processors.execution.code_process import MODULE_SECONDS, ChildFailedError, NotPreparedError, code_process
+from processors.execution.code_process import ChildFailedError, NotPreparedError, code_process
 from schemas.definitions.plan_codec import encode
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED
+from schemas.limits import MODULE_LOADING_SECONDS
 from schemas.records.transform import Reject, SourceRecord, SourceTransform, Transformation
 
 PAUSES_SECONDS: Final = (0.5, 2.0, 5.0)  # before a child is tried again that could not be prepared
@@ -63,7 +64,7 @@ async def _transformed(
     transform: SourceTransform, task: Task, record: SourceRecord, time_limit: float
 ) -> Transformation:
     async with code_process(task) as child:
-        ready = await child.prepared(MODULE_SECONDS)
+        ready = await child.prepared(MODULE_LOADING_SECONDS)
         missing = sorted(transform.running - set(ready.views))
         if missing:
             problems = "; ".join(dict.fromkeys(ready.failures.values()))

@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from schemas.definitions.plan import RetiredView
 from schemas.definitions.plan_codec import encode_ended, ended_key
+from schemas.limits import MAX_PROBLEM_CHARACTERS
 from schemas.messages.updates import Ack, encode_acks
-from schemas.records.transform import MAX_PROBLEM_CHARACTERS, Reject
+from schemas.records.transform import Reject
 from schemas.topics import DEFINITIONS_TOPIC, acks_topic, dead_letter_topic, updates_topic
 
 MAX_ACKS_BYTES: Final = 256 * 1024  # of one message of answers; failures carry text

@@ -20,13 +20,13 @@ from schemas.definitions.repository import Repository, module_texts
 from schemas.definitions.wire_types import wire_type
 from schemas.errors import DefinitionError
 from schemas.instants import DAY, MINUTE, SECOND, length
-from schemas.limits import MAX_JOIN_KEY_BYTES
+from schemas.limits import MAX_DURATION_DAYS, MAX_JOIN_KEY_BYTES, MAX_WINDOW_DAYS
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import Field, Int64, Timestamp
 from schemas.windows import choose_resolutions, continuous_interval
 
-MAX_WINDOW: Final = 365 * DAY
-MAX_DURATION: Final = 36_500 * DAY  # of all else: sums of durations and instants stay within 64 bits
+MAX_WINDOW: Final = MAX_WINDOW_DAYS * DAY
+MAX_DURATION: Final = MAX_DURATION_DAYS * DAY
 _DURATION_UNITS: Final = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", SECOND), ("us", 1))
 
 

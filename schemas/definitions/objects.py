@@ -16,6 +16,13 @@ from typing import Any, Final
 
 from schemas.avro.schema import fields_of_avro_record
 from schemas.errors import CodecError, DefinitionError
+from schemas.limits import (
+    MAX_COLUMN_NAME,
+    MAX_ENTITY_NAME,
+    MAX_SERVICE_NAME,
+    MAX_SOURCE_NAME,
+    MAX_VIEW_NAME_AND_VERSION,
+)
 from schemas.types import Array, Field, Int64, Map, Scalar, String, Struct
 
 __all__ = [
@@ -32,11 +39,6 @@ __all__ = [
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
 MEMBER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Avro has it
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
-MAX_SOURCE_NAME: Final = 32
-MAX_ENTITY_NAME: Final = 32
-MAX_VIEW_NAME_AND_VERSION: Final = 45
-MAX_COLUMN_NAME: Final = 62
-MAX_SERVICE_NAME: Final = 255
 JOIN_KEY_TYPES: Final = (String, Int64)
 
 Row = Mapping[str, Any]

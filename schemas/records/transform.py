@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from schemas.avro import schema as avro
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
 from schemas.errors import FUNCTION_FAILED, MALFORMED, UNKNOWN_SCHEMA, VIEW_FAILED, CodecError, RecordError
-from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
+from schemas.limits import MAX_PROBLEM_CHARACTERS, MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
 from schemas.messages.updates import (
     MESSAGE_FORMAT,
     Ack,
@@ -35,9 +35,6 @@ MAX_UPDATE_BYTES: Final = 256 * 1024
 
 ROW_BYTES: Final = 64
 """Of a row besides key, event time and values."""
-
-MAX_PROBLEM_CHARACTERS: Final = 1_000
-"""Of what is told of a failure: functions may raise whole documents."""
 
 
 NOTHING_FAILED: Final[Mapping[str, str]] = MappingProxyType({})

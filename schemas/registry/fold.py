@@ -22,14 +22,9 @@ import msgspec
 
 from schemas.avro.items import empty_items
 from schemas.errors import CodecError, RequestError
+from schemas.limits import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 
 AVRO: Final = "AVRO"
-MAX_SCHEMA_BYTES: Final = 512 * 1024
-"""Longest schema text, in UTF-8 bytes: twice that, should JSON escape much of it, still fits a Kafka message."""
-
-MAX_SCHEMA_DEPTH: Final = 100
-"""Deepest nesting of JSON objects and arrays. Fixed, so that no process takes what another one's stack cannot hold."""
-
 _GUID_NAMESPACE: Final = uuid.UUID("6f0c6bd5-3a0e-5a3c-9c53-0d9f4d1c7a5e")
 _PARSE_ERRORS: Final = (
     fastavro.schema.SchemaParseException,

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 import msgspec
 from starlette.responses import Response
 
-from infra.http.operations import RETRY_AFTER_SECONDS
 from schemas.errors import (
     ForbiddenError,
     HeadraceError,
@@ -22,6 +21,7 @@ from schemas.errors import (
     UnavailableError,
     UnknownMethodError,
 )
+from schemas.limits import RETRY_AFTER_SECONDS
 
 
 class Refusal(NamedTuple):

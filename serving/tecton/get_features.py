@@ -12,7 +12,6 @@ body is there and whose caller has not taken the answer: callers that send slowl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -25,6 +24,7 @@ from infra.http.request_body import Arrivals, read_body
 from infra.metrics import OUT_OF_RANGE_VALUES, READ_SECONDS, SERVED_VALUE_AGE_SECONDS
 from schemas.errors import ForbiddenError, OverloadedError
 from schemas.instants import SECOND
+from schemas.limits import MAX_READ_BODY_BYTES, MAX_READS, MAX_READS_ARRIVING
 from serving.reads.metering import Meter
 from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.reads.service import Services
@@ -33,15 +33,6 @@ from serving.tecton.errors import error_response
 from serving.tecton.join_keys import JoinKeys
 from serving.tecton.requests import parse_get_features, parse_params
 from serving.tecton.responses import Responses, slo_info
-
-MAX_BODY_BYTES: Final = 5 * 1024 * 1024
-"""A request context may have 4 MB (`reference/tecton-http-api.md` §3.7); the rest of a body is small."""
-
-MAX_CONCURRENT: Final = 128
-"""Requests in work; one more is answered 429."""
-
-MAX_ARRIVING: Final = MAX_CONCURRENT // 2
-"""Bodies of one account that may take their time: a quarter of what the server takes."""
 
 
 def tecton_api(get_features: "GetFeaturesEndpoint") -> Api:
@@ -106,7 +97,7 @@ class GetFeaturesEndpoint:
         self._default_workspace = default_workspace
         self._clock = clock
         self._in_work = 0
-        self._arrivals = Arrivals(MAX_ARRIVING)
+        self._arrivals = Arrivals(MAX_READS_ARRIVING)
         self._seconds = READ_SECONDS.labels(GET_FEATURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +106,7 @@ class GetFeaturesEndpoint:
         try:
             principal = self._authenticator.authenticate(_header(scope, b"authorization"))
             with self._arrivals.of(principal.id) as seconds:
-                content = await read_body(receive, MAX_BODY_BYTES, "send a smaller request context", seconds)
+                content = await read_body(receive, MAX_READ_BODY_BYTES, "send a smaller request context", seconds)
             if content is None:
                 return
             with self._working():
@@ -160,7 +151,7 @@ class GetFeaturesEndpoint:
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Counts a request as in work."""
-        if self._in_work >= MAX_CONCURRENT:
+        if self._in_work >= MAX_READS:
             raise OverloadedError("GetFeaturesEndpoint exceeded the concurrent request limit")
         self._in_work += 1
         try:

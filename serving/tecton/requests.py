@@ -14,12 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import RequestError
+from schemas.limits import MAX_DECODED_BYTES
 from serving.reads.read_plan import LeadingEdge
 
 _decode: Final = msgspec.json.Decoder().decode
-
-MAX_DECODED_BYTES: Final = 64 * 1024
-"""Of a request without ``requestContextMap``: what is turned into objects, in at most 8 ms."""
 
 _CONTEXTS: Final = frozenset({"requestContextMap", "request_context_map"})
 _EMPTY: Final = msgspec.Raw(b"{}")

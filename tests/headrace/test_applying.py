@@ -17,7 +17,7 @@ from headrace import applying
 from headrace.applying import Applied, Confirm, apply_repository, read_repository
 from headrace.current_plan import current_plan
 from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
-from infra.kafka.definitions import MAX_PLAN_BYTES, publish_plan, publish_view
+from infra.kafka.definitions import publish_plan, publish_view
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import Settings
@@ -25,6 +25,7 @@ from schemas.definitions.changes import Change
 from schemas.definitions.plan import Plan
 from schemas.definitions.plan_codec import encode, encode_ended, ended_key
 from schemas.errors import DefinitionError, IncompatibleChangeError, UnavailableError
+from schemas.limits import MAX_PLAN_BYTES
 from schemas.topics import DEFINITIONS_TOPIC, source_topic, updates_topic, value_subject
 
 HEAD = """

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message
 
-from infra.http.request_body import BODY_SECONDS, HURRIED_SECONDS, Arrivals, read_body
+from infra.http.request_body import Arrivals, read_body
 from schemas.errors import OverloadedError, SlowBodyError, TooLargeError
+from schemas.limits import BODY_SECONDS, HURRIED_BODY_SECONDS
 
 
 def read(messages: Sequence[Message], limit_bytes: int = 4, deadline_seconds: float = 30) -> bytes | None:
@@ -47,7 +48,7 @@ def test_caller_that_leaves_has_no_body() -> None:
 def test_of_a_caller_with_many_bodies_on_their_way_further_ones_must_hurry() -> None:
     arrivals = Arrivals(2)
     with arrivals.of("slow") as first, arrivals.of("slow") as second, arrivals.of("slow") as third:
-        assert (first, second, third) == (BODY_SECONDS, BODY_SECONDS, HURRIED_SECONDS)
+        assert (first, second, third) == (BODY_SECONDS, BODY_SECONDS, HURRIED_BODY_SECONDS)
         with arrivals.of("other") as theirs:
             assert theirs == BODY_SECONDS
     with arrivals.of("slow") as later:

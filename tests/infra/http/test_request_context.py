@@ -11,12 +11,12 @@ from starlette.routing import Route
 from infra.http.api import Api
 from infra.http.dispatch import Dispatcher
 from infra.http.request_context import (
-    MAX_CHARACTERS,
     UNKNOWN_ROUTE,
     begin_request,
     note_workspace,
     request_id,
 )
+from schemas.limits import MAX_REQUEST_ID_CHARACTERS
 
 PATH = "/context/{name}"
 
@@ -55,7 +55,7 @@ def counted(route: str, status: str, workspace: str = "") -> float:
     return REGISTRY.get_sample_value("headrace_http_requests_total", labels) or 0.0
 
 
-@pytest.mark.parametrize("chosen", [b"mine", b"a b", b"x" * MAX_CHARACTERS])
+@pytest.mark.parametrize("chosen", [b"mine", b"a b", b"x" * MAX_REQUEST_ID_CHARACTERS])
 def test_the_callers_id_is_in_the_answer_the_handler_and_the_log(chosen: bytes) -> None:
     answer = ask(headers=[(b"X-Request-ID", chosen)])
     assert answer.headers["x-request-id"] == chosen.decode()
@@ -63,7 +63,7 @@ def test_the_callers_id_is_in_the_answer_the_handler_and_the_log(chosen: bytes) 
     assert (answer.status_code, answer.headers["x-other"]) == (201, "kept")
 
 
-@pytest.mark.parametrize("chosen", [b"", b"x" * (MAX_CHARACTERS + 1), b"caf\xc3\xa9", b"a\tb"])
+@pytest.mark.parametrize("chosen", [b"", b"x" * (MAX_REQUEST_ID_CHARACTERS + 1), b"caf\xc3\xa9", b"a\tb"])
 def test_an_id_that_cannot_stand_in_a_header_and_a_line_is_replaced(chosen: bytes) -> None:
     answer = ask(headers=[(b"X-Request-ID", chosen)])
     made = answer.headers["x-request-id"]

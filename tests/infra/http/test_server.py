@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from infra.http.api import Api
 from infra.http.operations import operations_api
-from infra.http.server import CONNECTIONS_PER_REQUEST, HttpServer, bind, reachable_host
+from infra.http.server import HttpServer, bind, reachable_host
 from schemas.errors import NotFoundError, SettingsError
+from schemas.limits import CONNECTIONS_PER_REQUEST
 
 
 class Held:

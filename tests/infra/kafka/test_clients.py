@@ -6,7 +6,6 @@ from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]  # it re-exports these
 
 from infra.kafka.clients import (
-    MAX_MESSAGE_BYTES,
     REPEAT_SECONDS,
     RepeatFilter,
     TopicSpec,
@@ -21,6 +20,7 @@ from infra.kafka.clients import (
 )
 from infra.process.ports import LOOPBACK, free_port
 from schemas.errors import SettingsError, UnavailableError
+from schemas.limits import MAX_MESSAGE_BYTES
 from tests.support.waiting import wait_until
 
 

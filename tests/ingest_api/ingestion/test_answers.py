@@ -5,9 +5,10 @@ from contextlib import ExitStack
 import pytest
 
 from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pending import MAX_REQUESTS, UNAVAILABLE, Failure, RecordOutcome
+from ingest_api.ingestion.pending import UNAVAILABLE, Failure, RecordOutcome
 from ingest_api.ingestion.publisher import Delivery
 from schemas.errors import OverloadedError
+from schemas.limits import MAX_INGEST_REQUESTS
 from schemas.messages.updates import Transformed
 
 LONG = 60.0
@@ -125,11 +126,11 @@ def test_a_request_for_which_there_is_no_room_leaves_nothing() -> None:
     async def scenario() -> None:
         answers = Answers(LONG)
         with ExitStack() as waiting:
-            for number in range(MAX_REQUESTS):
+            for number in range(MAX_INGEST_REQUESTS):
                 waiting.enter_context(answers.waiting(b"%d" % number, [[1]]))
             with pytest.raises(OverloadedError):
                 waiting.enter_context(answers.waiting(b"one too many", [[1]]))
-            assert waiting_for(answers) == 2 * MAX_REQUESTS
+            assert waiting_for(answers) == 2 * MAX_INGEST_REQUESTS
         assert waiting_for(answers) == 0
 
     run(scenario)

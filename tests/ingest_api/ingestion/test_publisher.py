@@ -64,7 +64,7 @@ def test_stop_waits_for_what_is_queued(bootstrap: str, unique: str) -> None:
 
 
 def test_queue_is_bounded_before_anything_of_a_request_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_QUEUED", 100)  # the client counts a few events of its own, too
+    monkeypatch.setattr(module, "MAX_QUEUED_RECORDS", 100)  # the client counts a few events of its own, too
     with publishing(f"127.0.0.1:{free_port()}", timeout_seconds=0.5) as (publisher, heard):
         publisher.room_for(80)
         for index in range(80):

@@ -7,10 +7,11 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from access.roles import Action, Principal, Role
-from ingest_api.registry.calls import ENDPOINTS, MAX_NUMBER, MAX_SUBJECT_CHARACTERS, Call, RefusedError
+from ingest_api.registry.calls import ENDPOINTS, MAX_NUMBER, Call, RefusedError
 from ingest_api.registry.subject_rights import SubjectRights
 from schemas.errors import ForbiddenError, UnavailableError
-from schemas.registry.fold import MAX_SCHEMA_DEPTH, Registration, Registry
+from schemas.limits import MAX_SCHEMA_DEPTH, MAX_SUBJECT_CHARACTERS
+from schemas.registry.fold import Registration, Registry
 
 if TYPE_CHECKING:
     from infra.kafka.schema_registry import SchemaRegistry

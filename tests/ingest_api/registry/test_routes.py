@@ -24,9 +24,10 @@ from infra.http.server import HttpServer
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
 from ingest_api.registry import routes
-from ingest_api.registry.routes import CONTENT_TYPE, MAX_BODY_BYTES, registry_api
+from ingest_api.registry.routes import CONTENT_TYPE, registry_api
 from ingest_api.registry.subject_rights import SubjectRights
 from schemas.errors import SlowBodyError, UnauthenticatedError
+from schemas.limits import MAX_REGISTRY_BODY_BYTES
 from schemas.topics import source_topic
 
 RECORD = {"x": "longer than the five bytes below which stock deserializers see no record"}
@@ -271,7 +272,12 @@ def test_every_refusal_has_its_code_and_the_registrys_shape(
 
 
 def test_a_body_that_is_no_json_or_too_large_is_refused(http: httpx.Client, unique: str) -> None:
-    for body, status in ((b"{", 400), (b"\xff", 400), (b"[" * 100_000, 422), (b" " * (MAX_BODY_BYTES + 1), 413)):
+    for body, status in (
+        (b"{", 400),
+        (b"\xff", 400),
+        (b"[" * 100_000, 422),
+        (b" " * (MAX_REGISTRY_BODY_BYTES + 1), 413),
+    ):
         answer = http.post(f"/subjects/{unique}/versions", content=body)
         assert answer.status_code == status
         assert answer.json()["error_code"] in {400, 413, 42201}

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest_api.snowflake.requests import MAX_BODY_BYTES
 from schemas.errors import OverloadedError, SlowBodyError
+from schemas.limits import MAX_INGEST_BODY_BYTES
 from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written
 from tests.ingest_api.harness import (
     FRAUD_VIEW,
@@ -120,11 +120,11 @@ def test_wrong_structure_is_400_for_the_whole_request(tmp_path: Path, kafka: Loo
 
 def test_body_past_the_limit_is_413(tmp_path: Path, kafka: Loopback) -> None:
     async def test(api: Api) -> None:
-        response = await api.client.post("/api/v1/ingest", content=b" " * (MAX_BODY_BYTES + 1))
+        response = await api.client.post("/api/v1/ingest", content=b" " * (MAX_INGEST_BODY_BYTES + 1))
         assert error_of(response) == (
             413,
             "TOO_LARGE",
-            f"Request body is larger than {MAX_BODY_BYTES} bytes; send fewer records in a request",
+            f"Request body is larger than {MAX_INGEST_BODY_BYTES} bytes; send fewer records in a request",
         )
 
     with_api(tmp_path, kafka, test)
@@ -153,7 +153,7 @@ def test_a_late_body_of_a_caller_with_many_on_their_way_is_a_429(
         raise SlowBodyError("late")
 
     monkeypatch.setattr("ingest_api.snowflake.endpoint.read_body", late)
-    monkeypatch.setattr("ingest_api.snowflake.endpoint.MAX_ARRIVING", 0)
+    monkeypatch.setattr("ingest_api.snowflake.endpoint.MAX_INGEST_ARRIVING", 0)
 
     async def test(api: Api) -> None:
         response = await api.ingest(body_of())

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_api.snowflake.requests import MAX_RECORD_BYTES, decode_record, parse_request
+from ingest_api.snowflake.requests import decode_record, parse_request
 from schemas.errors import RecordError, RequestError
+from schemas.limits import MAX_INGEST_RECORD_BYTES
 
 
 def refusal(body: bytes) -> str:
@@ -145,9 +146,9 @@ def test_request_keeps_records_as_they_were_sent() -> None:
     ("text", "code", "message"),
     [
         (
-            b'"' + b"x" * MAX_RECORD_BYTES + b'"',
+            b'"' + b"x" * MAX_INGEST_RECORD_BYTES + b'"',
             "RECORD_TOO_LARGE",
-            f"Record has {MAX_RECORD_BYTES + 2} bytes, at most {MAX_RECORD_BYTES} are accepted",
+            f"Record has {MAX_INGEST_RECORD_BYTES + 2} bytes, at most {MAX_INGEST_RECORD_BYTES} are accepted",
         ),
         (
             b'{"a": 1, "b": {"c": 1e999}}',

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from processors.execution import code_child
-from processors.execution.code_child import RECORD_MEMORY_BYTES, Answer, Code, Ready, Result, Run, Step, Task
+from processors.execution.code_child import Answer, Code, Ready, Result, Run, Step, Task
 from schemas.definitions.plan_codec import encode
+from schemas.limits import RECORD_MEMORY_BYTES
 from schemas.messages.updates import ReplyAddress, Transformed, decode_update
 from schemas.records.transform import SourceRecord
 from schemas.registry.fold import canonical_form

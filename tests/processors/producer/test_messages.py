@@ -12,8 +12,9 @@ from processors.producer.messages import (
 from schemas.definitions.fold import Definitions
 from schemas.definitions.plan import RetiredView
 from schemas.definitions.plan_codec import encode, plan_key
+from schemas.limits import MAX_PROBLEM_CHARACTERS
 from schemas.messages.updates import Ack, Transformed, Written, decode_acks
-from schemas.records.transform import MAX_PROBLEM_CHARACTERS, Problem, Reject, SourceRecord
+from schemas.records.transform import Problem, Reject, SourceRecord
 from tests.support.repositories import plan_of, view
 
 RECORD = SourceRecord(3, 42, 1_763_000_000_123, b"\x00raw", None)

@@ -11,10 +11,9 @@ from schemas.definitions.plan import Plan
 from schemas.definitions.repository import load_repository
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED, RecordError
 from schemas.instants import micros
-from schemas.limits import MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
+from schemas.limits import MAX_PROBLEM_CHARACTERS, MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
 from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update
 from schemas.records.transform import (
-    MAX_PROBLEM_CHARACTERS,
     MAX_UPDATE_BYTES,
     Problem,
     Reject,

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import CodecError, RequestError
+from schemas.limits import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 from schemas.registry.fold import (
-    MAX_SCHEMA_BYTES,
-    MAX_SCHEMA_DEPTH,
     Registration,
     Registry,
     canonical_form,

@@ -15,7 +15,7 @@ from access.roles import Role
 from infra.http.dispatch import Dispatcher
 from infra.http.paths import GET_FEATURES
 from infra.paths import state_path
-from serving.tecton.get_features import MAX_ARRIVING, MAX_BODY_BYTES, MAX_CONCURRENT
+from schemas.limits import MAX_READ_BODY_BYTES, MAX_READS, MAX_READS_ARRIVING
 from tests.serving.world import (
     DAY,
     HOUR,
@@ -258,7 +258,7 @@ def test_a_request_that_cannot_be_answered_is_refused_precisely(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff\xfe", b"[]", b'{"params": 1}', b"[" * 50_000, b"x" * (MAX_BODY_BYTES + 1)]
+    "body", [b"", b"{", b"\xff\xfe", b"[]", b'{"params": 1}', b"[" * 50_000, b"x" * (MAX_READ_BODY_BYTES + 1)]
 )
 def test_a_body_that_is_no_request_is_a_400(tmp_path: Path, body: bytes) -> None:
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
@@ -336,7 +336,7 @@ def test_callers_whose_bodies_never_come_keep_nobody_out(tmp_path: Path) -> None
         head = (
             f"POST {GET_FEATURES} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
         )
-        waiting = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(MAX_CONCURRENT + 2)]
+        waiting = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(MAX_READS + 2)]
         for _, writer in waiting:
             writer.write(head.encode())
             await writer.drain()
@@ -376,7 +376,7 @@ def scope_of(key: str) -> Scope:
 
 def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp_path: Path) -> None:
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
-        app = Dispatcher([world.api], 10 * MAX_CONCURRENT)
+        app = Dispatcher([world.api], 10 * MAX_READS)
         body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
         taken = asyncio.Event()
         in_work = asyncio.Semaphore(0)
@@ -398,7 +398,7 @@ def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp
             return statuses[0]
 
         async with asyncio.TaskGroup() as group:
-            slow = [group.create_task(call(slow=True)) for _ in range(MAX_CONCURRENT)]
+            slow = [group.create_task(call(slow=True)) for _ in range(MAX_READS)]
             for _ in slow:
                 await in_work.acquire()
             assert await call(slow=False) == 429
@@ -411,7 +411,7 @@ def test_one_request_too_many_at_a_time_is_a_429_and_the_others_are_answered(tmp
 
 def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones(tmp_path: Path) -> None:
     async def scenario(world: World, _client: httpx.AsyncClient) -> None:
-        app = Dispatcher([world.api], 10 * MAX_CONCURRENT)
+        app = Dispatcher([world.api], 10 * MAX_READS)
         body = json.dumps({"params": {"featureServiceName": "s", "joinKeyMap": {"user_id": "ann"}}}).encode()
         arrived = asyncio.Event()
         waiting = asyncio.Semaphore(0)
@@ -432,7 +432,7 @@ def test_slow_bodies_of_one_account_leave_room_for_others_and_its_own_quick_ones
             return statuses[0]
 
         async with asyncio.TaskGroup() as group:
-            slow = [group.create_task(call(world.key(), slow=True)) for _ in range(MAX_ARRIVING)]
+            slow = [group.create_task(call(world.key(), slow=True)) for _ in range(MAX_READS_ARRIVING)]
             for _ in slow:
                 await waiting.acquire()
             assert await call(world.key(), slow=True) == 429
@@ -451,7 +451,7 @@ def test_a_caller_that_leaves_is_no_longer_in_work(tmp_path: Path) -> None:
         head = (
             f"POST {GET_FEATURES} HTTP/1.1\r\nHost: x\r\nAuthorization: Tecton-key {key}\r\nContent-Length: 9\r\n\r\n"
         )
-        for _ in range(2 * MAX_CONCURRENT):
+        for _ in range(2 * MAX_READS):
             _, writer = await asyncio.open_connection("127.0.0.1", world.port)
             writer.write(head.encode())
             await writer.drain()

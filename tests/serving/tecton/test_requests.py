@@ -5,9 +5,9 @@ import msgspec
 import pytest
 
 from schemas.errors import RequestError
+from schemas.limits import MAX_DECODED_BYTES
 from serving.reads.read_plan import LeadingEdge
 from serving.tecton.requests import (
-    MAX_DECODED_BYTES,
     NOTHING,
     SNAKE,
     GetFeaturesRequest,
