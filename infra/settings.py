@@ -1,7 +1,9 @@
 """The one table of settings, and where their values come from.
 
 A setting is a field of `Settings`: its name, type, default, group and help stand there and nowhere else. Commands take
-groups, never single names. Sources, strongest first: the flag ``--kebab-name``, the environment variable
+groups, never single names; `docs/reference/settings.md` is made of this table.
+
+Sources, strongest first: the flag ``--kebab-name``, the environment variable
 ``HEADRACE_UPPER_NAME``, ``headrace.toml`` in the working directory (or ``--config FILE``), the default.
 
 Invariant: a `Settings` made by `load_settings` is valid as a whole, and a name that nothing reads is an error.
@@ -22,8 +24,13 @@ from schemas.errors import SettingsError
 CONFIG_FILE: Final = "headrace.toml"
 ENVIRONMENT_PREFIX: Final = "HEADRACE_"
 
-ENVIRONMENT_ONLY: Final = frozenset({"HEADRACE_CACHE", "HEADRACE_TEST_BOOTSTRAP", "HEADRACE_TEST_DOCKER"})
-"""Variables that are no settings: where downloaded jars are kept, and the broker that the tests use."""
+ENVIRONMENT_ONLY: Final[Mapping[str, str]] = {
+    "HEADRACE_CACHE": "Folder of downloaded jars, shared by all installations of a host. [~/.cache/headrace]"
+}
+"""Variables that are no settings, as they are read before there are any."""
+
+TEST_PREFIX: Final = "HEADRACE_TEST_"
+"""Of variables that the tests read, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,102 +111,82 @@ LOOK: Final = (
 """What ``status`` and ``doctor`` need to find everything."""
 
 
-def _about(group: Group, kind: Kind, text: str) -> dict[str, object]:
-    return {"group": group, "kind": kind, "help": text}
+NOT_SHOWN: Final = "(not shown)"
+"""Stands where the value of a secret would."""
+
+
+def _setting(default: object, group: Group, kind: Kind, text: str, *, is_secret: bool = False) -> Any:
+    """Returns the field of a setting; the value of a secret is never shown: not in help, errors, pages or a repr."""
+    return field(
+        default=default,
+        repr=not is_secret,
+        metadata={"group": group, "kind": kind, "help": text, "is_secret": is_secret},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting of every role; each process reads those that concern it."""
 
-    data: Path = field(
-        default=Path(".headrace"),
-        metadata=_about(Group.DATA, FOLDER, "Folder of all state: keys, databases, logs, local Kafka."),
+    data: Path = _setting(
+        Path(".headrace"), Group.DATA, FOLDER, "Folder of all state: keys, databases, logs, local Kafka."
     )
-    host: str = field(
-        default="127.0.0.1",
-        metadata=_about(Group.HTTP, HOST, "Address that HTTP servers listen on; the local Kafka keeps to 127.0.0.1."),
+    host: str = _setting(
+        "127.0.0.1", Group.HTTP, HOST, "Address that HTTP servers listen on; the local Kafka keeps to 127.0.0.1."
     )
-    bootstrap: str = field(
-        default="127.0.0.1:9092", metadata=_about(Group.KAFKA, BROKERS, "Kafka brokers to connect to.")
+    bootstrap: str = _setting("127.0.0.1:9092", Group.KAFKA, BROKERS, "Kafka brokers to connect to.")
+    workspace: str = _setting("prod", Group.WORKSPACE, NAME, "Workspace to work in.")
+    workspaces: str = _setting(
+        "", Group.PROCESSING, NAMES, "Workspaces that a processor works for, joined by commas; all if it is empty."
     )
-    workspace: str = field(default="prod", metadata=_about(Group.WORKSPACE, NAME, "Workspace to work in."))
-    workspaces: str = field(
-        default="",
-        metadata=_about(
-            Group.PROCESSING, NAMES, "Workspaces that a processor works for, joined by commas; all if it is empty."
-        ),
+    installation: str = _setting(
+        "",
+        Group.INSTALLATION,
+        INSTALLATION_ID,
+        "Id of this installation, part of its consumer groups' names; if it is empty, the one that DATA keeps.",
     )
-    installation: str = field(
-        default="",
-        metadata=_about(
-            Group.INSTALLATION,
-            INSTALLATION_ID,
-            "Id of this installation, part of its consumer groups' names; if it is empty, the one that DATA keeps.",
-        ),
+    kafka_port: int = _setting(9092, Group.LOCAL_KAFKA, PORT, "Port of the local Kafka.")
+    ingest_port: int = _setting(8181, Group.INGEST_PORT, PORT, "Port of the ingest API and the schema registry.")
+    serving_port: int = _setting(8080, Group.SERVING_PORT, PORT, "Port of the serving API.")
+    processor_port: int = _setting(0, Group.PROCESSOR_PORT, PORT, "Port of a processor's health and metrics.")
+    processors: int = _setting(1, Group.PROCESSES, COUNT, "Processor processes that `up` starts.")
+    partitions: int = _setting(
+        4, Group.TOPICS, COUNT, "Partitions of a workspace's updates topic; fixed once the topic exists."
     )
-    kafka_port: int = field(default=9092, metadata=_about(Group.LOCAL_KAFKA, PORT, "Port of the local Kafka."))
-    ingest_port: int = field(
-        default=8181, metadata=_about(Group.INGEST_PORT, PORT, "Port of the ingest API and the schema registry.")
+    source_partitions: int = _setting(4, Group.APPLYING, COUNT, "Partitions of a new source topic.")
+    replication: int = _setting(1, Group.TOPICS, COUNT, "Copies of each topic, at most the number of brokers.")
+    retired_grace_days: float = _setting(
+        7.0,
+        Group.APPLYING,
+        DAYS,
+        "Days of running time for which `apply` has removed views computed on, so that they can come back without "
+        "a gap.",
     )
-    serving_port: int = field(default=8080, metadata=_about(Group.SERVING_PORT, PORT, "Port of the serving API."))
-    processor_port: int = field(
-        default=0, metadata=_about(Group.PROCESSOR_PORT, PORT, "Port of a processor's health and metrics.")
+    ack_deadline_seconds: float = _setting(
+        10.0, Group.INGESTING, SECONDS, "How long an ingest call waits for its records' results."
     )
-    processors: int = field(default=1, metadata=_about(Group.PROCESSES, COUNT, "Processor processes that `up` starts."))
-    partitions: int = field(
-        default=4,
-        metadata=_about(Group.TOPICS, COUNT, "Partitions of a workspace's updates topic; fixed once the topic exists."),
+    watchdog_seconds: float = _setting(
+        60.0,
+        Group.PROCESSING,
+        SECONDS,
+        "How long a partition may stand still while its lag grows before its processor stops.",
     )
-    source_partitions: int = field(
-        default=4, metadata=_about(Group.APPLYING, COUNT, "Partitions of a new source topic.")
+    code_retry_seconds: float = _setting(
+        300.0, Group.PROCESSING, SECONDS, "After which view code that does not load on a host is tried again."
     )
-    replication: int = field(
-        default=1, metadata=_about(Group.TOPICS, COUNT, "Copies of each topic, at most the number of brokers.")
+    clock_hold_hours: float = _setting(
+        24.0,
+        Group.PROCESSING,
+        HOURS,
+        "For how long a host runs before retention follows its clock after a step ahead of more than an hour; 0 "
+        "follows at once, for replays.",
     )
-    retired_grace_days: float = field(
-        default=7.0,
-        metadata=_about(
-            Group.APPLYING,
-            DAYS,
-            "Days of running time for which `apply` has removed views computed on, so that they can come back without "
-            "a gap.",
-        ),
-    )
-    ack_deadline_seconds: float = field(
-        default=10.0,
-        metadata=_about(Group.INGESTING, SECONDS, "How long an ingest call waits for its records' results."),
-    )
-    watchdog_seconds: float = field(
-        default=60.0,
-        metadata=_about(
-            Group.PROCESSING,
-            SECONDS,
-            "How long a partition may stand still while its lag grows before its processor stops.",
-        ),
-    )
-    code_retry_seconds: float = field(
-        default=300.0,
-        metadata=_about(
-            Group.PROCESSING, SECONDS, "After which view code that does not load on a host is tried again."
-        ),
-    )
-    clock_hold_hours: float = field(
-        default=24.0,
-        metadata=_about(
-            Group.PROCESSING,
-            HOURS,
-            "For how long a host runs before retention follows its clock after a step ahead of more than an hour; 0 "
-            "follows at once, for replays.",
-        ),
-    )
-    log_level: str = field(default="info", metadata=_about(Group.LOGS, LEVEL, "Least level that is logged."))
-
-    log_format: str = field(
-        default="auto",
-        metadata=_about(
-            Group.LOGS, LOG_FORMAT, "How logs are written: text, json, or auto, which is text on a terminal, else json."
-        ),
+    log_level: str = _setting("info", Group.LOGS, LEVEL, "Least level that is logged.")
+    log_format: str = _setting(
+        "auto",
+        Group.LOGS,
+        LOG_FORMAT,
+        "How logs are written: text, json, or auto, which is text on a terminal, else json.",
     )
 
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
@@ -212,6 +199,16 @@ TABLE: Final[Mapping[str, "Field[Any]"]] = {each.name: each for each in fields(S
 def names_of(groups: Group) -> list[str]:
     """Returns the names of the settings of some groups, in the order of the table."""
     return [name for name, setting in TABLE.items() if setting.metadata["group"] in groups]
+
+
+def is_secret(name: str) -> bool:
+    """Tells whether the value of a setting is for nobody's eyes."""
+    return bool(TABLE[name].metadata["is_secret"])
+
+
+def shown_default(name: str) -> str:
+    """Returns the default of a setting as people are shown it."""
+    return NOT_SHOWN if is_secret(name) else str(TABLE[name].default)
 
 
 def flag_name(name: str) -> str:
@@ -241,7 +238,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], confi
         _known(name, f"{file}: unknown setting {name!r}", str)
         values[name] = _convert(name, value, f"{name} in {file}", strict=True)
     for variable, text in environ.items():
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in ENVIRONMENT_ONLY:
+        if variable.startswith(ENVIRONMENT_PREFIX) and not _is_read_elsewhere(variable):
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             _known(name, f"unknown environment variable {variable}", environment_name)
             values[name] = _convert(name, text, f"environment variable {variable}", strict=False)
@@ -253,8 +250,15 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], confi
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """Returns the variables that give a child process exactly these settings, unless its flags say otherwise."""
+    """Returns the variables that give a child process exactly these settings, unless its flags say otherwise.
+
+    Secrets are among them: what else a child could be given them by, its flags, every user of the host can read.
+    """
     return {environment_name(name): str(getattr(settings, name)) for name in TABLE}
+
+
+def _is_read_elsewhere(variable: str) -> bool:
+    return variable in ENVIRONMENT_ONLY or variable.startswith(TEST_PREFIX)
 
 
 def _read_config(config_file: Path | None) -> tuple[Path, dict[str, object]]:
@@ -283,5 +287,8 @@ def _convert(name: str, value: object, source: str, *, strict: bool) -> object:
     try:
         converted: object = msgspec.convert(str(value) if isinstance(value, Path) else value, kind.type, strict=strict)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"setting {name} ({source}): expected {kind.expected}, got {value!r}") from error
+        came = NOT_SHOWN if is_secret(name) else repr(value)
+        # The cause would quote a secret, too.
+        cause = None if is_secret(name) else error
+        raise SettingsError(f"setting {name} ({source}): expected {kind.expected}, got {came}") from cause
     return Path(cast("str", converted)) if kind is FOLDER else converted

@@ -11,7 +11,17 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import click
 
-from infra.settings import CONFIG_FILE, TABLE, Group, Settings, environment_name, flag_name, load_settings, names_of
+from infra.settings import (
+    CONFIG_FILE,
+    TABLE,
+    Group,
+    Settings,
+    environment_name,
+    flag_name,
+    load_settings,
+    names_of,
+    shown_default,
+)
 from schemas.errors import SettingsError
 
 P = ParamSpec("P")
@@ -53,7 +63,7 @@ def _option(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         flag_name(name),
         name,
         metavar="VALUE",
-        help=f"{setting.metadata['help']} [{environment_name(name)}; default: {setting.default}]",
+        help=f"{setting.metadata['help']} [{environment_name(name)}; default: {shown_default(name)}]",
     )
 
 

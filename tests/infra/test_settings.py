@@ -1,9 +1,23 @@
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from infra.settings import TABLE, UP, Group, Settings, as_environment, environment_name, load_settings, names_of
+from infra import settings as settings_module
+from infra.settings import (
+    NOT_SHOWN,
+    TABLE,
+    UP,
+    Group,
+    Settings,
+    as_environment,
+    environment_name,
+    is_secret,
+    load_settings,
+    names_of,
+    shown_default,
+)
 from schemas.errors import SettingsError
 
 
@@ -72,6 +86,35 @@ def test_a_named_file_must_exist() -> None:
 def test_variables_of_caches_and_tests_and_of_others_are_let_through() -> None:
     environ = {"HEADRACE_CACHE": "x", "HEADRACE_TEST_BOOTSTRAP": "y", "HEADRACE_TEST_DOCKER": "1", "HOME": "z"}
     assert load_settings({}, environ, None) == Settings()
+
+
+SECRET = {**TABLE["workspace"].metadata, "is_secret": True}
+
+
+@pytest.fixture
+def _workspace_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = SimpleNamespace(metadata=SECRET, default="hunter2")
+    monkeypatch.setattr(settings_module, "TABLE", {**TABLE, "workspace": field})
+
+
+@pytest.mark.usefixtures("_workspace_is_secret")
+def test_the_value_of_a_secret_is_in_no_error() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, {"HEADRACE_WORKSPACE": "a hunter2"}, None)
+    assert caught.value.message == (
+        "setting workspace (environment variable HEADRACE_WORKSPACE): expected 1 to 100 letters, digits, hyphens or "
+        "underscores, got (not shown)"
+    )
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+
+
+@pytest.mark.usefixtures("_workspace_is_secret")
+def test_the_default_of_a_secret_is_not_shown() -> None:
+    assert (shown_default("workspace"), shown_default("ingest_port")) == (NOT_SHOWN, "8181")
+
+
+def test_what_settings_show_of_themselves_has_every_setting_but_secrets() -> None:
+    assert [name for name, setting in TABLE.items() if setting.repr == is_secret(name)] == []
 
 
 def test_a_child_reads_back_exactly_what_its_parent_passes_on() -> None:

@@ -6,7 +6,20 @@ from click.testing import CliRunner
 
 from headrace.cli import main
 from headrace.terminal.settings_options import settings_options
-from infra.settings import TABLE, Group, Settings, flag_name
+from infra.settings import (
+    APPLY,
+    BROKER,
+    INGEST_API,
+    LOOK,
+    PROCESSOR,
+    SERVING,
+    TABLE,
+    UP,
+    Group,
+    Settings,
+    flag_name,
+    names_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,54 +55,19 @@ def test_help_shows_flag_variable_and_default() -> None:
     assert "--serving-port" not in output
 
 
-LOOK = ["data", "host", "bootstrap", "workspace", "installation", "ingest_port", "serving_port"]
 TAKEN = {
-    "apply": [
-        "bootstrap",
-        "workspace",
-        "partitions",
-        "source_partitions",
-        "replication",
-        "retired_grace_days",
-        "log_level",
-        "log_format",
-    ],
-    "broker": ["data", "kafka_port", "log_level", "log_format"],
+    "apply": APPLY,
+    "broker": BROKER,
     "doctor": LOOK,
-    "get": ["data", "host", "workspace", "serving_port"],
-    "ingest": ["data", "host", "ingest_port"],
-    "ingest-api": [
-        "data",
-        "host",
-        "bootstrap",
-        "workspace",
-        "installation",
-        "ingest_port",
-        "partitions",
-        "replication",
-        "ack_deadline_seconds",
-        "log_level",
-        "log_format",
-    ],
-    "processor": [
-        "data",
-        "host",
-        "bootstrap",
-        "workspace",
-        "workspaces",
-        "installation",
-        "processor_port",
-        "partitions",
-        "replication",
-        "watchdog_seconds",
-        "code_retry_seconds",
-        "clock_hold_hours",
-        "log_level",
-        "log_format",
-    ],
-    "serving": ["data", "host", "bootstrap", "workspace", "serving_port", "log_level", "log_format"],
+    "get": Group.DATA | Group.HTTP | Group.WORKSPACE | Group.SERVING_PORT,
+    "ingest": Group.DATA | Group.HTTP | Group.INGEST_PORT,
+    "ingest-api": INGEST_API,
+    "processor": PROCESSOR,
+    "serving": SERVING,
     "status": LOOK,
+    "up": UP,
 }
+"""By groups: which settings these are shows `docs/reference/settings.md`, which a test keeps current."""
 
 
 @pytest.mark.parametrize("name", TAKEN)
@@ -97,5 +75,5 @@ def test_a_command_takes_the_settings_that_concern_it(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command is not None
     taken = [each for each in command.params if each.name in TABLE]
-    assert [each.name for each in taken] == TAKEN[name]
-    assert [each.opts for each in taken] == [[flag_name(setting)] for setting in TAKEN[name]]
+    assert [each.name for each in taken] == names_of(TAKEN[name])
+    assert [each.opts for each in taken] == [[flag_name(setting)] for setting in names_of(TAKEN[name])]
