@@ -6,7 +6,10 @@ import pytest
 
 from tests.extending.recipe import apply, copy_to, files_of, files_told, in_copy, names
 
-KINDS = {"command"}
+KINDS = {"aggregate", "command"}
+
+ALSO = {"aggregate": ("tests/schemas", "tests/serving/reads", "tests/headrace/test_what_compiles_runs.py")}
+"""What else must pass with a recipe than the tests that it brings."""
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -32,4 +35,5 @@ def test_a_recipe_applies_and_works(name: str, tmp_path: Path) -> None:
     assert not in_copy(tmp_path, "ruff", "check", *code)
     assert not in_copy(tmp_path, "mypy", *code)
     assert not in_copy(tmp_path, "lint-imports")
-    assert not in_copy(tmp_path, "pytest", "-q", *tests, "tests/test_mirror.py")
+    units = ("-m", "not broker and not slow and not long", "--hypothesis-profile", "quick")
+    assert not in_copy(tmp_path, "pytest", "-q", *units, *tests, *ALSO.get(name, ()), "tests/test_mirror.py")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.aggregation.table import FUNCTIONS
 from schemas.definitions.compile import compile_sources, compile_views, duration_text
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.repository import load_repository
@@ -172,7 +173,7 @@ def aggregate(text: str, **options: str) -> str:
         ),
         (
             aggregate('"median", "x", hour'),
-            "Aggregate('median', 'x'): unknown function; expected one of count, sum, mean, min, max, last",
+            f"Aggregate('median', 'x'): unknown function; expected one of {', '.join(FUNCTIONS)}",
         ),
         (aggregate('"sum", "user", hour'), "Aggregate('sum', 'user'): the column is string; expected int64 or float64"),
         (aggregate('"last", "tags", hour'), "Aggregate('last', 'tags'): the column is array; expected a scalar"),
