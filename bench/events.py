@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from schemas.avro.schema import frame, parse
+from schemas.avro.schema import parse
+from schemas.avro.wire import frame
 from schemas.definitions.plan import Plan
 from schemas.instants import DAY, SECOND, instant
 

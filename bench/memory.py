@@ -17,7 +17,8 @@ from bench.harness import ROOT, BenchmarkError, Memory, current_plan, memory_of,
 from bench.load import closed_loop, features_request, run_loop
 from examples.flights.data import Flight, load_flights
 from examples.running import System
-from schemas.avro.schema import frame, parse
+from schemas.avro.schema import parse
+from schemas.avro.wire import frame
 from schemas.definitions.plan import Plan
 from schemas.topics import source_topic
 

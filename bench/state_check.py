@@ -14,7 +14,7 @@ from infra.segments.disk import LocalDisk
 from processors.logs.offline_log import read_updates
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.state.keys import row_prefix, tile_prefix, tile_suffix
-from schemas.state.values import decode
+from schemas.state.values import FIRST_PARTIAL, decode
 
 RESOLUTION_AND_START = 16  # bytes at the end of a tile's key
 
@@ -59,7 +59,7 @@ def held(data: Path, plan: Plan, view: ViewPlan, scratch: Path) -> Held:
 
 def _counted(reader: SecondaryDatabase, view: ViewPlan) -> int:
     finest = tile_suffix(view.resolutions[0], 0)[:8]
-    count = 1 + next(i for i, partial in enumerate(view.partials) if partial.kind == "count")
+    count = FIRST_PARTIAL + next(i for i, partial in enumerate(view.partials) if partial.kind == "count")
     tiles = reader.scan(tile_prefix(view.id, b""), tile_prefix(view.id + 1, b""))
     return sum(decode(value)[count] for key, value in tiles if key[-RESOLUTION_AND_START:-8] == finest)
 

@@ -13,6 +13,7 @@ import faust
 
 from bench.events import SOURCE
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.topics import source_topic
 
 PARTITIONS = int(os.environ["BENCH_PARTITIONS"])
@@ -40,7 +41,7 @@ async def add(stream: faust.StreamT[bytes]) -> None:
     started = 0.0
     async for value in stream:
         started = started or time.perf_counter()
-        event = avro.unframe(value, SCHEMA, None)
+        event = wire.unframe(value, SCHEMA, None)
         sums[event["user_id"]] += event["amount"]
         taken += 1
         if taken == EVENTS:

@@ -2,7 +2,8 @@
 
 Invariant: a value that passed ``schemas.records.validate`` for a type is of the Python type named here, and every codec
 (state, log, wire) accepts exactly that. Whatever is made for each type (a check, a codec, a document) is made by
-``fold``, so a new kind of type is found by mypy wherever it is missing.
+``fold``, so a new kind of type is found by mypy wherever it is missing. A new scalar is an entry in ``NAMED``, and one
+in the table of each codec, which ``tests/schemas/test_types.py`` lists.
 
 | type      | Python value                 | Avro                              | wire name (Tecton) |
 |-----------|------------------------------|-----------------------------------|--------------------|
@@ -14,47 +15,66 @@ Invariant: a value that passed ``schemas.records.validate`` for a type is of the
 | Array(T)  | list                         | array                             | array              |
 | Map(T)    | dict[str, ...]               | map                               | map                |
 | Struct    | dict[str, ...]               | record                            | struct             |
+
+Plans store types as these structs: an object with ``kind`` and what the kind has; a field as the array of its name, its
+type and whether it is required. Dialects spell types as they like.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, TypeVar
+
+import msgspec
+from typing_extensions import override
 
 __all__ = ["Array", "Bool", "DataType", "Field", "Float64", "Int64", "Map", "Scalar", "String", "Struct", "Timestamp"]
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A type without parts; ``name`` is its wire name."""
+class Scalar(msgspec.Struct, frozen=True, tag_field="kind", tag="scalar"):
+    """A type without parts."""
 
     name: str
 
+    @override
     def __repr__(self) -> str:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(msgspec.Struct, frozen=True, tag_field="kind", tag="array"):
     """A list whose items are all of one type; items may be null."""
 
-    element: "DataType"
     name: ClassVar[str] = "array"
 
+    element: "DataType"
 
-@dataclass(frozen=True, slots=True)
-class Map:
+
+class Map(msgspec.Struct, frozen=True, tag_field="kind", tag="map"):
     """A mapping from strings to values of one type."""
 
-    value: "DataType"
     name: ClassVar[str] = "map"
 
+    value: "DataType"
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+
+class Struct(msgspec.Struct, frozen=True, tag_field="kind", tag="struct"):
     """Named members in a fixed order."""
 
-    fields: "tuple[Field, ...]"
     name: ClassVar[str] = "struct"
+
+    fields: "tuple[Field, ...]"
+
+
+class Field(msgspec.Struct, frozen=True, array_like=True):
+    """A named value of a source, a row, an entity or a struct.
+
+    Args:
+        name: letters, digits and underscores, starting with a letter.
+        dtype: its data type.
+        required: whether a record without it (or with null) is refused.
+    """
+
+    name: str
+    dtype: "DataType"
+    required: bool = True
 
 
 T = TypeVar("T")
@@ -67,24 +87,18 @@ String: Final = Scalar("string")
 Bool: Final = Scalar("boolean")
 Timestamp: Final = Scalar("timestamp")
 
+NAMED: Final[Mapping[str, Scalar]] = {
+    "Int64": Int64,
+    "Float64": Float64,
+    "String": String,
+    "Bool": Bool,
+    "Timestamp": Timestamp,
+}
+"""All scalars, by the names under which repositories import them."""
+
+SCALARS: Final[Mapping[str, Scalar]] = {scalar.name: scalar for scalar in NAMED.values()}
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-
-SCALARS: Final = {scalar.name: scalar for scalar in (Int64, Float64, String, Bool, Timestamp)}
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A named value of a source, an entity or a struct.
-
-    Args:
-        name: letters, digits and underscores, starting with a letter.
-        dtype: its data type.
-        required: whether a record without it (or with null) is refused.
-    """
-
-    name: str
-    dtype: DataType
-    required: bool = True
 
 
 def fold(

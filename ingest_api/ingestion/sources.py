@@ -5,7 +5,8 @@ Invariant: what `Source.encode` returns decodes under the schema that the source
 
 from typing import Final
 
-from schemas.avro.schema import frame, parse
+from schemas.avro.schema import parse
+from schemas.avro.wire import frame
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
 from schemas.errors import RECORD_TOO_LARGE, RecordError
 from schemas.limits import MAX_SOURCE_RECORD_BYTES

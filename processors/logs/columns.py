@@ -34,7 +34,7 @@ def field_encoder(field: Field) -> Encode:
 
 def column_encoder(dtype: DataType) -> Encode:
     """Returns the encoder of values of a type."""
-    return fold(dtype, scalar=_SCALARS.__getitem__, array=_array, mapping=_map, struct=_struct)
+    return fold(dtype, scalar=OF_SCALAR.__getitem__, array=_array, mapping=_map, struct=_struct)
 
 
 def encode_records(columns: Sequence[Sequence[bytes]]) -> bytes:
@@ -96,7 +96,7 @@ def _structs(members: Sequence[tuple[str, Encode]], values: Sequence[Value]) -> 
     return [b"".join(column[index] for column in columns) for index in range(len(values))]
 
 
-_SCALARS: Final[dict[str, Encode]] = {
+OF_SCALAR: Final[dict[str, Encode]] = {
     "int64": encode_longs,
     "float64": _doubles,
     "string": _strings,

@@ -27,7 +27,6 @@ from infra.segments.log import ROLL_BYTES, SegmentLog, decode_objects, read_bloc
 from processors.logs.columns import Encode, encode_records, field_encoder
 from schemas.avro.binary import encode_long, encode_longs
 from schemas.definitions.plan import ViewPlan
-from schemas.definitions.wire_types import parse_wire_type
 from schemas.errors import StorageError, UnavailableError
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, Value
 from schemas.state.keys import encode_join_keys
@@ -168,7 +167,7 @@ def _rows_schema(view: ViewPlan) -> dict[str, Any]:
 def _encoders(view: ViewPlan) -> Iterator[Encode]:
     for column in view.columns:
         required = column.required or column.name == view.timestamp_field
-        yield field_encoder(Field(column.name, parse_wire_type(column.dtype), required))
+        yield field_encoder(Field(column.name, column.dtype, required))
 
 
 def read_updates(

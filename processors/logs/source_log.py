@@ -23,7 +23,8 @@ from infra.paths import source_log_folder
 from infra.segments.disk import Disk
 from infra.segments.log import ROLL_BYTES, SegmentLog
 from schemas.avro.binary import encode_long
-from schemas.avro.schema import PREFIX_BYTES, ParsedSchema, schema_id_of
+from schemas.avro.schema import ParsedSchema
+from schemas.avro.wire import PREFIX_BYTES, schema_id_of
 from schemas.records.transform import SourceRecord
 
 _PRIMITIVES: Final = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}

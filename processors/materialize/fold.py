@@ -16,7 +16,7 @@ from schemas.instants import MILLISECOND
 from schemas.messages.updates import Row, UpdateMessage, Value
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
 from schemas.state.reader import Reader
-from schemas.state.values import VERSION_BYTES, Tile, decode, decode_number, decode_row, encode, version_bytes
+from schemas.state.values import NEWEST, VERSION_BYTES, Tile, decode, decode_number, decode_row, encode, version_bytes
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class ViewState:
         for tile_key, rows in groups.items():
             tile = tiles[tile_key]
             if tile is not None:
-                newest = tile[0]
+                newest = tile[NEWEST]
                 prefix = prefixes[owner[tile_key]][0]
                 asked += [prefix + time_suffix(time) for time, _ in rows if time <= newest]
         found = dict(zip(asked, state.get_many(asked), strict=True)) if asked else {}

@@ -21,7 +21,18 @@ from typing import Final, Protocol
 from processors.materialize.held_clock import MAX_STEP
 from schemas.definitions.plan import ViewPlan
 from schemas.instants import DAY
-from schemas.state.keys import DIGESTS, WATERMARKS, row_prefix, tile_prefix, time_of, watermark_key
+from schemas.state.keys import (
+    DIGESTS,
+    ROWS,
+    TILES,
+    WATERMARKS,
+    WITHOUT_TIME,
+    numbered_by,
+    resolution_of,
+    time_of,
+    view_of,
+    watermark_key,
+)
 from schemas.state.values import decode_number
 
 FEWEST_KEYS: Final = 2_000  # a step: about 0.3 ms to look at
@@ -29,15 +40,10 @@ MOST_KEYS: Final = 50_000  # about 8 ms, and 80 to delete them all
 MUCH: Final = 8  # one dead key in so many is much: state then has an eighth more keys than are needed
 MIN_LIMIT: Final = 2  # a row is judged beside the one after it
 
-_ROWS: Final = row_prefix(0, b"")[:1]
-_TILES: Final = tile_prefix(0, b"")[:1]
 # One scan, from the first of these spaces to behind the last; what else lies between is looked at and kept.
-_SPACES: Final = (_ROWS, _TILES, DIGESTS, WATERMARKS)
+_SPACES: Final = (ROWS, TILES, DIGESTS, WATERMARKS)
 _FIRST: Final = min(_SPACES)
 _END: Final = bytes([max(_SPACES)[0] + 1])
-_VIEW: Final = slice(1, 9)  # of row and tile keys (``schemas.state.keys``)
-_KEY: Final = slice(0, -8)
-_RESOLUTION: Final = slice(-16, -8)
 _LEEWAY: Final = MAX_STEP  # by which the host's clock may have been ahead and come back
 
 
@@ -102,11 +108,11 @@ def sweep(
 def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], clock_of: Mapping[int, int]) -> bool:
     for space in (DIGESTS, WATERMARKS):
         if key.startswith(space):
-            return int(key[len(space) :]) not in views
+            return numbered_by(space, key) not in views
     space = key[:1]
-    if space not in {_ROWS, _TILES}:
+    if space not in {ROWS, TILES}:
         return False
-    number = int.from_bytes(key[_VIEW], "big")
+    number = view_of(key)
     view, now = views.get(number), clock_of.get(number)
     # ``views`` has all that state may have taken up, so this one was retired and has ended.
     if view is None:
@@ -117,7 +123,7 @@ def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], clock_
     time = time_of(key)
     if view.horizon is not None:
         # A tile goes once its end is old: any earlier, a window that begins inside of it would lose rows.
-        end = time + (int.from_bytes(key[_RESOLUTION], "big") if space == _TILES else 1)
+        end = time + (resolution_of(key) if space == TILES else 1)
         return end <= now - view.horizon - DAY
     # Past its ttl for every reader, and too old for a correction to bring it back.
     if view.ttl is not None and time < now - view.ttl - view.grace - _LEEWAY:
@@ -126,4 +132,4 @@ def _is_dead(key: bytes, following: bytes, views: Mapping[int, ViewPlan], clock_
     if time >= now - max(view.grace, view.ttl or 0):
         return False
     # Superseded, also for a reader whose clock is behind by the leeway.
-    return following[_KEY] == key[_KEY] and time_of(following) <= now - _LEEWAY
+    return following[WITHOUT_TIME] == key[WITHOUT_TIME] and time_of(following) <= now - _LEEWAY

@@ -4,28 +4,20 @@ Invariant: only time counts in which the partition's owner ran, so that a machin
 up a view's grace. At most ``WRITE_SECONDS`` of it are lost at a death, and all of it with the folder: the view is then
 kept for longer.
 
-Layout: ``M retired/{view id}`` is a MessagePack array of the number of the plan that the view was removed after and the
-seconds that count since. A view that came back and was removed again begins anew.
+Layout: ``schemas.state``, ``retired/{view id}``. A view that came back and was removed again begins anew.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 from schemas.definitions.plan import RetiredView
-from schemas.state.keys import meta_key
+from schemas.state.keys import RETIRED, numbered_by, retired_key
 from schemas.state.reader import State
 from schemas.state.values import decode, encode
 
 WRITE_SECONDS: Final = 30.0
 LONGEST_TICK_SECONDS: Final = 10.0  # ticks come every second: what is longer was a pause of the process
 TELL_AGAIN_SECONDS: Final = 60.0
-
-_RETIRED: Final = meta_key("retired/")
-
-
-def retired_key(view: int) -> bytes:
-    """Returns the key of a retired view's time in one partition."""
-    return _RETIRED + str(view).encode("ascii")
 
 
 class Retirements:
@@ -38,7 +30,7 @@ class Retirements:
     def __init__(self, state: State) -> None:
         self._state = state
         self._counted: dict[int, tuple[int, float]] = {
-            int(key[len(_RETIRED) :]): tuple(decode(value)) for key, value in state.scan(_RETIRED, _RETIRED + b"\xff")
+            numbered_by(RETIRED, key): tuple(decode(value)) for key, value in state.scan(RETIRED, RETIRED + b"\xff")
         }
         self._last: float | None = None
         self._written = 0.0

@@ -12,6 +12,7 @@ from typing import Final
 from infra.kafka.schema_registry import SchemaRegistry
 from processors.waiting import NotHereError, Owner, until_available
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.errors import CodecError
 from schemas.records.transform import SourceRecord
 
@@ -20,8 +21,8 @@ READ_SECONDS: Final = 5.0  # for the registry to be read to its end, before that
 
 def ids_of(values: Iterable[bytes]) -> set[int]:
     """Returns the schema ids that framed records carry; none for a value that is not framed."""
-    prefixes = {value[: avro.PREFIX_BYTES] for value in values}
-    whole = (p for p in prefixes if len(p) == avro.PREFIX_BYTES and p[:1] == avro.MAGIC)
+    prefixes = {value[: wire.PREFIX_BYTES] for value in values}
+    whole = (p for p in prefixes if len(p) == wire.PREFIX_BYTES and p[:1] == wire.MAGIC)
     return {int.from_bytes(prefix[1:], "big") for prefix in whole}
 
 

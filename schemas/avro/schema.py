@@ -1,23 +1,18 @@
-"""Avro record schemas as fields, and the Confluent wire format.
+"""Avro record schemas as fields, and fields as Avro record schemas.
 
 Invariant: ``fields_of_avro_record`` and ``avro_record`` are inverses for every schema Headrace makes.
 """
 
-import io
 import json
-import struct
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import fastavro
 
 from schemas.errors import CodecError
-from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, Scalar, String, Struct, Timestamp
+from schemas.types import SCALARS, Array, DataType, Field, Float64, Int64, Map, Scalar, Struct, Timestamp
 
-MAGIC: Final = b"\x00"
-PREFIX_BYTES: Final = 5  # magic byte, then the schema id as a big-endian unsigned 32-bit integer
-
-_OF_SCALAR: Final[Mapping[str, Any]] = {
+OF_SCALAR: Final[Mapping[str, Any]] = {
     "int64": "long",
     "float64": "double",
     "string": "string",
@@ -25,14 +20,17 @@ _OF_SCALAR: Final[Mapping[str, Any]] = {
     "timestamp": {"type": "long", "logicalType": "timestamp-micros"},
 }
 
-_SCALARS: Final[dict[str, DataType]] = {
-    "int": Int64,
-    "long": Int64,
-    "float": Float64,
-    "double": Float64,
-    "string": String,
-    "boolean": Bool,
+_READ: Final[Mapping[tuple[str, str | None], Scalar]] = {
+    ("int", None): Int64,
+    ("float", None): Float64,
+    ("long", "timestamp-millis"): Timestamp,
+    **{
+        (kind, None) if isinstance(kind, str) else (kind["type"], kind["logicalType"]): SCALARS[name]
+        for name, kind in OF_SCALAR.items()
+    },
 }
+"""What a schema's type and logical type are read as: what we write, and what else means the same."""
+
 _NULLABLE_BRANCHES: Final = 2
 
 ParsedSchema = Any  # fastavro's own document
@@ -72,12 +70,12 @@ def _data_type(name: str, kind: Any) -> DataType:
         inner = [branch for branch in kind if branch != "null"]
         if len(inner) == 1:
             return _data_type(name, inner[0])
-    if isinstance(kind, str) and kind in _SCALARS:
-        return _SCALARS[kind]
+    if isinstance(kind, str) and (kind, None) in _READ:
+        return _READ[kind, None]
     if isinstance(kind, dict):
-        base = kind.get("type")
-        if kind.get("logicalType") in ("timestamp-micros", "timestamp-millis") and base == "long":
-            return Timestamp
+        base, logical = kind.get("type"), kind.get("logicalType")
+        if isinstance(base, str) and isinstance(logical, str) and (base, logical) in _READ:
+            return _READ[base, logical]
         if base == "array":
             return Array(_data_type(name, kind.get("items")))
         if base == "map":
@@ -87,8 +85,9 @@ def _data_type(name: str, kind: Any) -> DataType:
         if "logicalType" not in kind and base is not None:
             return _data_type(name, base)
     raise CodecError(
-        f"field {name!r}: Avro type {json.dumps(kind)} is not supported; expected long, double, string, boolean, "
-        "timestamp-micros, array, map or record"
+        f"field {name!r}: Avro type {json.dumps(kind)} is not supported; expected "
+        f"{', '.join(kind if isinstance(kind, str) else kind['logicalType'] for kind in OF_SCALAR.values())}, "
+        "array, map or record"
     )
 
 
@@ -100,7 +99,7 @@ def avro_type(dtype: DataType, name: str) -> Any:
     """
     match dtype:
         case Scalar(scalar):
-            return _OF_SCALAR[scalar]
+            return OF_SCALAR[scalar]
         case Array(element):
             return {"type": "array", "items": ["null", avro_type(element, f"{name}_item")]}
         case Map(value):
@@ -137,45 +136,3 @@ def parse(text: str) -> ParsedSchema:
         return fastavro.parse_schema(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError, fastavro.schema.SchemaParseException) as error:
         raise CodecError(f"not an Avro schema: {error}") from error
-
-
-def frame(schema_id: int, schema: ParsedSchema, record: dict[str, Any]) -> bytes:
-    """Returns a record in the Confluent wire format."""
-    buffer = io.BytesIO()
-    buffer.write(MAGIC + struct.pack(">I", schema_id))
-    fastavro.schemaless_writer(buffer, schema, record)
-    return buffer.getvalue()
-
-
-def schema_id_of(value: bytes) -> int:
-    """Returns the schema id in the prefix of a framed record.
-
-    Raises:
-        CodecError: there is no prefix.
-    """
-    if len(value) < PREFIX_BYTES or value[:1] != MAGIC:
-        got = f"{len(value)} bytes starting with {value[:PREFIX_BYTES].hex()}" if value else "nothing"
-        raise CodecError(f"expected the Confluent wire format (0x00, schema id, Avro body), got {got}")
-    return int.from_bytes(value[1:PREFIX_BYTES], "big")
-
-
-def unframe(value: bytes, writer: ParsedSchema, reader: ParsedSchema | None) -> dict[str, Any]:
-    """Returns the record in a framed value; timestamps become aware datetimes in UTC.
-
-    Args:
-        value: the framed record.
-        writer: the schema that its prefix names.
-        reader: the schema it is wanted in; None where it equals the writer's.
-
-    Raises:
-        CodecError: the body does not decode, does not fit the reader's schema, or has bytes left over.
-    """
-    buffer = io.BytesIO(value)
-    buffer.seek(PREFIX_BYTES)
-    try:
-        record = fastavro.schemaless_reader(buffer, writer, reader)
-    except Exception as error:  # fastavro raises whatever its C code meets: EOFError, …
-        raise CodecError(f"the Avro body does not decode: {type(error).__name__}: {error}") from error
-    if buffer.tell() != len(value):
-        raise CodecError(f"the Avro body has {len(value) - buffer.tell()} bytes left over")
-    return cast("dict[str, Any]", record)

@@ -15,9 +15,8 @@ from schemas.avro.schema import source_schema
 from schemas.definitions import tile_budget
 from schemas.definitions.code import code_digest
 from schemas.definitions.objects import NAME, AggregateFeature, FeatureService, StreamFeatureView, StreamSource
-from schemas.definitions.plan import Column, FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
+from schemas.definitions.plan import FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
 from schemas.definitions.repository import Repository, module_texts
-from schemas.definitions.wire_types import wire_type
 from schemas.errors import DefinitionError
 from schemas.instants import DAY, MINUTE, SECOND, length
 from schemas.limits import MAX_DURATION_DAYS, MAX_JOIN_KEY_BYTES, MAX_WINDOW_DAYS
@@ -53,7 +52,7 @@ def _source(source: StreamSource, repository: Repository, partitions: int) -> So
         raise DefinitionError(f"{source.origin}: StreamSource {source.name!r}: {problem}")
     return SourcePlan(
         name=source.name,
-        columns=tuple(Column.of(field) for field in fields),
+        columns=fields,
         timestamp_field=source.timestamp_field,
         log_offline=source.log_offline,
         schema=source_schema(source.name, fields),
@@ -138,7 +137,7 @@ class _ViewCompiler:
         self._known: dict[str, Field] = {}
         if self._source is None:
             raise self._refuse(f"source {view.source.name!r} is not defined at the top of a module; move it there")
-        self._known = {column.name: column.field() for column in self._source.columns}
+        self._known = {column.name: column for column in self._source.columns}
         self._known |= {field.name: field for field in view.schema or ()}
 
     def _refuse(self, problem: str) -> DefinitionError:
@@ -221,7 +220,7 @@ class _ViewCompiler:
         where = f"is neither a field of source {self._view.source.name!r} nor in schema=[...]"
         return f"{what} {name!r} of {of} {where}; {remedy}"
 
-    def _columns(self, keys: tuple[str, ...]) -> tuple[Column, ...]:
+    def _columns(self, keys: tuple[str, ...]) -> tuple[Field, ...]:
         view = self._view
         stamp = self._known.get(view.timestamp_field)
         if stamp is None or stamp.dtype != Timestamp:
@@ -244,7 +243,7 @@ class _ViewCompiler:
                 raise self._refuse(
                     f"column {aggregate.column!r} of {aggregate.function!r} is not in schema=[...]; add it"
                 )
-        return tuple(Column.of(self._known[name]) for name in names)
+        return tuple(self._known[name] for name in names)
 
     def _aggregate(self, aggregate: AggregateFeature, interval: int) -> tuple[FeaturePlan, tuple[PartialKind, ...]]:
         """Returns a feature, and the partials that it needs."""
@@ -266,7 +265,7 @@ class _ViewCompiler:
         name = aggregate.name or _default_name(aggregate.column, function.text(), window, offset, interval)
         if not NAME.fullmatch(name):
             raise self._refuse(f"{what}: name {name!r} must be letters, digits and single underscores")
-        dtype = wire_type(function.output(field.dtype))
+        dtype = function.output(field.dtype)
         feature = FeaturePlan(name, dtype, aggregate.column, aggregate.function, parameters, window, offset)
         return feature, function.partials(field.dtype)
 

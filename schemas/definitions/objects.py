@@ -23,7 +23,7 @@ from schemas.limits import (
     MAX_SOURCE_NAME,
     MAX_VIEW_NAME_AND_VERSION,
 )
-from schemas.types import Array, Field, Int64, Map, Scalar, String, Struct
+from schemas.types import NAMED, Array, Field, Int64, Map, Scalar, String, Struct
 
 __all__ = [
     "Aggregate",
@@ -108,7 +108,7 @@ def _check_type(origin: Origin, what: str, dtype: object) -> None:
                     raise _refuse(origin, what, f"member {member.name!r} is given twice; remove one")
                 _check_type(origin, f"{what}: member {member.name!r}", member.dtype)
         case _:
-            expected = "Int64, Float64, String, Bool, Timestamp, Array(...), Map(...) or Struct(...)"
+            expected = f"{', '.join(NAMED)}, Array(...), Map(...) or Struct(...)"
             raise _refuse(origin, what, f"expected a type, {expected}, got {dtype!r}")
 
 

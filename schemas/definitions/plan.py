@@ -16,28 +16,10 @@ import msgspec
 from schemas.aggregation.aggregate import AggregateFunction, PartialKind
 from schemas.aggregation.table import bind, described, partial_kind
 from schemas.avro.schema import avro_record
-from schemas.definitions.wire_types import parse_wire_type, wire_type
 from schemas.errors import DefinitionError
 from schemas.types import DataType, Field, Timestamp
 
 PLAN_FORMAT: Final = 3
-
-
-class Column(msgspec.Struct, frozen=True, array_like=True):
-    """A named, typed value; ``dtype`` in the form of ``schemas.definitions.wire_types``."""
-
-    name: str
-    dtype: dict[str, Any]
-    required: bool
-
-    @classmethod
-    def of(cls, field: Field) -> "Column":
-        """Returns the column of a field."""
-        return cls(field.name, wire_type(field.dtype), field.required)
-
-    def field(self) -> Field:
-        """Returns the field of the column."""
-        return Field(self.name, parse_wire_type(self.dtype), self.required)
 
 
 class SourcePlan(msgspec.Struct, frozen=True):
@@ -47,7 +29,7 @@ class SourcePlan(msgspec.Struct, frozen=True):
     """
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[Field, ...]
     timestamp_field: str
     log_offline: bool
     schema: str
@@ -77,17 +59,13 @@ class FeaturePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One served feature; aggregates only have a function, a window and partials. Durations in µs."""
 
     name: str
-    dtype: dict[str, Any]
+    dtype: DataType
     column: str
     function: str | None = None
     parameters: dict[str, Any] = {}
     window: int = 0
     offset: int = 0
     partials: tuple[int, ...] = ()  # indices into the view's partials
-
-    def data_type(self) -> DataType:
-        """Returns the feature's type."""
-        return parse_wire_type(self.dtype)
 
     def aggregate(self) -> AggregateFunction | None:
         """Returns the feature's function with its parameters; None of an attribute view's.
@@ -112,7 +90,7 @@ class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     join_keys: tuple[str, ...]
     timestamp_field: str
-    columns: tuple[Column, ...]
+    columns: tuple[Field, ...]
     features: tuple[FeaturePlan, ...]
     partials: tuple[PartialPlan, ...]
     resolutions: tuple[int, ...]
@@ -138,7 +116,7 @@ class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
         """Returns the Avro record schema of the view's rows in the offline log."""
         name = f"{self.name}__{self.version}".translate(_AVRO_NAME)
         fields = tuple(
-            Field(column.name, Timestamp, required=True) if column.name == self.timestamp_field else column.field()
+            Field(column.name, Timestamp, required=True) if column.name == self.timestamp_field else column
             for column in self.columns
         )
         return avro_record(f"{name}__{self.id}", fields)
@@ -225,7 +203,7 @@ def join_keys_of(views: Iterable[ViewPlan]) -> tuple[Field, ...]:
     """
     types: dict[str, tuple[DataType, str]] = {}
     for view in views:
-        columns = {column.name: column.field() for column in view.columns}
+        columns = {column.name: column for column in view.columns}
         for name in view.join_keys:
             dtype = columns[name].dtype
             known, first = types.setdefault(name, (dtype, view.key))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from schemas.definitions.plan import ViewPlan
 from schemas.limits import KEPT_VALUE_BYTES, MAX_TILE_BYTES, MIN_TEXT_BYTES
+from schemas.types import String
 
 
 def kept_texts(view: ViewPlan) -> tuple[str, ...]:
@@ -43,4 +44,4 @@ def _kept(view: ViewPlan) -> Sequence[tuple[str, int]]:
 
 
 def _texts(view: ViewPlan) -> frozenset[str]:
-    return frozenset(column.name for column in view.columns if column.dtype["type"] == "string")
+    return frozenset(column.name for column in view.columns if column.dtype == String)

@@ -10,7 +10,6 @@ from typing import Any, Final, cast
 
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import kept_texts, text_limit
-from schemas.definitions.wire_types import parse_wire_type
 from schemas.errors import FUNCTION_FAILED, RecordError
 from schemas.instants import micros
 from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
@@ -36,8 +35,8 @@ def compile_row_builder(view: ViewPlan) -> Callable[[Mapping[str, Any]], BuiltRo
     columns = [
         (
             column.name,
-            _kept_string(limit) if column.name in kept else _converter(parse_wire_type(column.dtype)),
-            column.dtype["type"],
+            _kept_string(limit) if column.name in kept else _converter(column.dtype),
+            column.dtype.name,
             column.required,
         )
         for column in view.columns
@@ -131,7 +130,7 @@ def _timestamp(value: Any) -> Value:
     return int(micros(value))  # pandas' NaT is a datetime too, and ends here as NaN
 
 
-_SCALARS: Final[dict[str, Convert]] = {
+OF_SCALAR: Final[dict[str, Convert]] = {
     "int64": _int64,
     "float64": _float64,
     "string": _string,
@@ -143,7 +142,7 @@ _SCALARS: Final[dict[str, Convert]] = {
 def _converter(dtype: DataType) -> Convert:
     return fold(
         dtype,
-        scalar=_SCALARS.__getitem__,
+        scalar=OF_SCALAR.__getitem__,
         array=lambda element: _array(_nullable(element)),
         mapping=lambda value: _map(_nullable(value)),
         struct=lambda members: _struct({field.name: _nullable(convert) for field, convert in members}),

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
 from schemas.errors import FUNCTION_FAILED, MALFORMED, UNKNOWN_SCHEMA, VIEW_FAILED, CodecError, RecordError
 from schemas.limits import MAX_PROBLEM_CHARACTERS, MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
@@ -28,7 +29,7 @@ from schemas.messages.updates import (
 )
 from schemas.records.rows import BuiltRow, compile_row_builder
 from schemas.state.keys import partition_of
-from schemas.types import SCALARS
+from schemas.types import Scalar
 
 MAX_UPDATE_BYTES: Final = 256 * 1024
 """At which a message is closed; one record's rows are never split, so it may end above."""
@@ -157,7 +158,7 @@ class SourceTransform:
             if view.key in failed
         ]
         # No view sees what another one's function did to the record; a deep copy takes 10 µs, so only where it must be.
-        is_flat = all(column.dtype["type"] in SCALARS for column in source.columns)
+        is_flat = all(isinstance(column.dtype, Scalar) for column in source.columns)
         self._copy: Copy = dict if is_flat or len(self._views) == 1 else deepcopy
 
     def __call__(
@@ -202,16 +203,16 @@ class SourceTransform:
             RecordError: the value is not an Avro record that can be read as one of this source.
         """
         try:
-            schema_id = avro.schema_id_of(value)
+            schema_id = wire.schema_id_of(value)
             if schema_id == self.source.schema_id:
-                return avro.unframe(value, self.reader, None)
+                return wire.unframe(value, self.reader, None)
             writer = writers[schema_id]
             if writer is None:
                 raise RecordError(
                     UNKNOWN_SCHEMA,
                     f"schema id {schema_id} is not in the registry; register the schema before producing with it",
                 )
-            return avro.unframe(value, writer, self.reader)
+            return wire.unframe(value, writer, self.reader)
         except CodecError as error:
             raise RecordError(MALFORMED, error.message) from error
 

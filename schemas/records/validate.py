@@ -242,7 +242,7 @@ def _timestamp(value: Any) -> datetime:
     )
 
 
-_SCALARS: Final[Mapping[str, tuple[_Convert, str]]] = {
+OF_SCALAR: Final[Mapping[str, tuple[_Convert, str]]] = {
     "int64": (_int64, "integer"),
     "float64": (_float64, "number"),
     "string": (_string, "string"),
@@ -255,7 +255,7 @@ _SCALARS: Final[Mapping[str, tuple[_Convert, str]]] = {
 def _expected(dtype: DataType) -> str:
     match dtype:
         case Scalar(name):
-            return _SCALARS[name][1]
+            return OF_SCALAR[name][1]
         case Array():
             return "array"
         case _:
@@ -263,7 +263,7 @@ def _expected(dtype: DataType) -> str:
 
 
 def _converter(dtype: DataType) -> _Convert:
-    return fold(dtype, scalar=lambda name: _SCALARS[name][0], array=_array, mapping=_map, struct=_members)
+    return fold(dtype, scalar=lambda name: OF_SCALAR[name][0], array=_array, mapping=_map, struct=_members)
 
 
 def _array(convert: _Convert) -> _Convert:

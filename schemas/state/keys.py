@@ -23,6 +23,15 @@ from schemas.limits import MAX_JOIN_KEY_BYTES
 
 FORMAT_VERSION: Final = 2
 
+ROWS: Final = b"R"
+TILES: Final = b"T"
+
+WITHOUT_TIME: Final = slice(0, -8)
+"""Of a row key: what all rows of its key have in common."""
+
+_VIEW: Final = slice(1, 9)
+_RESOLUTION: Final = slice(-16, -8)
+
 _NULL, _INT, _STRING = b"\x00", b"\x01", b"\x02"
 _SIGN: Final = 1 << 63
 _pack_u64: Final = struct.Struct(">Q").pack
@@ -73,12 +82,12 @@ def encode_join_keys(values: Sequence[JoinKey]) -> bytes:
 
 def row_prefix(view: int, key: bytes) -> bytes:
     """Returns what all rows of one key of one view begin with."""
-    return b"R" + _pack_u64(view) + key
+    return ROWS + _pack_u64(view) + key
 
 
 def tile_prefix(view: int, key: bytes) -> bytes:
     """Returns what all tiles of one key of one view begin with."""
-    return b"T" + _pack_u64(view) + key
+    return TILES + _pack_u64(view) + key
 
 
 def time_suffix(event_time: int) -> bytes:
@@ -96,6 +105,16 @@ def time_of(key: bytes) -> int:
     return int(_unpack_u64(key, len(key) - 8)[0]) - _SIGN
 
 
+def view_of(key: bytes) -> int:
+    """Returns the view id in a row or tile key."""
+    return int.from_bytes(key[_VIEW], "big")
+
+
+def resolution_of(key: bytes) -> int:
+    """Returns the resolution in a tile key, in µs."""
+    return int.from_bytes(key[_RESOLUTION], "big")
+
+
 def meta_key(name: str) -> bytes:
     """Returns the key of a fact about the whole partition."""
     return b"M" + name.encode("ascii")
@@ -105,6 +124,7 @@ NEXT_OFFSET: Final = meta_key("next_offset")
 CLOCK: Final = meta_key("clock")
 DIGESTS: Final = meta_key("view/")
 WATERMARKS: Final = meta_key("watermark/")
+RETIRED: Final = meta_key("retired/")
 
 
 def digest_key(view: int) -> bytes:
@@ -115,6 +135,16 @@ def digest_key(view: int) -> bytes:
 def watermark_key(view: int) -> bytes:
     """Returns the key of a view's watermark in one partition."""
     return WATERMARKS + str(view).encode("ascii")
+
+
+def retired_key(view: int) -> bytes:
+    """Returns the key of the time for which a removed view has been kept in one partition."""
+    return RETIRED + str(view).encode("ascii")
+
+
+def numbered_by(space: bytes, key: bytes) -> int:
+    """Returns the view id at the end of a key of ``DIGESTS``, ``WATERMARKS`` or ``RETIRED``."""
+    return int(key[len(space) :])
 
 
 def view_ranges(view: int) -> tuple[tuple[bytes, bytes], ...]:

@@ -12,8 +12,9 @@ Layout, format version ``schemas.state.keys.FORMAT_VERSION``; numbers and arrays
 | tile  | array: greatest event time in the tile (µs), then one partial per ``ViewPlan.partials``                     |
 | meta  | ``next_offset``: number; ``watermark/{view id}``: number, µs;                                               |
 |       | ``view/{view id}``: digest (32 bytes, ``schemas.definitions.plan.view_digest``);                           |
-|       | ``retired/{view id}``: ``processors.materialize.retirements``;                                              |
-|       | ``clock``: ``processors.materialize.held_clock``                                                           |
+|       | ``retired/{view id}``: array: number of the plan after which the view was removed, seconds that count      |
+|       | since (``processors.materialize.retirements``);                                                            |
+|       | ``clock``: array: the fields of ``processors.materialize.held_clock.Reading``                              |
 """
 
 import struct
@@ -27,6 +28,12 @@ from schemas.state.reader import Reader
 
 Tile = list[Any]
 """Greatest event time, partial, partial, …"""
+
+NEWEST: Final = 0
+"""Where a tile holds its greatest event time."""
+
+FIRST_PARTIAL: Final = 1
+"""Where a tile's partials begin."""
 
 _VERSION: Final = struct.Struct(">QIQI")
 VERSION_BYTES: Final = _VERSION.size

@@ -19,7 +19,7 @@ from schemas.aggregation.sums import is_out_of_range
 from schemas.definitions.plan import ViewPlan, stored_columns
 from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
 from schemas.state.reader import Reader
-from schemas.state.values import decode, decode_row, decode_rows
+from schemas.state.values import FIRST_PARTIAL, decode, decode_row, decode_rows
 from schemas.windows import Piece, continuous_bounds, cover, floor, tiled_bounds
 
 EARLIEST: Final = -(2**63)
@@ -122,7 +122,7 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Tiles:
-    """Tiles of a span, by partial: ``partials[index + 1]`` holds one of each tile."""
+    """Tiles of a span, by partial: ``partials[index + FIRST_PARTIAL]`` holds one of each tile."""
 
     prefix: bytes
     keys: list[bytes]
@@ -216,7 +216,7 @@ class AggregateReader(ViewReader):
             return
         if isinstance(content, _Tiles):
             for index, found in gathered.items():
-                found.extend(content.partials[index + 1][first:behind])
+                found.extend(content.partials[index + FIRST_PARTIAL][first:behind])
             return
         # Rows at a ragged edge are lifted by what also made the tiles, so edge and middle count alike.
         times = content.times[first:behind]

@@ -32,7 +32,7 @@ def _string(value: Any) -> str:
     return value
 
 
-_DECODERS: Final[Mapping[str, Decode]] = {"int64": _int64, "string": _string}
+OF_SCALAR: Final[Mapping[str, Decode]] = {"int64": _int64, "string": _string}
 
 
 class JoinKeys:
@@ -43,7 +43,7 @@ class JoinKeys:
     """
 
     def __init__(self, expected: Sequence[Field]) -> None:
-        self._expected = [(field.name, field.dtype.name, _DECODERS[field.dtype.name]) for field in expected]
+        self._expected = [(field.name, field.dtype.name, OF_SCALAR[field.dtype.name]) for field in expected]
         self._names = frozenset(field.name for field in expected)
 
     def decode(self, given: Mapping[str, Any]) -> list[JoinKey]:

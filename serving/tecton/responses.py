@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from schemas.definitions.plan import FeaturePlan
 from serving.reads.metering import Meter
 from serving.reads.read_plan import ReadPlan, ViewAnswer
+from serving.tecton.data_types import data_type
 from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted
 from serving.tecton.values import Encode, encoder, instant_text
 
@@ -86,7 +87,7 @@ class Responses:
     """
 
     def __init__(self, plan: ReadPlan) -> None:
-        self._encoders = [encoder(feature.data_type()) for _, feature in plan.features()]
+        self._encoders = [encoder(feature.dtype) for _, feature in plan.features()]
         self._features = [
             _feature(name, feature, encode)
             for (name, feature), encode in zip(plan.features(), self._encoders, strict=True)
@@ -137,7 +138,7 @@ def _feature(name: str, feature: FeaturePlan, encode: Encode | None) -> _Feature
     nothing = None if function is None else function.nothing
     return _Feature(
         name,
-        msgspec.Raw(_encode(feature.dtype)),
+        msgspec.Raw(_encode(data_type(feature.dtype))),
         nothing if nothing is None or encode is None else encode(nothing),
     )
 

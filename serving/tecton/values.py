@@ -30,7 +30,7 @@ def _float(value: float) -> float | str:
     return value if isfinite(value) else _NOT_FINITE[repr(value)]
 
 
-_SCALARS: Final[dict[str, Encode | None]] = {
+OF_SCALAR: Final[dict[str, Encode | None]] = {
     "int64": str,
     "float64": _float,
     "string": None,
@@ -41,7 +41,7 @@ _SCALARS: Final[dict[str, Encode | None]] = {
 
 def encoder(dtype: DataType) -> Encode | None:
     """Returns the function that encodes values of a type, which are never None; None if they stand as they are."""
-    return fold(dtype, scalar=_SCALARS.__getitem__, array=_array, mapping=_map, struct=_struct)
+    return fold(dtype, scalar=OF_SCALAR.__getitem__, array=_array, mapping=_map, struct=_struct)
 
 
 def _array(encode: Encode | None) -> Encode | None:

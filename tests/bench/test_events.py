@@ -11,7 +11,8 @@ from bench.events import (
     month_of_records,
     records,
 )
-from schemas.avro.schema import parse, unframe
+from schemas.avro.schema import parse
+from schemas.avro.wire import unframe
 
 COUNT = 500
 

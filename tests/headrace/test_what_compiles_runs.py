@@ -12,6 +12,7 @@ from processors.logs.offline_log import OfflineLog, read_rows
 from processors.materialize.step import MaterializeStep
 from schemas.aggregation.table import FUNCTIONS
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan
 from schemas.errors import DefinitionError
 from schemas.messages.updates import UpdateMessage, decode_update
@@ -70,7 +71,7 @@ def runs(plan: Plan, value: Any) -> bytes:
     (view,) = plan.views.values()
     source = plan.sources["events"]
     record = {"user": "u", "number": 1, "at": NOW, "value": value}
-    framed = avro.frame(1, avro.parse(source.schema), record)
+    framed = wire.frame(1, avro.parse(source.schema), record)
     outcome = transform(plan)([SourceRecord(0, 0, MICROS // 1_000, framed, None)], {})
     assert outcome.rejects == []
     messages = [UpdateMessage(offset, decode_update(data)) for offset, (_, data) in enumerate(outcome.updates)]

@@ -17,6 +17,7 @@ from access.store.accounts import AccessStore
 from infra.kafka.clients import admin, producer, reader
 from infra.local_kafka.broker import LocalKafka
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan
 from schemas.topics import acks_topic, source_topic
 from tests.ingest_api.harness import (
@@ -93,10 +94,10 @@ def test_record_goes_into_kafka_and_its_answer_comes_back(running: Running) -> N
                 }
             }
             schema = avro.parse(plan.sources["tx"].schema)
-            assert [avro.unframe(seen.value, schema, None)["user_id"] for seen in processors.seen] == [
+            assert [wire.unframe(seen.value, schema, None)["user_id"] for seen in processors.seen] == [
                 str(i) for i in range(10)
             ]
-            assert {avro.schema_id_of(seen.value) for seen in processors.seen} == {7}
+            assert {wire.schema_id_of(seen.value) for seen in processors.seen} == {7}
             assert {seen.plan for seen in processors.seen} == {plan.number}
             assert len({seen.partition for seen in processors.seen}) == 1
 

@@ -23,7 +23,7 @@ from processors.materialize.step import MaterializeStep, StoreFailedError
 from processors.producer.messages import OutMessage
 from processors.transform.decode import decode
 from processors.transform.step import finish, start_offset
-from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
 from schemas.instants import DAY, instant
@@ -242,7 +242,7 @@ class Cluster:
         index: int,
     ) -> None:
         value = (
-            b"garbage" if record is None else avro.frame(SCHEMA_ID, schema(), {**record, "at": instant(record["at"])})
+            b"garbage" if record is None else wire.frame(SCHEMA_ID, schema(), {**record, "at": instant(record["at"])})
         )
         odds, self.fate.odds = self.fate.odds, 0  # a caller's own death is not what is tested here
         offset = self.broker.append(SOURCE_TOPIC, partition, value, headers)

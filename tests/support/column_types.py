@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from schemas.definitions.plan import Column, ViewPlan
+from schemas.definitions.plan import ViewPlan
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
 from schemas.state.keys import encode_join_keys
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, Scalar, String, Struct, Timestamp
@@ -63,7 +63,7 @@ def view_of(number: int, fields: tuple[Field, ...], **changes: Any) -> ViewPlan:
         "source": "events",
         "join_keys": ("user",),
         "timestamp_field": "at",
-        "columns": tuple(Column.of(column) for column in columns),
+        "columns": columns,
         "features": (),
         "partials": (),
         "resolutions": (),
@@ -94,7 +94,7 @@ def views(draw: st.DrawFn, number: int) -> ViewPlan:
 
 @st.composite
 def updates(draw: st.DrawFn, view: ViewPlan) -> Update:
-    rest = [of_field(column.field()) for column in view.columns[2:]]
+    rest = [of_field(column) for column in view.columns[2:]]
     rows = [
         row_of(
             draw(st.none() | TEXT),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan, SourcePlan
 from schemas.definitions.repository import load_views
 from schemas.messages.updates import ReplyAddress
@@ -57,7 +58,7 @@ def transform(of: Plan) -> SourceTransform:
 def body(source: SourcePlan, user: str, amount: float, at: int = AT) -> bytes:
     """Returns an event as a producer frames it."""
     event = {"user": user, "amount": amount, "at": at}
-    return avro.frame(OWN_ID, avro.parse(source.schema), event)
+    return wire.frame(OWN_ID, avro.parse(source.schema), event)
 
 
 def record(offset: int, value: bytes, reply: ReplyAddress | None = None) -> SourceRecord:

@@ -32,6 +32,7 @@ from infra.settings import Settings, as_environment
 from processors.app import run_processor
 from processors.logs.offline_log import read_rows
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan
 from schemas.definitions.plan_codec import plan_key
 from schemas.state.keys import encode_join_keys, partition_of
@@ -144,7 +145,7 @@ class Site:
 
     def frame(self, record: Mapping[str, Any], source: str = SOURCE) -> bytes:
         planned = self.plan.sources[source]
-        return avro.frame(planned.schema_id, avro.parse(planned.schema), dict(record))
+        return wire.frame(planned.schema_id, avro.parse(planned.schema), dict(record))
 
     def produce(
         self,

@@ -16,6 +16,7 @@ import httpx
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, Message, Producer, TopicPartition
 
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import SourcePlan
 
 USERS = tuple(f"user{number}" for number in range(40))
@@ -113,7 +114,7 @@ def produce(bootstrap: str, topic: str, source: SourcePlan, traffic: Traffic, st
     while not stop.is_set():
         for _ in range(5):
             event = traffic.next()
-            value = avro.frame(source.schema_id, schema, event._asdict())
+            value = wire.frame(source.schema_id, schema, event._asdict())
             producer.produce(topic, value, on_delivery=confirmed(event))
         producer.poll(0.02)
     assert producer.flush(60) == 0
@@ -134,7 +135,7 @@ def in_kafka(bootstrap: str, topic: str, source: SourcePlan) -> list[Stored]:
             continue
         kind, append_time = message.timestamp()
         assert kind == TIMESTAMP_LOG_APPEND_TIME
-        event = Event(**avro.unframe(message.value() or b"", schema, None))
+        event = Event(**wire.unframe(message.value() or b"", schema, None))
         stored.append(Stored(append_time, message.partition() or 0, message.offset() or 0, event))
     consumer.close()
     return stored

@@ -161,11 +161,11 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="avro-bytes-left-over",
-        file="schemas/avro/schema.py",
+        file="schemas/avro/wire.py",
         old="if buffer.tell() != len(value):",
         new="if buffer.tell() > len(value):",
         why="a record of another schema would be read as this one's",
-        tests=("tests/schemas/avro/test_schema.py::test_bytes_left_over_are_refused",),
+        tests=("tests/schemas/avro/test_wire.py::test_bytes_left_over_are_refused",),
     ),
     Mutation(
         name="avro-arrays-of-nothing",

@@ -52,7 +52,7 @@ MUTATIONS: Final = (
     Mutation(
         name="retention-tile-deleted-by-its-start",
         file="processors/materialize/retention.py",
-        old='int.from_bytes(key[_RESOLUTION], "big") if space == _TILES else 1',
+        old='resolution_of(key) if space == TILES else 1',
         new="1",
         why="a wide tile would go while windows still need its end",
         tests=(
@@ -72,7 +72,7 @@ MUTATIONS: Final = (
     Mutation(
         name="retention-newest-row-deleted",
         file="processors/materialize/retention.py",
-        old="following[_KEY] == key[_KEY] and ",
+        old="following[WITHOUT_TIME] == key[WITHOUT_TIME] and ",
         new="",
         why="a key whose last event is old would have no attributes any more",
         tests=("tests/processors/materialize/test_retention.py::test_the_newest_row_stays_for_ever_without_a_ttl",),

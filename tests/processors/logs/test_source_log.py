@@ -8,6 +8,7 @@ import pytest
 from infra.segments.log import read_blocks, read_objects
 from processors.logs.source_log import SourceLog
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.errors import StorageError
 from schemas.records.transform import SourceRecord
 from tests.support.memory_disk import MemoryDisk
@@ -29,7 +30,7 @@ TIME = 1_763_000_000_000
 
 
 def record(offset: int, schema_id: int, event: Any) -> SourceRecord:
-    return SourceRecord(2, offset, TIME + offset, avro.frame(schema_id, SCHEMAS[schema_id], event), None)
+    return SourceRecord(2, offset, TIME + offset, wire.frame(schema_id, SCHEMAS[schema_id], event), None)
 
 
 def opened(disk: MemoryDisk) -> SourceLog:
@@ -60,7 +61,7 @@ def test_bodies_are_kept_byte_for_byte_under_the_id_that_the_producer_named() ->
     sent = [record(4, 1, {"x": 1.0}), record(5, 2, NEWEST)]
     opened(disk).append(sent, SCHEMAS, 6)
     (block,) = read_blocks(disk, FOLDER)
-    assert all(each.value[avro.PREFIX_BYTES :] in block.payload for each in sent)
+    assert all(each.value[wire.PREFIX_BYTES :] in block.payload for each in sent)
     names = [branch["name"] for branch in json.loads(block.schema)["fields"][-1]["type"]]
     assert names == ["schema_1", "schema_2"]
     items = list(fastavro.reader(BytesIO(bytes(next(iter(disk.files.values()))))))

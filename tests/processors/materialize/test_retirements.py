@@ -5,9 +5,9 @@ from processors.materialize.retirements import (
     TELL_AGAIN_SECONDS,
     WRITE_SECONDS,
     Retirements,
-    retired_key,
 )
 from schemas.definitions.plan import RetiredView
+from schemas.state.keys import retired_key
 from tests.support.memory_state import MemoryState
 from tests.support.repositories import plan_of, view
 

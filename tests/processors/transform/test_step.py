@@ -7,6 +7,7 @@ from processors.logs.source_log import SourceLog
 from processors.producer.messages import OutMessage
 from processors.transform.step import Writers, finish, start_offset
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan
 from schemas.errors import StorageError
 from schemas.messages.updates import Transformed, decode_acks, decode_update
@@ -58,7 +59,7 @@ def test_updates_dead_letters_and_answers_are_sent_in_this_order() -> None:
 
 def test_a_record_that_does_not_decode_is_a_dead_letter_and_not_in_the_source_log() -> None:
     disk = MemoryDisk()
-    unknown = avro.frame(99, avro.parse(PLAN.sources[SOURCE].schema), {"user": "u", "amount": 1.0, "at": 5})
+    unknown = wire.frame(99, avro.parse(PLAN.sources[SOURCE].schema), {"user": "u", "amount": 1.0, "at": 5})
     sent = events(PLAN, 1.0, b"broken", 2.0, unknown, b"")
     messages = run(sent, {99: None}, source_log(disk))
     letters = [m for m in messages if m.topic == "prod.dead-letter.events"]
@@ -93,7 +94,7 @@ def test_records_that_are_read_again_are_sent_again_and_logged_once() -> None:
 def test_records_of_another_writers_schema_are_transformed_and_logged_as_they_came() -> None:
     disk = MemoryDisk()
     writer = avro.parse(WIDER)
-    wide = avro.frame(77, writer, {"user": "w", "amount": 4.0, "extra": "more", "at": 7_000})
+    wide = wire.frame(77, writer, {"user": "w", "amount": 4.0, "extra": "more", "at": 7_000})
     messages = run([record(0, wide), record(1, body(PLAN.sources[SOURCE], "u", 1.0))], {77: writer}, source_log(disk))
     assert rows(messages)[1, 0] == 1
     items = list(read_objects(disk, "log/prod/source=events/partition=1"))

@@ -19,6 +19,7 @@ from processors.producer.messages import (
     DEAD_LETTER_VIEW,
 )
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.messages.updates import PLAN_HEADER, REPLY_HEADER, ReplyAddress, plan_header
 from schemas.topics import source_topic, value_subject
 from tests.support.site import (
@@ -69,8 +70,8 @@ def test_what_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_the_partitio
         b"no avro at all",
         None,
         b"",
-        avro.MAGIC + UNKNOWN_ID.to_bytes(4, "big") + b"x",
-        avro.MAGIC + own.to_bytes(4, "big") + b"\x02",
+        wire.MAGIC + UNKNOWN_ID.to_bytes(4, "big") + b"x",
+        wire.MAGIC + own.to_bytes(4, "big") + b"\x02",
     ]
     served.produce(event("ann", 1), *junk, event("ann", 2))
     served.waits_for({"ann": (2, 3)})
@@ -134,7 +135,7 @@ def test_records_of_another_writer_schema_are_resolved_once_the_registry_has_it(
         registry.stop()
     record = event("ann", 3, extra=1)
     # Registered only just now: this processor has to read the registry to its end to know the id.
-    served.produce(avro.frame(schema_id, avro.parse(older), record), event("ann", 4, note=None))
+    served.produce(wire.frame(schema_id, avro.parse(older), record), event("ann", 4, note=None))
     served.waits_for({"ann": (2, 7)})
     served.waits_until_finished()
     assert served.dead_letters() == []

@@ -7,6 +7,7 @@ import pytest
 from processors.transform.writer_schemas import WriterSchemas, ids_of
 from processors.waiting import NotHereError
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.records.transform import SourceRecord
 from tests.support.flow import OWN_ID, record
 
@@ -37,11 +38,11 @@ def of(registry: Registry) -> WriterSchemas:
 
 
 def naming(*ids: int) -> list[SourceRecord]:
-    return [record(offset, avro.MAGIC + each.to_bytes(4, "big") + b"x") for offset, each in enumerate(ids)]
+    return [record(offset, wire.MAGIC + each.to_bytes(4, "big") + b"x") for offset, each in enumerate(ids)]
 
 
 def test_ids_are_read_from_whole_frames_alone() -> None:
-    assert ids_of([avro.MAGIC + b"\0\0\0\7x", avro.MAGIC + b"\0\0\0\7", b"\1\0\0\0\7", b"\0\0", b""]) == {7}
+    assert ids_of([wire.MAGIC + b"\0\0\0\7x", wire.MAGIC + b"\0\0\0\7", b"\1\0\0\0\7", b"\0\0", b""]) == {7}
 
 
 def test_the_sources_own_schema_is_not_looked_for() -> None:

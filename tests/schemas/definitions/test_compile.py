@@ -51,7 +51,7 @@ def test_an_attribute_view_serves_all_columns_but_keys_and_time() -> None:
 
 def test_a_schema_names_the_columns() -> None:
     plan = view_plan(view(options=', schema=[Field("z", Int64), Field("x", Int64, required=False)]'))
-    columns = [(column.name, column.dtype["type"], column.required) for column in plan.columns]
+    columns = [(column.name, column.dtype.name, column.required) for column in plan.columns]
     assert columns == [("user", "string", True), ("at", "timestamp", True), ("z", "int64", True), ("x", "int64", False)]
 
 

@@ -50,7 +50,7 @@ def test_a_digest_outlives_a_version_that_knows_more_of_views(plan: Plan) -> Non
 
 
 def test_types_of_features_and_columns(plan: Plan) -> None:
-    assert plan.views["totals@V1"].features[0].data_type() == Float64
+    assert plan.views["totals@V1"].features[0].dtype == Float64
     assert plan.views["totals@V1"].is_aggregate
     assert not plan.views["position@V1"].is_aggregate
 

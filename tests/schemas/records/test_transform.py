@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from schemas.avro import schema as avro
+from schemas.avro import wire
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import load_repository
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED, RecordError
@@ -40,7 +41,7 @@ def transform_of(text: str) -> SourceTransform:
 
 def framed(plan: Plan, **values: Any) -> bytes:
     record = {"user": "u", "x": 1.0, "tags": ["a"], "at": AT, **values}
-    return avro.frame(SCHEMA_ID, avro.parse(plan.sources["events"].schema), record)
+    return wire.frame(SCHEMA_ID, avro.parse(plan.sources["events"].schema), record)
 
 
 def source_record(
@@ -321,7 +322,7 @@ def test_records_of_an_older_schema_are_read_with_its_own() -> None:
         '{"type":"record","name":"events","fields":[{"name":"user","type":"string"},'
         '{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}}]}'
     )
-    value = avro.frame(3, older, {"user": "u", "at": AT + timedelta(microseconds=1)})
+    value = wire.frame(3, older, {"user": "u", "at": AT + timedelta(microseconds=1)})
     (update,) = updates(transform([SourceRecord(0, 0, 0, value, None)], {3: older}))
     assert update.rows[0].values == ["u", micros(AT) + 1, None]
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro import schema as avro
-from schemas.definitions.plan import Column, SourcePlan
+from schemas.avro import wire
+from schemas.definitions.plan import SourcePlan
 from schemas.errors import RecordError
 from schemas.records.validate import FLOAT_WORDS, compile_validator, json_kind, source_fields
 from schemas.types import Array, Bool, Field, Float64, Int64, Map, String, Struct, Timestamp
@@ -31,7 +32,7 @@ AT = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
 
 
 def source_of(*fields: Field) -> SourcePlan:
-    columns = tuple(Column.of(field) for field in fields)
+    columns = tuple(fields)
     return SourcePlan(
         "tx", columns, "timestamp", log_offline=True, schema=avro.source_schema("tx", fields), schema_id=7, partitions=1
     )
@@ -288,7 +289,7 @@ def test_any_json_is_refused_with_a_reason_or_encodes_as_avro_and_decodes_alike(
     except RecordError as error:
         error.message.encode()
         return
-    decoded = avro.unframe(avro.frame(7, SCHEMA, converted), SCHEMA, None)
+    decoded = wire.unframe(wire.frame(7, SCHEMA, converted), SCHEMA, None)
     assert repr(decoded) == repr(converted)
 
 
@@ -304,7 +305,7 @@ def test_every_instant_keeps_its_microseconds_through_avro(instant: datetime) ->
         assert refusal(RECORD | {"timestamp": instant.isoformat()})[0] == "INVALID_TIMESTAMP"
         return
     converted = VALIDATE(RECORD | {"timestamp": instant.isoformat(), "seen": instant.isoformat(" ")})
-    decoded = avro.unframe(avro.frame(7, SCHEMA, converted), SCHEMA, None)
+    decoded = wire.unframe(wire.frame(7, SCHEMA, converted), SCHEMA, None)
     assert decoded["timestamp"] == decoded["seen"] == expected
 
 

@@ -7,19 +7,25 @@ from hypothesis import strategies as st
 from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.state.keys import (
     DIGESTS,
+    RETIRED,
     WATERMARKS,
+    WITHOUT_TIME,
     JoinKey,
     LongKeyError,
     digest_key,
     encode_join_keys,
     meta_key,
     murmur2,
+    numbered_by,
     partition_of,
+    resolution_of,
+    retired_key,
     row_prefix,
     tile_prefix,
     tile_suffix,
     time_of,
     time_suffix,
+    view_of,
     view_ranges,
     watermark_key,
 )
@@ -126,3 +132,21 @@ def test_long_keys_are_not_remembered_so_that_the_cache_has_a_bound_in_bytes() -
     finally:
         tracemalloc.stop()
     assert held < 100_000
+
+
+@given(st.integers(0, 2**63), PARTS, INSTANTS, st.integers(1, 2**63))
+@examples(50)
+def test_the_parts_of_a_key_come_back(view: int, part: JoinKey, time: int, resolution: int) -> None:
+    key = encode_join_keys([part])
+    row = row_prefix(view, key) + time_suffix(time)
+    tile = tile_prefix(view, key) + tile_suffix(resolution, time)
+    assert (view_of(row), time_of(row), row[WITHOUT_TIME]) == (view, time, row_prefix(view, key))
+    assert (view_of(tile), time_of(tile), resolution_of(tile)) == (view, time, resolution)
+
+
+@pytest.mark.parametrize(
+    ("space", "key"), [(DIGESTS, digest_key(17)), (WATERMARKS, watermark_key(17)), (RETIRED, retired_key(17))]
+)
+def test_facts_of_a_view_are_numbered_by_it(space: bytes, key: bytes) -> None:
+    assert key.startswith(space)
+    assert numbered_by(space, key) == 17

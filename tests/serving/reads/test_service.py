@@ -2,6 +2,7 @@ import msgspec
 import pytest
 
 from schemas.errors import NotFoundError, UnavailableError
+from schemas.types import Int64
 from serving.reads.read_plan import ReadPlan
 from serving.reads.service import Services
 from tests.serving.world import FakeDefinitions, plan_of, service_text, view_text
@@ -76,7 +77,7 @@ def test_before_definitions_are_complete_what_is_missing_may_yet_come() -> None:
 def test_a_service_that_does_not_compile_leaves_the_others_alone() -> None:
     plan = plan_of(SECOND + view_text("b", "") + service_text("u", "b_V1"))
     broken = msgspec.structs.replace(plan.services["s"], views=("a@V9",))
-    clash = msgspec.structs.replace(plan.views["b@V1"].columns[0], dtype={"type": "int64"})
+    clash = msgspec.structs.replace(plan.views["b@V1"].columns[0], dtype=Int64)
     view = msgspec.structs.replace(plan.views["b@V1"], columns=(clash, *plan.views["b@V1"].columns[1:]))
     both = msgspec.structs.replace(plan.services["u"], views=("a@V1", "b@V1"))
     plan = msgspec.structs.replace(
