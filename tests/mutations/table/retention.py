@@ -52,7 +52,7 @@ MUTATIONS: Final = (
     Mutation(
         name="retention-tile-deleted-by-its-start",
         file="processors/materialize/retention.py",
-        old='resolution_of(key) if space == TILES else 1',
+        old="resolution_of(key) if space == TILES else 1",
         new="1",
         why="a wide tile would go while windows still need its end",
         tests=(
