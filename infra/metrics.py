@@ -42,7 +42,10 @@ READ_SECONDS: Final = Histogram(
     "headrace_read_seconds", "From receiving a read to its answer.", ["route"], buckets=LATENCY_SECONDS
 )
 BATCH_SECONDS: Final = Histogram(
-    "headrace_batch_seconds", "Time a processor spends on one micro-batch.", ["stage"], buckets=LATENCY_SECONDS
+    "headrace_batch_seconds",
+    "Time a processor spends on one micro-batch.",
+    ["workspace", "stage"],
+    buckets=LATENCY_SECONDS,
 )
 SERVED_VALUE_AGE_SECONDS: Final = Histogram(
     "headrace_served_value_age_seconds",
@@ -56,7 +59,9 @@ OUT_OF_RANGE_VALUES: Final = Counter(
     ["workspace", "view", "feature"],
 )
 CONSUMER_LAG: Final = Gauge(
-    "headrace_consumer_lag", "Records of a partition that are not processed yet.", ["topic", "partition"]
+    "headrace_consumer_lag",
+    "Records of a partition that are not processed yet.",
+    ["workspace", "topic", "partition"],
 )
 FAILED_VIEWS: Final = Gauge(
     "headrace_failed_views", "Views whose code does not load in this process, each as 1.", ["workspace", "view"]

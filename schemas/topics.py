@@ -46,3 +46,8 @@ def acks_topic(workspace: str) -> str:
 def value_subject(topic: str) -> str:
     """Returns the registry subject of a topic's values, named as stock serializers do by default."""
     return f"{topic}-value"
+
+
+def workspace_of(topic: str) -> str:
+    """Returns the workspace of a topic that belongs to one."""
+    return topic.partition(".")[0]

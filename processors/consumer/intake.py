@@ -34,6 +34,7 @@ from processors.consumer.batches import Batch, PartitionWorker
 from processors.consumer.partition_states import PartitionStates, State
 from processors.consumer.takeover import Takeover
 from schemas.errors import StorageError, UnavailableError
+from schemas.topics import workspace_of
 
 SESSION_SECONDS: Final = 6  # until a dead process's partitions move; measured beside other settings in the benchmarks
 HEARTBEAT_SECONDS: Final = 1
@@ -269,7 +270,7 @@ class Intake:
         self._partitions.release(gone)
         for topic, partition in gone:
             with suppress(KeyError):
-                CONSUMER_LAG.remove(topic, str(partition))
+                CONSUMER_LAG.remove(workspace_of(topic), topic, str(partition))
         read = set(map(_where, consumer.assignment()))  # others had no owner yet, or were not wanted
         consumer.incremental_unassign([at for at in partitions if _where(at) in read])
         _log.info("partitions released", group=self._settings.group, partitions=_names(partitions))
@@ -364,7 +365,7 @@ class Intake:
                 if at.offset >= 0:
                     self._partitions.note_passed((at.topic, at.partition), at.offset)
         for (topic, partition), lag in self._partitions.lag().items():
-            CONSUMER_LAG.labels(topic, str(partition)).set(lag)
+            CONSUMER_LAG.labels(workspace_of(topic), topic, str(partition)).set(lag)
         self._commit(asynchronous=True)
 
     def _commit(self, *, asynchronous: bool) -> None:

@@ -209,7 +209,7 @@ class MaterializeWorker(PartitionWorker):
         """Takes a batch along steps 3 to 5; returns that nothing of it is left."""
         # 3. Follow.
         self._follow(work.plan, work.waited)
-        with BATCH_SECONDS.labels("materialize").time():
+        with BATCH_SECONDS.labels(self._workspace, "materialize").time():
             # 4. Write.
             try:
                 made = self._step.run(work.updates, work.next_offset)

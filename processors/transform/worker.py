@@ -176,7 +176,7 @@ class TransformWorker(PartitionWorker):
         if work.executable is not executable:
             work.writers = self._schemas.of(work.records, transform.source.schema_id, work.waited)
             work.executable = executable
-        with BATCH_SECONDS.labels("transform").time():
+        with BATCH_SECONDS.labels(self._workspace, "transform").time():
             # 5. Run.
             records = self._runner.take(work.records)
             outcome = self._runner.run(executable, records, work.writers)

@@ -23,7 +23,15 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", [metrics.RECORDS, metrics.ROWS, metrics.DEAD_LETTERS, metrics.SERVED_VALUE_AGE_SECONDS]
+    "metric",
+    [
+        metrics.RECORDS,
+        metrics.ROWS,
+        metrics.DEAD_LETTERS,
+        metrics.SERVED_VALUE_AGE_SECONDS,
+        metrics.BATCH_SECONDS,
+        metrics.CONSUMER_LAG,
+    ],
 )
-def test_sources_and_views_of_two_workspaces_are_two_series(metric: MetricWrapperBase) -> None:
+def test_what_two_workspaces_do_is_two_series(metric: MetricWrapperBase) -> None:
     assert metric._labelnames[0] == "workspace"  # noqa: SLF001 - its public text lists labels only once they are used

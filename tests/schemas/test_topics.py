@@ -6,6 +6,7 @@ from schemas.topics import (
     transform_group,
     updates_topic,
     value_subject,
+    workspace_of,
 )
 
 
@@ -14,6 +15,11 @@ def test_topics_are_named_by_workspace_then_use_then_source() -> None:
     assert dead_letter_topic("prod", "flights") == "prod.dead-letter.flights"
     assert updates_topic("prod") == "prod.updates"
     assert acks_topic("prod") == "prod.acks"
+
+
+def test_a_topic_tells_its_workspace() -> None:
+    topics = [source_topic("a", "b"), dead_letter_topic("a", "b"), updates_topic("a"), acks_topic("a")]
+    assert [workspace_of(topic) for topic in topics] == ["a"] * 4
 
 
 def test_the_subject_of_a_topic_is_the_one_stock_serializers_use() -> None:
