@@ -1,5 +1,6 @@
 # The only commands to remember. Needs Python 3.11 or newer, and make.
 #   make demo [ARGS=--all]   make up   make test   make check   make bench
+# Writes the pages that are made of the code: make reference
 # Parts of `make check`: make lint   make unit   make broker   make slow. What CI runs besides: make long
 
 PYTHON ?= python3
@@ -25,11 +26,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes --requirement
 
-.PHONY: venv venv-demo lock demo up test unit broker slow long format lint check check-tests bench bench-full clean mutations
+.PHONY: venv venv-demo lock reference demo up test unit broker slow long format lint check check-tests bench bench-full clean mutations
 
 venv: $(READY)
 
-venv-demo: $(DEMO_READY)
+venv-# Writes the pages anew that are made of tables in the code: settings, metrics, error codes, limits, commands.
+reference: $(READY)
+	$(BIN)/python -m tests.docs.reference
+
+demo: $(DEMO_READY)
 
 # Begins with an empty environment when a lock changes, so that nothing stays which is locked no longer.
 $(DEMO_PACKAGES): requirements-build.lock requirements-demo.lock

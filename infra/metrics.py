@@ -2,6 +2,8 @@
 
 Invariant: label values come from definitions and code tables, never from callers, so the number of series is bounded.
 What names a source or a view names its workspace too: names are unique within one only.
+
+`docs/reference/metrics.md` is made of this module: a comment that stands by itself is the title of what follows it.
 """
 
 from typing import Final
@@ -13,6 +15,16 @@ LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.
 
 AGE_SECONDS: Final = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0)
 """Bucket bounds from 10 ms to 7 days."""
+
+# Every server
+
+HTTP_REQUESTS: Final = Counter(
+    "headrace_http_requests_total",
+    "HTTP requests answered; the workspace is empty where the request was refused before it was known.",
+    ["route", "status", "workspace"],
+)
+
+# Records and rows
 
 RECORDS: Final = Counter(
     "headrace_records_total", "Source records by what became of them.", ["workspace", "source", "outcome"]
@@ -30,22 +42,17 @@ DEAD_LETTERS: Final = Counter(
     "Records set aside as dead letters, by their first problem.",
     ["workspace", "source", "code"],
 )
-HTTP_REQUESTS: Final = Counter(
-    "headrace_http_requests_total",
-    "HTTP requests answered; the workspace is empty where the request was refused before it was known.",
-    ["route", "status", "workspace"],
-)
+
+# Ingest
+
 ACK_SECONDS: Final = Histogram(
     "headrace_ack_seconds", "From accepting an ingest call to its answer.", buckets=LATENCY_SECONDS
 )
+
+# Reads
+
 READ_SECONDS: Final = Histogram(
     "headrace_read_seconds", "From receiving a read to its answer.", ["route"], buckets=LATENCY_SECONDS
-)
-BATCH_SECONDS: Final = Histogram(
-    "headrace_batch_seconds",
-    "Time a processor spends on one micro-batch.",
-    ["workspace", "stage"],
-    buckets=LATENCY_SECONDS,
 )
 SERVED_VALUE_AGE_SECONDS: Final = Histogram(
     "headrace_served_value_age_seconds",
@@ -57,6 +64,15 @@ OUT_OF_RANGE_VALUES: Final = Counter(
     "headrace_out_of_range_values_total",
     "Sums of integers served as null because they do not fit in 64 bits.",
     ["workspace", "view", "feature"],
+)
+
+# Processors
+
+BATCH_SECONDS: Final = Histogram(
+    "headrace_batch_seconds",
+    "Time a processor spends on one micro-batch.",
+    ["workspace", "stage"],
+    buckets=LATENCY_SECONDS,
 )
 CONSUMER_LAG: Final = Gauge(
     "headrace_consumer_lag",

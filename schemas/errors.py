@@ -1,7 +1,8 @@
 """Every error Headrace raises on purpose, in one tree.
 
 Each class carries a stable ``code``; each message names the thing, what was expected, what came and what to do.
-Dialect packages map codes to their envelopes in one table each.
+Dialect packages map codes to their envelopes in one table each. `docs/reference/error-codes.md` is made of this module:
+of the classes, and of the constants that are codes of records.
 
     HeadraceError
     ├── DefinitionError          a feature repository cannot be compiled
@@ -34,33 +35,83 @@ The codes of records stand below. They are the ingest reference's ("Record error
 or, where only a dead letter shows them, ours.
 """
 
-from typing import Final
+from typing import ClassVar, Final
+
+# What the ingest API refuses
 
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
+"""A field that takes no null is missing.
+
+Trying again: helps with the field.
+"""
+
 INVALID_FIELD_TYPE: Final = "INVALID_FIELD_TYPE"
+"""A field has a value of another type than the source says.
+
+Trying again: helps with a value of that type.
+"""
+
 INVALID_TIMESTAMP: Final = "INVALID_TIMESTAMP"
+"""A timestamp is no instant that can be read, or is out of range.
+
+Trying again: helps with another timestamp.
+"""
+
 RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
+"""The record is longer than its limit, in JSON or in Avro.
+
+Trying again: helps with a smaller record.
+"""
 
 UNKNOWN_FIELD: Final = "INVALID_ARGUMENT"
-"""Of a field, or a source, that there is none of: the reference has no code of its own for it."""
+"""There is no such field, or no such source: the reference has no code of its own for it.
+
+Trying again: helps once the name is right, or a definition has it.
+"""
+
+# What becomes of a record on its way
 
 FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
-"""Of a view whose function raised, or returned what is no row of the view."""
+"""A view's function raised, or returned what is no row of the view.
+
+Trying again: helps once the function is another one; the record is a dead letter of the view until then.
+"""
 
 VIEW_FAILED: Final = "FAILED_PRECONDITION"
-"""Of a view whose code does not load on this host."""
+"""A view's code does not load on the host that has the record.
+
+Trying again: helps once it does; the record is a dead letter of the view until then.
+"""
 
 MALFORMED: Final = "MALFORMED"
-"""Of bytes that are no Avro record of the source."""
+"""The bytes of the record are no Avro record of the source.
+
+Trying again: does not help; the record is a dead letter.
+"""
 
 UNKNOWN_SCHEMA: Final = "UNKNOWN_SCHEMA"
-"""Of a schema id that the registry, read to its end, does not have."""
+"""The record names a schema id that the registry, read to its end, does not have.
+
+Trying again: helps once the schema is registered; the record is a dead letter until then.
+"""
+
+WRITE_ERROR: Final = "WRITE_ERROR"
+"""A store did not take what a view made of the record.
+
+Trying again: helps if the answer says `retryable`.
+"""
 
 
 class HeadraceError(Exception):
-    """Base of all errors that Headrace raises on purpose."""
+    """Something went wrong that is no caller's mistake; the base of all errors that Headrace raises on purpose."""
 
     code: str = "INTERNAL"
+
+    seen_by: ClassVar[str] = "operators, in logs"
+    """Whom it is told to; for the page of codes."""
+
+    is_retryable: ClassVar[bool] = False
+    """Whether the same call may succeed later; for the page of codes."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -71,42 +122,50 @@ class DefinitionError(HeadraceError):
     """A definition cannot be compiled; the message names file, line, object and remedy."""
 
     code = "INVALID_DEFINITION"
+    seen_by = "whoever applies definitions"
 
 
 class IncompatibleChangeError(HeadraceError):
     """A change of what is already applied that would break stored values or running producers."""
 
     code = "INCOMPATIBLE_CHANGE"
+    seen_by = "whoever applies definitions"
 
 
 class SettingsError(HeadraceError):
     """A setting has a wrong value or an unknown name."""
 
     code = "INVALID_SETTING"
+    seen_by = "whoever starts a command or a role"
 
 
 class NotInstalledError(HeadraceError):
     """A command needs an optional package that is not installed; the message has the command that installs it."""
 
     code = "NOT_INSTALLED"
+    seen_by = "whoever starts a command"
 
 
 class StorageError(HeadraceError):
     """A disk or a database cannot be used; nothing is lost, but the process must stop until an operator acts."""
 
     code = "STORAGE"
+    seen_by = "operators, in logs and exit codes"
 
 
 class LockedError(StorageError):
     """Files that one process at a time may use are another's; once that lets go, or ends, the same call succeeds."""
 
     code = "LOCKED"
+    is_retryable = True
 
 
 class UnavailableError(HeadraceError):
     """Something needed (Kafka, a store, a plan) is away for now; the same call may succeed later."""
 
     code = "UNAVAILABLE"
+    seen_by = "callers of an API; whoever runs a command"
+    is_retryable = True
 
 
 class CodecError(HeadraceError):
@@ -135,9 +194,10 @@ class RecordError(HeadraceError):
 
 
 class RequestError(HeadraceError):
-    """One request was refused as a whole."""
+    """One request was refused as a whole; the message says what is wrong with it."""
 
     code = "INVALID_ARGUMENT"
+    seen_by = "callers of an API"
 
 
 class UnauthenticatedError(RequestError):
@@ -180,9 +240,11 @@ class SlowBodyError(RequestError):
     """The body of the request did not arrive in time."""
 
     code = "REQUEST_TIMEOUT"
+    is_retryable = True
 
 
 class OverloadedError(RequestError):
     """A bounded queue is full; retry after the given time."""
 
     code = "RESOURCE_EXHAUSTED"
+    is_retryable = True

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from schemas.errors import OverloadedError
+from schemas.errors import WRITE_ERROR, OverloadedError, UnavailableError
 from schemas.limits import MAX_INGEST_REQUESTS
 from schemas.messages.updates import Ack, Transformed, Written
 
-UNAVAILABLE: Final = "UNAVAILABLE"
-WRITE_ERROR: Final = "WRITE_ERROR"
+UNAVAILABLE: Final = UnavailableError.code
 
 
 @dataclass(frozen=True, slots=True)

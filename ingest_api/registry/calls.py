@@ -25,13 +25,28 @@ from schemas.registry.fold import AVRO, SubjectVersion
 MAX_NUMBER: Final = 2**31 - 1
 MAX_NUMBER_DIGITS: Final = 10
 
+# Confluent's error codes
+
 INCOMPATIBLE_SCHEMA: Final = 409
+"""The schema is not compatible with the subject's versions."""
+
 SUBJECT_NOT_FOUND: Final = 40401
+"""There is no such subject."""
+
 VERSION_NOT_FOUND: Final = 40402
+"""The subject has no such version."""
+
 SCHEMA_NOT_FOUND: Final = 40403
+"""There is no such schema."""
+
 INVALID_SCHEMA: Final = 42201
+"""The schema, or the request, is not valid."""
+
 INVALID_VERSION: Final = 42202
+"""The version is no number of one."""
+
 INVALID_SUBJECT: Final = 42208
+"""The name of the subject is not valid."""
 
 TOO_DEEP: Final = f"the schema nests deeper than {MAX_SCHEMA_DEPTH} levels of JSON; flatten it"
 
