@@ -30,11 +30,7 @@ LOCKED := $(INSTALL) --require-hashes --requirement
 
 venv: $(READY)
 
-venv-# Writes the pages anew that are made of tables in the code: settings, metrics, error codes, limits, commands.
-reference: $(READY)
-	$(BIN)/python -m tests.docs.reference
-
-demo: $(DEMO_READY)
+venv-demo: $(DEMO_READY)
 
 # Begins with an empty environment when a lock changes, so that nothing stays which is locked no longer.
 $(DEMO_PACKAGES): requirements-build.lock requirements-demo.lock
@@ -74,6 +70,10 @@ lock:
 		$$uv pip install --quiet --dry-run --target "$$scratch/none" --no-deps --only-binary :all: $(WITHOUT_WHEEL) \
 			--require-hashes --python-platform $$platform --python-version $$python -r requirements.lock; \
 	done; done
+
+# Writes the pages anew that are made of tables in the code: settings, metrics, error codes, limits, commands.
+reference: $(READY)
+	$(BIN)/python -m tests.docs.reference
 
 demo: $(DEMO_READY)
 	$(BIN)/python -m examples.flights.demo $(ARGS)
