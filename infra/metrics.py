@@ -52,7 +52,10 @@ ACK_SECONDS: Final = Histogram(
 # Reads
 
 READ_SECONDS: Final = Histogram(
-    "headrace_read_seconds", "From receiving a read to its answer.", ["route"], buckets=LATENCY_SECONDS
+    "headrace_read_seconds",
+    "From receiving a read to its answer; the workspace is empty where it was refused before it was known.",
+    ["route", "workspace"],
+    buckets=LATENCY_SECONDS,
 )
 SERVED_VALUE_AGE_SECONDS: Final = Histogram(
     "headrace_served_value_age_seconds",

@@ -93,7 +93,7 @@ _SERVER: Final = Group.DATA | Group.KAFKA | Group.WORKSPACE | Group.HTTP | Group
 BROKER: Final = Group.DATA | Group.LOCAL_KAFKA | Group.LOGS
 PROCESSOR: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.PROCESSOR_PORT | Group.PROCESSING
 INGEST_API: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.INGEST_PORT | Group.INGESTING
-SERVING: Final = _SERVER | Group.SERVING_PORT
+SERVING: Final = _SERVER | Group.INSTALLATION | Group.SERVING_PORT
 
 # What the commands take that work on definitions, or on all roles.
 APPLY: Final = Group.KAFKA | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS

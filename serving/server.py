@@ -12,12 +12,14 @@ import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 from access.authentication import Authenticator
 from access.store.accounts import AccessStore
 from infra.database.layout import DatabaseResources
 from infra.http.operations import operations_api
 from infra.http.server import HttpServer
+from infra.installation import installation_of
 from infra.kafka.clients import ensure_topics
 from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.topics import control_topics
@@ -28,11 +30,16 @@ from infra.settings import Settings
 from schemas.instants import of_nanoseconds
 from schemas.limits import MAX_READ_CONCURRENCY
 from serving.readiness import StateReadiness
+from serving.reads.pipeline import ReadPipeline
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import GetFeaturesEndpoint, TectonService, tecton_api
+from serving.tecton.api import TECTON
 
 _log = get_logger(__name__)
+
+
+READ_APIS: Final = (TECTON,)
+"""What the process reads for; the first answers for paths that are nobody's."""
 
 
 def wall_clock() -> int:
@@ -52,11 +59,12 @@ class Serving:
         self._access = AccessStore.open(settings.data)
         self._state = OnlineState(settings.data, DatabaseResources.of_sizes())
         self._definitions = DefinitionsLog(settings.bootstrap)
-        self._services = Services(self._definitions, TectonService)
-        get_features = GetFeaturesEndpoint(
+        dialects = [dialect for api in READ_APIS for dialect in api.dialects]
+        self._services = Services(self._definitions, dialects, installation_of(settings))
+        pipeline = ReadPipeline(
             self._services, self._state, Authenticator(self._access), settings.workspace, wall_clock
         )
-        apis = [tecton_api(get_features)]
+        apis = [api.mount(pipeline) for api in READ_APIS]
         operations = operations_api("Headrace serving API", self.missing, described=apis)
         self.server = HttpServer(
             [*apis, operations], settings.host, settings.serving_port, limit_concurrency=MAX_READ_CONCURRENCY

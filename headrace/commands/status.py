@@ -21,6 +21,7 @@ from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
 from infra.processor_urls import processor_urls
 from infra.settings import LOOK, Settings
+from schemas.definitions.ids import defined_id
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 from schemas.topics import materialize_group, transform_group
@@ -91,10 +92,28 @@ def _document(
         "workspace": settings.workspace,
         "plan": None if kafka.plan is None else kafka.plan.number,
         "retired": [] if kafka.plan is None else sorted(kafka.plan.retired),
+        "ids": {} if kafka.plan is None or installation is None else ids_of(kafka.plan, installation),
         "servers": [asdict(server) for server in servers],
         "processors": kafka.processors,
         "lags": [asdict(lag) for lag in kafka.lags],
         "kafka": {"bootstrap": settings.bootstrap, "problem": kafka.problem},
+    }
+
+
+def ids_of(plan: Plan, installation: str) -> dict[str, dict[str, str]]:
+    """Returns the ids by which APIs know what a plan defines, by kind and name."""
+    workspace = plan.workspace
+    return {
+        "feature_services": {
+            name: defined_id(installation, workspace, "feature_service", name) for name in sorted(plan.services)
+        },
+        "feature_views": {
+            key: defined_id(installation, workspace, "feature_view", view.name, view.version)
+            for key, view in sorted(plan.views.items())
+        },
+        "stream_sources": {
+            name: defined_id(installation, workspace, "stream_source", name) for name in sorted(plan.sources)
+        },
     }
 
 

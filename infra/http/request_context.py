@@ -30,12 +30,19 @@ _WORKSPACE: Final = "headrace.workspace"
 
 def request_id(scope: Scope) -> str:
     """Returns the id of a request."""
-    return str(scope[_ID])
+    chosen: str = scope[_ID]
+    return chosen
 
 
 def note_workspace(scope: Scope, workspace: str) -> None:
     """Counts a request as one of a workspace: one that exists, so that callers cannot make series of their own."""
     scope[_WORKSPACE] = workspace
+
+
+def noted_workspace(scope: Scope) -> str:
+    """Returns the workspace that a request was noted to be of; empty if none was."""
+    workspace: str = scope.get(_WORKSPACE, "")
+    return workspace
 
 
 def begin_request(scope: Scope) -> str:
@@ -69,7 +76,7 @@ class CountedSend:
             self.started = True
             scope = self._scope
             message["headers"] = [*message["headers"], (_HEADER, scope[_ID].encode())]
-            _counter(_route_name(scope.get("route")), message["status"], scope.get(_WORKSPACE, "")).inc()
+            _counter(_route_name(scope.get("route")), message["status"], noted_workspace(scope)).inc()
         await self._send(message)
 
 

@@ -8,7 +8,6 @@ are ignored, as the gateway of the original does: newer clients send options tha
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +29,7 @@ LEADING_EDGES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """What ``metadataOptions`` asks for beside the values."""
 
     names: bool = False
@@ -44,23 +42,24 @@ class Wanted:
 NOTHING: Final = Wanted()
 
 
-@dataclass(frozen=True, slots=True)
-class GetFeaturesRequest:
+class GetFeaturesRequest(msgspec.Struct, frozen=True, gc=False):
     """A get-features call.
 
     Attributes:
-        service: name of the feature service.
+        service: name of the feature service; None where it is named by id.
         join_keys: as sent.
         wanted: the metadata asked for.
         edge: where windows of aggregates end.
         zero_counts: whether a count of nothing is 0 instead of null.
+        service_id: id of the feature service; None where it is named by name.
     """
 
-    service: str
+    service: str | None
     join_keys: Mapping[str, Any]
     wanted: Wanted
     edge: LeadingEdge
     zero_counts: bool
+    service_id: str | None = None
 
 
 class Fields:
@@ -205,11 +204,10 @@ def parse_get_features(params: Fields) -> GetFeaturesRequest:
     Raises:
         RequestError: a field is missing or of the wrong type; the message names it and what was expected.
     """
-    service, by_id = params.text("featureServiceName"), params.text("featureServiceId")
-    if by_id is not None:
-        both = "exactly one of featureServiceName and featureServiceId may be given" if service else "is not supported"
-        raise RequestError(f"featureServiceId: {both}; send featureServiceName")
-    if service is None:
+    service, service_id = params.text("featureServiceName"), params.text("featureServiceId")
+    if service is not None and service_id is not None:
+        raise RequestError("exactly one of featureServiceName and featureServiceId may be given in params")
+    if service is None and service_id is None:
         raise RequestError("featureServiceName is missing in params")
     params.mapping("requestContextMap")  # for realtime views; whatever is not needed is not looked at
     params.flag("allowPartialResults")  # reads here have no size limit: results are never partial
@@ -217,7 +215,7 @@ def parse_get_features(params: Fields) -> GetFeaturesRequest:
     edge, zero_counts = _request_options(Fields("requestOptions", options)) if options else _DEFAULTS
     metadata = params.mapping("metadataOptions")
     wanted = _wanted(Fields("metadataOptions", metadata)) if metadata else NOTHING
-    return GetFeaturesRequest(service, params.mapping("joinKeyMap"), wanted, edge, zero_counts)
+    return GetFeaturesRequest(service, params.mapping("joinKeyMap"), wanted, edge, zero_counts, service_id)
 
 
 _DEFAULTS: Final = (LeadingEdge.WALL_CLOCK, False)

@@ -84,13 +84,13 @@ def runs(plan: Plan, value: Any) -> bytes:
     assert (done.refused, sum(done.rows.values())) == ((), 1)
     (row,) = read_rows(disk, "prod", 0, view.id)
     assert row["value"] == value
-    service = TectonService(compile_read_plan(plan, plan.services["service"]))
-    answers = service.plan.read(lambda _: partition, [1, "u"], MICROS + 60_000_000, LeadingEdge.WALL_CLOCK)
+    read_plan = compile_read_plan(plan, plan.services["service"])
+    answers = read_plan.read(lambda _: partition, [1, "u"], MICROS + 60_000_000, LeadingEdge.WALL_CLOCK)
     params = parse_params(
         b'{"params": {"featureServiceName": "service", "joinKeyMap": {"user": "u", "number": "1"}, '
         b'"metadataOptions": {"includeNames": true, "includeTypes": true, "includeServingStatus": true}}}'
     )
-    return bytes(service.responses.encode(parse_get_features(params), answers, None))
+    return bytes(TectonService(read_plan).encode(parse_get_features(params), [answers], None, 0.0))
 
 
 @pytest.mark.parametrize("dtype", VALUES)

@@ -21,10 +21,11 @@ from processors.materialize.view_digests import take_up
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update, UpdateMessage, decode_update, encode_update
 from schemas.state.keys import encode_join_keys, partition_of
+from serving.reads.pipeline import ReadPipeline
 from serving.reads.read_plan import ReadPlan, compile_read_plan
 from serving.reads.service import Services
 from serving.reads.state import OnlineState
-from serving.tecton.get_features import GetFeaturesEndpoint, TectonService, tecton_api
+from serving.tecton.api import TECTON
 from tests.support import plans
 
 SECOND = 1_000_000
@@ -137,6 +138,9 @@ def _open(data: Path, workspace: str, partition: int, resources: DatabaseResourc
     return database
 
 
+INSTALLATION = "i1"
+
+
 class FakeDefinitions:
     """Definitions without Kafka: set ``plans``, then refresh whoever follows."""
 
@@ -162,15 +166,13 @@ class World:
     def __init__(self, data: Path, *plans: Plan) -> None:
         self.clock = NOON
         self.definitions = FakeDefinitions(*plans)
-        self.services = Services(self.definitions, TectonService)
+        self.services = Services(self.definitions, TECTON.dialects, INSTALLATION)
         self.services.refresh()
         self.services.complete = True
         self.state = OnlineState(data, DatabaseResources.of_sizes())
         self.access = AccessStore.open(data)
-        get_features = GetFeaturesEndpoint(
-            self.services, self.state, Authenticator(self.access), "prod", clock=lambda: self.clock
-        )
-        self.api = tecton_api(get_features)
+        pipeline = ReadPipeline(self.services, self.state, Authenticator(self.access), "prod", clock=lambda: self.clock)
+        self.api = TECTON.mount(pipeline)
         self._server = HttpServer(
             [self.api, operations_api("serving", dict)],
             "127.0.0.1",

@@ -13,6 +13,7 @@ from infra.metrics import CLOCK_STEP_HELD_SECONDS
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import LOOPBACK
 from infra.processor_urls import announced
+from schemas.definitions.ids import defined_id
 from tests.headrace.commands.conftest import Headrace
 from tests.headrace.test_applying import text, view, write
 from tests.support.waiting import wait_until
@@ -40,6 +41,18 @@ def test_lag_counts_what_processors_have_not_finished(headrace: Headrace) -> Non
 def test_running_processors_are_counted(headrace: Headrace) -> None:
     assert "processors: 1 running\n" in headrace("status").stdout
     assert json.loads(headrace("status", "--json").stdout)["processors"] == 1
+
+
+def test_what_is_defined_has_the_ids_by_which_apis_know_it(headrace: Headrace) -> None:
+    document = json.loads(headrace("status", "--json").stdout)
+    found = {(kind, name) for kind, ids in document["ids"].items() for name in ids}
+    assert ("feature_services", "fraud_detection") in found
+    assert ("feature_views", "user_amounts@V1") in found
+    assert ("stream_sources", "transactions") in found
+    service = document["ids"]["feature_services"]["fraud_detection"]
+    assert service == defined_id(document["installation"], "prod", "feature_service", "fraud_detection")
+    every = [each for ids in document["ids"].values() for each in ids.values()]
+    assert len(set(every)) == len(every)
 
 
 @pytest.mark.parametrize("group", ["transform_group", "materialize_group"])

@@ -15,10 +15,12 @@ from access.roles import Role
 from infra.http.dispatch import Dispatcher
 from infra.http.paths import GET_FEATURES
 from infra.paths import state_path
+from schemas.definitions.ids import defined_id
 from schemas.limits import MAX_READ_BODY_BYTES, MAX_READS, MAX_READS_ARRIVING
 from tests.serving.world import (
     DAY,
     HOUR,
+    INSTALLATION,
     MINUTE,
     NOON,
     SECOND,
@@ -487,8 +489,8 @@ def test_metrics_tell_reads_and_the_age_of_what_is_served(tmp_path: Path) -> Non
     async def scenario(world: World, client: httpx.AsyncClient) -> None:
         await get_features(client, world.key(), "s", {"user_id": "ann"})
         metrics = (await client.get("/metrics")).text
-        assert f'headrace_http_requests_total{{route="{GET_FEATURES}",status="200",workspace=""}}' in metrics
-        assert f'headrace_read_seconds_count{{route="{GET_FEATURES}"}}' in metrics
+        assert f'headrace_http_requests_total{{route="{GET_FEATURES}",status="200",workspace="prod"}}' in metrics
+        assert f'headrace_read_seconds_count{{route="{GET_FEATURES}",workspace="prod"}}' in metrics
         assert 'headrace_served_value_age_seconds_bucket{le="21600.0",view="newest@V1",workspace="prod"}' in metrics
 
     play(tmp_path, scenario)
@@ -514,3 +516,32 @@ def test_a_read_after_an_ack_sees_what_another_process_wrote(tmp_path: Path) -> 
         assert await process.wait() == 0
 
     asyncio.run(scenario())
+
+
+def test_a_service_may_be_named_by_its_id(tmp_path: Path) -> None:
+    async def scenario(world: World, client: httpx.AsyncClient) -> None:
+        known = defined_id(INSTALLATION, "prod", "feature_service", "s")
+        headers = {"Authorization": f"Tecton-key {world.key()}"}
+
+        async def ask(**params: Any) -> httpx.Response:
+            body = {"params": {"workspaceName": "prod", "joinKeyMap": {"user_id": "ann"}, **params}}
+            return await client.post(GET_FEATURES, json=body, headers=headers)
+
+        by_name, by_id = await ask(featureServiceName="s"), await ask(featureServiceId=known)
+        assert (by_id.status_code, by_id.content) == (200, by_name.content)
+        other = refusal(await ask(featureServiceId="0" * 32))
+        assert other[:2] == (404, 5)
+        assert other[2].startswith(f"Unable to query FeatureService {'0' * 32} for workspace prod: there is no such")
+        assert refusal(await ask(featureServiceName="s", featureServiceId=known))[:2] == (400, 3)
+
+    play(tmp_path, scenario)
+
+
+def test_every_answer_carries_the_callers_id(tmp_path: Path) -> None:
+    async def scenario(world: World, client: httpx.AsyncClient) -> None:
+        for authorization in (f"Tecton-key {world.key()}", "Tecton-key nobody"):
+            headers = {"Authorization": authorization, "X-Request-ID": "mine"}
+            answer = await client.post(GET_FEATURES, json={}, headers=headers)
+            assert answer.headers["x-request-id"] == "mine"
+
+    play(tmp_path, scenario)

@@ -124,7 +124,6 @@ def test_a_body_that_is_not_a_request_is_refused(body: bytes) -> None:
         ({}, "featureServiceName"),
         ({"featureServiceName": ""}, "featureServiceName"),
         ({"featureServiceName": 1}, "featureServiceName"),
-        ({"featureServiceId": "1"}, "featureServiceId: is not supported"),
         ({"featureServiceId": "1", "featureServiceName": "s"}, "exactly one of"),
         (LEAST | {"joinKeyMap": []}, "joinKeyMap"),
         (LEAST | {"requestContextMap": "x"}, "requestContextMap"),

@@ -74,6 +74,7 @@ def test_the_documented_sample_is_answered_key_for_key() -> None:
     request = parse_get_features(parse_params((GOLDEN / "get_features_request.json").read_bytes()))
     text = (GOLDEN / "get_features_response.json").read_text()
     document = json.loads(text)
+    assert request.service is not None
     plan = read_plan_of(SAMPLE, request.service)
     slo = document["metadata"]["sloInfo"]
     info = SloInfo(
