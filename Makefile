@@ -1,6 +1,6 @@
 # The only commands to remember. Needs Python 3.11 or newer, and make.
 #   make demo [ARGS=--all]   make up   make test   make check   make bench
-# Writes the pages that are made of the code: make reference
+# Of the docs: make docs (a site)   make reference (pages that are made of the code)
 # Parts of `make check`: make lint   make unit   make broker   make slow. What CI runs besides: make long
 
 PYTHON ?= python3
@@ -26,7 +26,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --no-build-isolation
 LOCKED := $(INSTALL) --require-hashes --requirement
 
-.PHONY: venv venv-demo lock reference demo up test unit broker slow long format lint check check-tests bench bench-full clean mutations
+# What builds the site is no part of what develops Headrace, and has an environment of its own.
+DOCS_VENV ?= .venv-docs
+DOCS_READY := $(DOCS_VENV)/.made
+DOCS_PIP := $(DOCS_VENV)/bin/python -m pip --disable-pip-version-check
+SITE ?= site
+
+.PHONY: venv venv-demo lock reference docs demo up test unit broker slow long format lint check check-tests bench bench-full clean mutations
 
 venv: $(READY)
 
@@ -66,14 +72,27 @@ lock:
 	$$uv $(COMPILE) pyproject.toml --extra kafka --group build --group demo --group dev -o requirements.lock $(ARGS); \
 	$$uv $(COMPILE) pyproject.toml --extra kafka --group build --group demo -c requirements.lock -o requirements-demo.lock; \
 	$$uv $(COMPILE) --group build -c requirements.lock -o requirements-build.lock; \
+	$$uv $(COMPILE) --group docs -c requirements.lock -o requirements-docs.lock $(ARGS); \
+	for lock in requirements.lock requirements-docs.lock; do \
 	for platform in $(PLATFORMS); do for python in 3.11 3.12 3.13 3.14; do \
 		$$uv pip install --quiet --dry-run --target "$$scratch/none" --no-deps --only-binary :all: $(WITHOUT_WHEEL) \
-			--require-hashes --python-platform $$platform --python-version $$python -r requirements.lock; \
-	done; done
+			--require-hashes --python-platform $$platform --python-version $$python -r $$lock; \
+	done; done; done
 
 # Writes the pages anew that are made of tables in the code: settings, metrics, error codes, limits, commands.
 reference: $(READY)
 	$(BIN)/python -m tests.docs.reference
+
+# Builds README and docs into a site, whose links are all checked: open site/index.html, or serve the folder.
+$(DOCS_READY): requirements-docs.lock
+	$(PYTHON) -m venv --clear $(DOCS_VENV)
+	$(DOCS_PIP) install --quiet --no-deps --require-hashes --requirement requirements-docs.lock
+	$(DOCS_PIP) check
+	@touch $@
+
+docs: $(DOCS_READY)
+	rm -rf $(SITE)
+	$(DOCS_VENV)/bin/python -m tests.docs.site $(SITE)
 
 demo: $(DEMO_READY)
 	$(BIN)/python -m examples.flights.demo $(ARGS)
@@ -123,5 +142,5 @@ bench-full: $(READY)
 	$(BIN)/python -m bench --full $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
+	rm -rf .venv .venv-docs site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,9 @@ ASKED_FOR: Final[Mapping[str, list[str]]] = {
     "requirements.lock": [*DEPENDENCIES, *KAFKA, *GROUPS["build"], *GROUPS["demo"], *GROUPS["dev"]],
 }
 
+DOCS: Final = "requirements-docs.lock"
+"""Of an environment of its own, which `tests/docs/test_site.py` makes: what is in it is not installed here."""
+
 PLATFORMS: Final = (
     {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
     {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
@@ -90,10 +93,10 @@ def walk(
     return {name for name, _extras in met}, lacking
 
 
-@pytest.mark.parametrize("lock", ASKED_FOR)
+@pytest.mark.parametrize("lock", [*ASKED_FOR, DOCS])
 def test_each_requirement_is_in_the_lock_at_a_version_that_satisfies_it(lock: str) -> None:
     for environment in ENVIRONMENTS:
-        _met, lacking = walk(ASKED_FOR[lock], environment, pins(lock, environment))
+        _met, lacking = walk(ASKED_FOR.get(lock, GROUPS["docs"]), environment, pins(lock, environment))
         assert lacking == []
 
 
@@ -118,6 +121,14 @@ def test_nothing_is_locked_that_nobody_needs(lock: str) -> None:
 def test_one_package_has_one_version_in_all_locks(lock: str) -> None:
     for environment in ENVIRONMENTS:
         assert pins(lock, environment).items() <= pins("requirements.lock", environment).items()
+
+
+def test_what_the_site_shares_with_all_else_has_one_version() -> None:
+    for environment in ENVIRONMENTS:
+        everything, docs = pins("requirements.lock", environment), pins(DOCS, environment)
+        shared = everything.keys() & docs
+        assert {name: docs[name] for name in shared} == {name: everything[name] for name in shared}
+        assert "click" in shared
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ def _lines() -> Iterator[str]:
     yield "What a code means says the page of [error codes](error-codes.md)."
     for title, entries in groupby(constants(limits), key=lambda entry: entry.title):
         yield from ["", f"## {title}", ""]
-        yield from table(["limit", "of", "is", "beyond it", "why"], map(_row, entries))
+        yield from table(["limit", "is", "of what", "beyond it"], map(_row, entries))
 
 
 def _row(entry: Constant) -> list[str]:
     why = [each for each in entry.paragraphs[1:] if not each.startswith(BEYOND)]
-    return [code(entry.name), entry.paragraphs[0], amount(entry), entry.paragraph(BEYOND), " ".join(why)]
+    return [code(entry.name), amount(entry), " ".join([entry.paragraphs[0], *why]), entry.paragraph(BEYOND)]
 
 
 def amount(entry: Constant) -> str:
