@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from access.roles import ALL_WORKSPACES, Role
 from access.store.accounts import AccessStore
+from infra.paths import admin_key_path
 from schemas.errors import StorageError
 
-ADMIN_KEY_FILE: Final = "admin.key"
 ADMIN_ACCOUNT: Final = "admin"
 
 
@@ -37,7 +37,7 @@ def ensure_admin_key(store: AccessStore, data: Path) -> AdminKey:
     Raises:
         StorageError: the file cannot be read or written.
     """
-    path = data / ADMIN_KEY_FILE
+    path = admin_key_path(data)
     try:
         if path.exists() and store.find(path.read_text(encoding="ascii").strip()) is not None:
             path.chmod(0o600)

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from infra.paths import admin_key_path
 from infra.process.parent_death import tied_to_parent
 from infra.settings import Settings
 
@@ -115,7 +116,7 @@ def _until_ready(process: "subprocess.Popen[bytes]", data: Path) -> System:
     for line in lines:
         name, _, address = line.partition(" ")
         at.setdefault(name, address.strip())
-    key = (data / "admin.key").read_text("ascii").strip()
+    key = admin_key_path(data).read_text("ascii").strip()
     return System(data, at["kafka"], at["processor"], at["registry"], at["ingest"], at["serving"], key, process.pid)
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 import click
 import httpx
 
-from access.admin_key import ADMIN_KEY_FILE
 from infra.http.server import reachable_host
+from infra.paths import ADMIN_KEY, admin_key_path
 from infra.settings import Settings
 from schemas.errors import RequestError, UnauthenticatedError, UnavailableError
 
@@ -29,7 +29,7 @@ key_file_option = click.option(
     "--key-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help=f"File that holds the API key. [default: {ADMIN_KEY_FILE} in the data folder]",
+    help=f"File that holds the API key. [default: {ADMIN_KEY} in the data folder]",
 )
 
 
@@ -43,7 +43,7 @@ def read_key(settings: Settings, key_file: Path | None) -> str:
     Raises:
         UnauthenticatedError: the file cannot be read or is empty.
     """
-    path = key_file or settings.data / ADMIN_KEY_FILE
+    path = key_file or admin_key_path(settings.data)
     try:
         key = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -12,10 +12,10 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from infra.paths import installation_path
 from infra.settings import INSTALLATION, Settings, environment_name
 from schemas.errors import StorageError
 
-INSTALLATION_FILE: Final = "installation"
 ID_BYTES: Final = 4
 
 _VALID: Final = re.compile(INSTALLATION)
@@ -27,7 +27,7 @@ def installation_of(settings: Settings) -> str:
     Raises:
         StorageError: the file cannot be read or written, or holds no id.
     """
-    path = settings.data / INSTALLATION_FILE
+    path = installation_path(settings.data)
     known = known_installation(settings)
     if known is not None:
         return known
@@ -48,7 +48,7 @@ def known_installation(settings: Settings) -> str | None:
     if settings.installation:
         return settings.installation
     try:
-        return _read(settings.data / INSTALLATION_FILE)
+        return _read(installation_path(settings.data))
     except FileNotFoundError:
         return None
 

@@ -7,6 +7,35 @@ Names of workspaces and sources have no ``/`` (``infra.settings.NAME``, ``schema
 """
 
 from pathlib import Path
+from typing import Final
+
+ADMIN_KEY: Final = "admin.key"
+"""Name of the file of the key that `headrace up` made, for help and messages."""
+
+
+def admin_key_path(data: Path) -> Path:
+    """Returns the file of the key with which whoever may read the data folder administers it."""
+    return data / ADMIN_KEY
+
+
+def access_path(data: Path) -> Path:
+    """Returns the database of accounts and keys, unless settings name another."""
+    return data / "access.db"
+
+
+def installation_path(data: Path) -> Path:
+    """Returns the file that keeps the installation's id (``infra.installation``)."""
+    return data / "installation"
+
+
+def up_lock_path(data: Path) -> Path:
+    """Returns the file that the one ``headrace up`` of a data folder holds."""
+    return data / "up.lock"
+
+
+def kafka_path(data: Path) -> Path:
+    """Returns the folder of the local Kafka (``infra.local_kafka``)."""
+    return data / "kafka"
 
 
 def state_path(data: Path, workspace: str, partition: int) -> Path:

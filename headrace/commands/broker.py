@@ -3,7 +3,7 @@
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 import setproctitle
@@ -13,14 +13,12 @@ from headrace.terminal.settings_options import settings_options
 from infra.local_kafka.broker import LocalKafka
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs, get_logger
+from infra.paths import kafka_path
 from infra.process.exit_codes import ExitCode
 from infra.settings import BROKER, Settings
 from schemas.errors import UnavailableError
 
-FOLDER = "kafka"
-"""The broker's part of the data folder."""
-
-LOOK_SECONDS = 1.0
+LOOK_SECONDS: Final = 1.0
 
 log = get_logger(__name__)
 
@@ -39,7 +37,7 @@ def command(settings: Settings, *, log_ready: bool) -> None:
     require_extra()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    with LocalKafka(settings.data / FOLDER, settings.kafka_port) as kafka:
+    with LocalKafka(kafka_path(settings.data), settings.kafka_port) as kafka:
         if log_ready:
             log.info("ready", bootstrap=kafka.bootstrap)
         else:

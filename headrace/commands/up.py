@@ -42,6 +42,7 @@ from infra.http.paths import GET_FEATURES, HEALTHZ, INGEST, READYZ
 from infra.http.server import bind, reachable_host
 from infra.local_kafka.extra import require_extra
 from infra.logs import configure_logs
+from infra.paths import up_lock_path
 from infra.process.exit_codes import ExitCode
 from infra.process.file_lock import FileLock
 from infra.process.parent_death import PYTHON, tied_to_parent
@@ -49,8 +50,6 @@ from infra.process.ports import LOOPBACK, free_port
 from infra.process.supervisor import STDERR, Child, Supervisor
 from infra.settings import UP, Settings, as_environment, environment_name
 from schemas.errors import SettingsError, StorageError, UnavailableError
-
-LOCK_FILE: Final = "up.lock"
 
 HEADRACE: Final = (*PYTHON, "-m", "headrace")
 
@@ -146,7 +145,7 @@ def command(settings: Settings, repo: Path | None, removals: Removals | None) ->
     configure_logs("up", settings.log_level, settings.log_format)
     if _own_kafka(settings):
         require_extra()
-    lock_file = settings.data / LOCK_FILE
+    lock_file = up_lock_path(settings.data)
     lock = FileLock(lock_file)
     try:
         if not lock.acquire(timeout=0):

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from access.admin_key import ADMIN_KEY_FILE
 from headrace.api_client import ApiClient, encode_json, read_key
+from infra.paths import ADMIN_KEY
 from infra.settings import Settings
 from schemas.errors import RequestError, UnauthenticatedError, UnavailableError
 
@@ -48,7 +48,7 @@ def answering(status: int, **body: Any) -> Respond:
 
 class TestKeys:
     def test_the_operators_own_is_taken_unless_a_file_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / ADMIN_KEY_FILE).write_text("hr_admin\n")
+        (tmp_path / ADMIN_KEY).write_text("hr_admin\n")
         (tmp_path / "mine").write_text("  hr_mine\n\n")
         settings = Settings(data=tmp_path)
         assert read_key(settings, None) == "hr_admin"
@@ -57,7 +57,7 @@ class TestKeys:
     def test_a_missing_file_is_named_with_both_flags(self, tmp_path: Path) -> None:
         with pytest.raises(UnauthenticatedError) as caught:
             read_key(Settings(data=tmp_path), None)
-        for part in (str(tmp_path / ADMIN_KEY_FILE), "--data", "--key-file"):
+        for part in (str(tmp_path / ADMIN_KEY), "--data", "--key-file"):
             assert part in caught.value.message
 
     @pytest.mark.parametrize(("content", "problem"), [(b" \n", "is empty"), (b"hr_\xff", "cannot be read")])

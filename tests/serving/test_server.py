@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from access.admin_key import ADMIN_KEY_FILE, ensure_admin_key
+from access.admin_key import ensure_admin_key
 from access.store.accounts import AccessStore
 from infra.kafka.clients import ensure_topics, producer
 from infra.kafka.definitions import publish_plan
 from infra.kafka.topics import control_topics
+from infra.paths import ADMIN_KEY
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import free_port
 from infra.settings import Settings
@@ -58,7 +59,7 @@ def admin_key(data: Path) -> str:
     store = AccessStore.open(data)
     ensure_admin_key(store, data)
     store.close()
-    return (data / ADMIN_KEY_FILE).read_text().strip()
+    return (data / ADMIN_KEY).read_text().strip()
 
 
 def plan_with(workspace: str, *services: str) -> Plan:
