@@ -18,13 +18,13 @@ import httpx
 from confluent_kafka import KafkaException
 
 from access.store.accounts import AccessStore
-from access.store.engine import DATABASE_FILE
 from headrace.own_packages import HOME, OWN, shadows
 from infra.http.server import bind, reachable_host
 from infra.installation import known_installation
 from infra.kafka.clients import admin
 from infra.local_kafka.jars import cache_folder, read_lock
 from infra.local_kafka.java import OLDEST_JAVA, find_java, java_version
+from infra.paths import access_path
 from infra.settings import Settings, flag_name
 from schemas.errors import NotInstalledError, SettingsError, StorageError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
@@ -213,7 +213,7 @@ def check_installation(settings: Settings) -> Finding:
 
 def check_access_store(data: Path) -> Finding:
     """Checks that the access store opens and has a valid key."""
-    if not (data / DATABASE_FILE).exists():
+    if not access_path(data).exists():
         return Finding("access store", Outcome.WARN, f"none in {data}", "the first `headrace up` makes it")
     try:
         store = AccessStore.open(data)

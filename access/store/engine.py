@@ -13,9 +13,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from access.store.tables import Base
+from infra.paths import access_path
 from schemas.errors import StorageError
-
-DATABASE_FILE: Final = "access.db"
 
 BUSY_SECONDS: Final = 10.0
 """How long a writer waits for another process's transaction."""
@@ -26,7 +25,7 @@ WRITES: Final = "headrace_writes"
 
 def default_url(data: Path) -> URL:
     """Returns the address of the SQLite file in the data folder."""
-    return URL.create("sqlite", database=str(data / DATABASE_FILE))
+    return URL.create("sqlite", database=str(access_path(data)))
 
 
 def open_engine(url: URL) -> Engine:

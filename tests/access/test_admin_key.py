@@ -6,8 +6,7 @@ import pytest
 from access.admin_key import ensure_admin_key
 from access.roles import ALL_WORKSPACES, Action, Role
 from access.store.accounts import AccessStore
-from access.store.engine import DATABASE_FILE
-from infra.paths import ADMIN_KEY
+from infra.paths import ADMIN_KEY, access_path
 from schemas.errors import StorageError
 
 
@@ -61,7 +60,7 @@ def test_a_revoked_or_foreign_key_in_the_file_is_replaced(store: AccessStore, tm
 def test_a_lost_store_gets_a_new_account(store: AccessStore, tmp_path: Path) -> None:
     ensure_admin_key(store, tmp_path)
     store.close()
-    for path in tmp_path.glob(f"{DATABASE_FILE}*"):
+    for path in tmp_path.glob(f"{access_path(tmp_path).name}*"):
         path.unlink()
     fresh = AccessStore.open(tmp_path)
     assert ensure_admin_key(fresh, tmp_path).made == "created"

@@ -7,7 +7,6 @@ from starlette.responses import PlainTextResponse
 
 from access.roles import Role
 from access.store.accounts import AccessStore
-from access.store.engine import DATABASE_FILE
 from headrace.checks import (
     LEAST_DISK_BYTES,
     LOW_DISK_BYTES,
@@ -27,6 +26,7 @@ from infra.http.api import Api
 from infra.http.operations import operations_api
 from infra.http.server import HttpServer
 from infra.local_kafka.jars import read_lock
+from infra.paths import access_path
 from infra.process.ports import free_port
 from infra.settings import Settings
 
@@ -114,7 +114,7 @@ def test_the_access_store_is_absent_or_keyless_or_broken_or_good(tmp_path: Path)
     store.close()
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / DATABASE_FILE).write_text("no database, " * 100, encoding="utf-8")
+    access_path(broken).write_text("no database, " * 100, encoding="utf-8")
     assert check_access_store(broken).outcome is Outcome.FAIL
 
 

@@ -6,8 +6,9 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from access.store import engine as module
-from access.store.engine import DATABASE_FILE, WRITES, default_url, open_engine
+from access.store.engine import WRITES, default_url, open_engine
 from access.store.tables import Base
+from infra.paths import access_path
 from schemas.errors import StorageError
 
 ADD = text("INSERT INTO service_accounts (id, name, is_admin, created_at) VALUES (:id, :id, 0, '2026-01-01')")
@@ -31,7 +32,7 @@ def writing(engine: Engine) -> Engine:
 def test_a_new_store_has_all_tables_and_its_folder(tmp_path: Path) -> None:
     opened = open_engine(default_url(tmp_path / "deep" / "data"))
     assert set(inspect(opened).get_table_names()) == set(Base.metadata.tables)
-    assert (tmp_path / "deep" / "data" / DATABASE_FILE).exists()
+    assert access_path(tmp_path / "deep" / "data").exists()
     opened.dispose()
 
 
@@ -84,7 +85,7 @@ def test_a_commit_outlasts_a_crash_of_the_machine_and_references_hold(engines: t
 
 
 def test_a_file_that_is_no_database_is_named_with_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / DATABASE_FILE).write_text("not a database, " * 100, encoding="utf-8")
+    access_path(tmp_path).write_text("not a database, " * 100, encoding="utf-8")
     with pytest.raises(StorageError, match=r"access\.db cannot be opened.*restore it"):
         open_engine(default_url(tmp_path))
 
