@@ -34,13 +34,13 @@ from processors.producer.sender import DeliveryProducer
 from processors.transform.worker import TransformShared, TransformWorker
 from schemas.definitions.plan import Plan
 from schemas.instants import HOUR
+from schemas.limits import MAX_OPERATIONS_REQUESTS
 from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, transform_group, updates_topic
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB
 GATHER_SECONDS: Final = 0.01  # under load, state is written at most 100 times a second (docs/design.md, "Online state")
 ISOLATION_SHARE: Final = 0.5  # of the watchdog's patience: what a record that runs alone may take
-OPERATIONS_REQUESTS: Final = 16
 
 _log = get_logger(__name__)
 
@@ -121,7 +121,7 @@ class _Processor:
             [operations_api("Headrace processor", self._problems, lambda: {"failed_views": self._functions.failed()})],
             self._settings.host,
             self._settings.processor_port,
-            limit_concurrency=OPERATIONS_REQUESTS,
+            limit_concurrency=MAX_OPERATIONS_REQUESTS,
         )
         await server.start()
         stack.push_async_callback(server.stop)

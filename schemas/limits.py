@@ -144,6 +144,18 @@ MAX_SERVICE_NAME: Final = 255
 Beyond it: `apply` refuses the definition.
 """
 
+MAX_TILES_READ: Final = 128
+"""Tiles that one window of a view is read from, at most, whenever it is read.
+
+Beyond it: `apply` gives the view tiles of a further width.
+"""
+
+MAX_RESOLUTIONS: Final = 5
+"""Widths of tiles that one view keeps.
+
+Beyond it: `apply` refuses the view, whose interval is too short for its window.
+"""
+
 # View functions
 
 MODULE_LOADING_SECONDS: Final = 30.0
@@ -202,6 +214,12 @@ CONNECTIONS_PER_REQUEST: Final = 4
 """Connections for each request that a server takes at a time; idle ones are kept open for their next request.
 
 Beyond it: a new connection is closed.
+"""
+
+MAX_OPERATIONS_REQUESTS: Final = 16
+"""Requests in work in the server of a processor, which answers health and metrics alone.
+
+Beyond it: nothing is refused, as probes are always answered; `CONNECTIONS_PER_REQUEST` bounds its connections.
 """
 
 RETRY_AFTER_SECONDS: Final = 1
@@ -272,6 +290,12 @@ MAX_REGISTRY_BODY_BYTES: Final = 2 * 1024 * 1024
 """The body of a call of the schema registry.
 
 Beyond it: the request is refused with `TOO_LARGE`.
+"""
+
+MAX_REGISTRY_CALLS: Final = 8
+"""Calls of the registry in work at a time: each may wait for Kafka, and more would only wait longer.
+
+Beyond it: the call waits for one of them.
 """
 
 MAX_REGISTRY_ARRIVING: Final = 64

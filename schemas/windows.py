@@ -12,11 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from schemas.instants import DAY, HOUR, MINUTE, SECOND
-
-MAX_TILES_READ: Final = 128
-"""By one window (decision 4)."""
-
-MAX_RESOLUTIONS: Final = 5
+from schemas.limits import MAX_RESOLUTIONS, MAX_TILES_READ
 
 _MAX_FACTOR: Final = MAX_TILES_READ // 2 + 1
 """Between two widths: with more, the finer tiles at both ends alone break the budget."""

@@ -35,16 +35,13 @@ from schemas.errors import (
     UnknownMethodError,
     UnknownPathError,
 )
-from schemas.limits import MAX_REGISTRY_ARRIVING, MAX_REGISTRY_BODY_BYTES, RETRY_AFTER_SECONDS
+from schemas.limits import MAX_REGISTRY_ARRIVING, MAX_REGISTRY_BODY_BYTES, MAX_REGISTRY_CALLS, RETRY_AFTER_SECONDS
 
 Authenticate = Callable[[str | None], SubjectRights]
 """Takes the ``Authorization`` header and returns what the caller may do; raises if it is nobody known."""
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 PREFIXES: Final = ("/subjects", "/schemas", "/associations")
-THREADS: Final = 8
-"""Calls in work at a time: each may wait for Kafka, and more would only wait longer."""
-
 STORE_FAILED: Final = 50001
 STORE_AWAY: Final = 50003
 
@@ -91,7 +88,7 @@ class _RegistryApp:
         self._registry = registry
         self._authenticate = authenticate
         self._timeout_seconds = timeout_seconds
-        self._threads = CapacityLimiter(THREADS)
+        self._threads = CapacityLimiter(MAX_REGISTRY_CALLS)
         self._arrivals = Arrivals(MAX_REGISTRY_ARRIVING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from schemas import windows
 from schemas.instants import DAY, HOUR, MINUTE, SECOND
+from schemas.limits import MAX_RESOLUTIONS, MAX_TILES_READ
 from schemas.windows import (
-    MAX_RESOLUTIONS,
-    MAX_TILES_READ,
     Piece,
     choose_resolutions,
     continuous_bounds,

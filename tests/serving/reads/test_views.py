@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from processors.materialize.fold import ViewState, materialize
 from schemas.definitions.plan import ViewPlan
+from schemas.limits import MAX_TILES_READ
 from schemas.messages.updates import UpdateMessage
-from schemas.windows import MAX_TILES_READ
 from serving.reads.views import ViewValues, view_reader
 from tests.support import oracle
 from tests.support.histories import BASE, SECOND, Arrival, compiled, examples, micros, update_of
