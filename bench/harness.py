@@ -20,10 +20,12 @@ from types import TracebackType
 from typing import Final, Self
 
 import psutil
+from prometheus_client.metrics import MetricWrapperBase
 
 from examples.processes import processes_of
 from examples.running import System, running_system
 from infra.kafka.definitions import DefinitionsLog
+from infra.metrics import name_of
 from infra.process.parent_death import tied_to_parent
 from infra.settings import Settings
 from schemas.definitions.plan import Plan
@@ -168,18 +170,18 @@ def answers(url: str) -> bool:
         return False
 
 
-def metric(url: str, name: str, **labels: str) -> float:
+def metric(url: str, counted: MetricWrapperBase, **labels: str) -> float:
     """Returns the sum of a process's series of one metric that have the given labels.
 
     Args:
         url: of the process.
-        name: of the metric.
+        counted: the metric.
         labels: which series.
     """
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as response:  # noqa: S310 - a loopback address made here
         text: str = response.read().decode()
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
-    lines = (line for line in text.splitlines() if line.startswith(name + "{"))
+    lines = (line for line in text.splitlines() if line.startswith(name_of(counted) + "{"))
     return sum(float(line.rpartition(" ")[2]) for line in lines if all(pair in line for pair in wanted))
 
 

@@ -17,6 +17,7 @@ from bench.harness import ROOT, BenchmarkError, Memory, current_plan, memory_of,
 from bench.load import closed_loop, features_request, run_loop
 from examples.flights.data import Flight, load_flights
 from examples.running import System
+from infra.metrics import ROWS
 from schemas.avro.schema import parse
 from schemas.avro.wire import frame
 from schemas.definitions.plan import Plan
@@ -83,7 +84,7 @@ def _stream(system: System, flights: Sequence[Flight], peak: Peak) -> float:
     deadline = started + STREAM_SECONDS
     with_tail = sum(flight.tail_number is not None for flight in flights)
     expected = 2 * len(flights) + 2 * with_tail
-    while metric(system.processor, "headrace_rows_total") < expected:
+    while metric(system.processor, ROWS) < expected:
         peak.look()
         if time.perf_counter() > deadline:
             raise BenchmarkError(f"the flights were not through after {STREAM_SECONDS:g} s")

@@ -31,6 +31,7 @@ from bench.profiling import profile_table, profiled
 from bench.state_check import check_held, held
 from headrace.applying import apply_repository
 from infra.local_kafka.broker import LocalKafka
+from infra.metrics import RECORDS, ROWS
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import Settings, as_environment
 from schemas.definitions.plan import Plan
@@ -170,9 +171,9 @@ def _process(command: list[str], settings: Settings, kafka: LocalKafka, count: i
         started = time.perf_counter()
         cpu_before = cpu_seconds(child.pid), cpu_seconds(broker)
         deadline = started + WORK_SECONDS
-        while metric(url, "headrace_rows_total") < count:  # whatever became of them
+        while metric(url, ROWS) < count:  # whatever became of them
             child.check()
-            if metric(url, "headrace_records_total") == 0:
+            if metric(url, RECORDS) == 0:
                 started = time.perf_counter()
                 cpu_before = cpu_seconds(child.pid), cpu_seconds(broker)
             if time.perf_counter() > deadline:

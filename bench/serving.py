@@ -33,6 +33,7 @@ from bench.harness import (
 from bench.load import closed_loop, connections, cycle, features_request, open_loop, run_loop
 from bench.profiling import profile_table, profiled
 from examples.running import System
+from infra.metrics import ROWS
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import as_environment
 from schemas.definitions.plan import Plan
@@ -130,7 +131,7 @@ def _fill(system: System, plan: Plan) -> None:
     clicks = list(events.clicks(plan, EVENTS, range(now - EVENTS * step, now, step), USERS))
     events.produce(system.settings.bootstrap, source_topic(plan.workspace, events.SOURCE), clicks)
     wait_for(
-        lambda: metric(system.processor, "headrace_rows_total", outcome="written") >= EVENTS,
+        lambda: metric(system.processor, ROWS, outcome="written") >= EVENTS,
         "all events are in state",
         LOAD_SECONDS,
         pause=0.5,

@@ -13,12 +13,13 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.http.paths import METRICS, READYZ
+from infra.metrics import ACK_SECONDS, CLOCK_STEP_HELD_SECONDS, HTTP_REQUESTS, READ_SECONDS, name_of
 
 ANSWER_SECONDS: Final = 3.0
 
-REQUESTS: Final = "headrace_http_requests_total"
-CLOCK_STEP: Final = "headrace_clock_step_held_seconds"
-SECONDS: Final = ("headrace_ack_seconds", "headrace_read_seconds")
+REQUESTS: Final = name_of(HTTP_REQUESTS)
+CLOCK_STEP: Final = name_of(CLOCK_STEP_HELD_SECONDS)
+SECONDS: Final = (name_of(ACK_SECONDS), name_of(READ_SECONDS))
 """Histograms of what the server is there for, one for each kind of server."""
 
 

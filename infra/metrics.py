@@ -9,6 +9,7 @@ What names a source or a view names its workspace too: names are unique within o
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.25, 2.5, 5.0, 10.0)
 """Bucket bounds that tell the targets apart: reads 10 ms, acks 20 and 80 ms."""
@@ -100,3 +101,10 @@ STATE_DROPPED: Final = Counter(
     "Times that a partition's state of another view was dropped, as its id had been given out twice.",
     ["workspace", "view"],
 )
+
+
+def name_of(metric: MetricWrapperBase) -> str:
+    """Returns the name of a metric, as ``/metrics`` has it; the samples of a histogram add to it what they count."""
+    (family,) = metric.describe()
+    # The public text of a counter leaves out the end that its samples have.
+    return f"{family.name}_total" if family.type == "counter" else str(family.name)

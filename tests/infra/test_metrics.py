@@ -1,5 +1,5 @@
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from infra import metrics
@@ -20,6 +20,14 @@ def test_metrics_have_the_documented_names_and_labels() -> None:
         "headrace_consumer_lag",
         "headrace_offline_log_begins",
     }
+
+
+def test_a_metric_has_the_name_that_is_exposed() -> None:
+    metrics.BATCH_SECONDS.labels("w", "transform").observe(1)
+    metrics.RECORDS.labels("w", "s", "o").inc()
+    exposed = generate_latest().decode()
+    assert f'\n{metrics.name_of(metrics.RECORDS)}{{outcome="o",source="s",workspace="w"}} ' in exposed
+    assert f"\n{metrics.name_of(metrics.BATCH_SECONDS)}_count{{" in exposed
 
 
 @pytest.mark.parametrize(

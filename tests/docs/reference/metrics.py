@@ -28,10 +28,8 @@ def _lines() -> Iterator[str]:
 
 def _described(metric: MetricWrapperBase) -> Iterator[str]:
     (family,) = metric.describe()
-    # The public text of a counter leaves out the end that its samples have.
-    name = f"{family.name}_total" if family.type == "counter" else family.name
     labels = metric._labelnames  # noqa: SLF001 - its public text lists labels only once they are used
-    yield from [f"### `{name}`", "", family.documentation, ""]
+    yield from [f"### `{metrics.name_of(metric)}`", "", family.documentation, ""]
     heads, row = ["type", "labels"], [family.type, codes(labels) or "none"]
     if isinstance(metric, Histogram):
         bounds = metric._upper_bounds[:-1]  # noqa: SLF001 - they are public only in samples, which there are none of yet
