@@ -69,7 +69,7 @@ lock:
 	$(PYTHON) -m venv "$$scratch"; \
 	"$$scratch/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
 	uv="$$scratch/bin/uv"; \
-	$$uv $(COMPILE) pyproject.toml --extra kafka --group build --group demo --group dev -o requirements.lock $(ARGS); \
+	$$uv $(COMPILE) pyproject.toml --extra kafka --extra postgresql --group build --group demo --group dev -o requirements.lock $(ARGS); \
 	$$uv $(COMPILE) pyproject.toml --extra kafka --group build --group demo -c requirements.lock -o requirements-demo.lock; \
 	$$uv $(COMPILE) --group build -c requirements.lock -o requirements-build.lock; \
 	$$uv $(COMPILE) --group docs -c requirements.lock -o requirements-docs.lock $(ARGS); \

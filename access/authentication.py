@@ -1,33 +1,36 @@
 """From the ``Authorization`` header of a request to the principal behind it.
 
-Accepted are ``Tecton-key KEY`` (Tecton HTTP API), ``Snowflake Token="KEY"`` (Snowflake ingest and query API), and
-Basic with the key as user name or as password (schema registry clients).
-
-Invariant: a key counts for at most ``CACHE_SECONDS`` after it was revoked, and the key itself is not kept.
+Invariant: a key counts for at most ``CACHE_SECONDS`` after it was revoked, one that is made counts as soon, and the key
+itself is not kept. The store is asked in threads of its own, a bounded number of questions at a time, so that a slow
+database holds up nobody whose key is known.
 """
 
-import base64
-import binascii
+import asyncio
 import hashlib
-import re
 import time
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Generic, TypeVar
 
 from access.keys import KEY_PREFIX
 from access.roles import Principal
+from access.schemes import ACCEPTED, keys_in
 from access.store.accounts import AccessStore
-from schemas.errors import UnauthenticatedError
+from schemas.errors import UnauthenticatedError, UnavailableError
 from schemas.limits import MAX_AUTHORIZATION_CHARACTERS
 
-__all__ = ["Authenticator", "Principal", "credentials"]
+__all__ = ["Authenticator", "Principal"]
 
 CACHE_SECONDS: Final = 1.0
 CACHE_ENTRIES: Final = 1024
 
-SNOWFLAKE_TOKEN: Final = re.compile(r'\s*token\s*=\s*"([^"]*)"\s*', re.IGNORECASE)
+THREADS: Final = 4
+"""That ask the store; as many connections as a PostgreSQL store has."""
 
-ACCEPTED: Final = 'send `Authorization: Tecton-key KEY` or `Authorization: Snowflake Token="KEY"`'
+MOST_QUESTIONS: Final = 256
+"""Of different callers at a time; one more is refused as if the store were away."""
+
+T = TypeVar("T")
 
 
 class Authenticator:
@@ -36,7 +39,7 @@ class Authenticator:
     Args:
         store: the access store.
         clock: seconds that never run backwards.
-        entries: most callers that are remembered at a time.
+        entries: most callers that are remembered at a time, and as many that are nobody.
     """
 
     def __init__(
@@ -44,68 +47,81 @@ class Authenticator:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._entries = entries
-        self._cache: dict[bytes, tuple[float, Principal]] = {}
+        self._known = _Remembered[Principal](entries)
+        # Apart from the others, so that a flood of wrong keys drives out nobody who is known.
+        self._refused = _Remembered[UnauthenticatedError](entries)
+        self._asking: dict[bytes, asyncio.Task[Principal]] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="access store")
 
-    def authenticate(self, authorization: str | None) -> Principal:
+    def close(self) -> None:
+        """Ends the threads; those that wait for the database end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def authenticate(self, authorization: str | None) -> Principal:
         """Returns the principal of an ``Authorization`` header.
 
         Raises:
             UnauthenticatedError: no header, a scheme that is not accepted, or a key that is unknown or revoked.
+            UnavailableError: the store does not answer, or too many other callers are looked up.
         """
         if not authorization:
-            raise UnauthenticatedError(f"the Authorization header is missing; {ACCEPTED}")
+            raise UnauthenticatedError(f"the Authorization header is missing; send {ACCEPTED}")
         if len(authorization) > MAX_AUTHORIZATION_CHARACTERS:
             raise UnauthenticatedError(
-                f"the Authorization header has more than {MAX_AUTHORIZATION_CHARACTERS} characters; {ACCEPTED}"
+                f"the Authorization header has more than {MAX_AUTHORIZATION_CHARACTERS} characters; send {ACCEPTED}"
             )
         digest = hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
         now = self._clock()
-        cached = self._cache.get(digest)
-        if cached is not None and now < cached[0]:
-            return cached[1]
-        principal = self._look_up(credentials(authorization))
-        # Out and in anew: a dict keeps its order, so the first one is the oldest.
-        self._cache.pop(digest, None)
-        while len(self._cache) >= self._entries:
-            del self._cache[next(iter(self._cache))]
-        self._cache[digest] = (now + CACHE_SECONDS, principal)
-        return principal
+        known = self._known.values.get(digest)  # not by ``get``: this is on the way of every request
+        if known is not None and now < known[0]:
+            return known[1]
+        refused = self._refused.get(digest, now)
+        if refused is not None:
+            raise UnauthenticatedError(refused.message)
+        asking = self._asking.get(digest)
+        if asking is None:
+            if len(self._asking) >= MOST_QUESTIONS:
+                raise UnavailableError(f"{MOST_QUESTIONS} callers are being looked up, which is the limit; try again")
+            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, keys_in(authorization), now))
+            asking.add_done_callback(lambda task: self._answered(digest, task))
+        # Who goes away meanwhile does not take the answer from the others who wait for it.
+        return await asyncio.shield(asking)
 
-    def _look_up(self, keys: tuple[str, ...]) -> Principal:
+    def _answered(self, digest: bytes, task: asyncio.Task[Principal]) -> None:
+        del self._asking[digest]
+        if not task.cancelled():
+            task.exception()  # nobody may be left who waits for it
+
+    async def _ask(self, digest: bytes, keys: tuple[str, ...], now: float) -> Principal:
+        loop = asyncio.get_running_loop()
         for key in keys:
-            principal = self._store.find(key) if key.startswith(KEY_PREFIX) else None
-            if principal is not None:
-                return principal
-        raise UnauthenticatedError(
+            if key.startswith(KEY_PREFIX):
+                principal = await loop.run_in_executor(self._threads, self._store.find, key)
+                if principal is not None:
+                    # As of the question, not of the answer: what was revoked meanwhile may be in it.
+                    self._known.put(digest, principal, now + CACHE_SECONDS)
+                    return principal
+        error = UnauthenticatedError(
             "the key in the Authorization header is unknown or was revoked; `headrace key list` shows valid ones"
         )
+        self._refused.put(digest, error, now + CACHE_SECONDS)
+        raise error
 
 
-def credentials(authorization: str) -> tuple[str, ...]:
-    """Returns what may be a key in an ``Authorization`` header.
+class _Remembered(Generic[T]):
+    """A bounded number of values by digest, each until its time; the oldest go first."""
 
-    Raises:
-        UnauthenticatedError: the scheme is not accepted, or the header is not of its form.
-    """
-    scheme, _, rest = authorization.strip().partition(" ")
-    match scheme.lower():
-        case "tecton-key":
-            return (rest.strip(),)
-        case "snowflake":
-            token = SNOWFLAKE_TOKEN.fullmatch(rest)
-            if token is None:
-                raise UnauthenticatedError(
-                    'the Authorization header is malformed: expected Snowflake Token="KEY", with the quotes'
-                )
-            return (token[1],)
-        case "basic":
-            try:
-                user, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
-            except (binascii.Error, UnicodeDecodeError) as error:
-                raise UnauthenticatedError(
-                    "the Authorization header is malformed: expected Basic and base64 of USER:KEY or KEY:"
-                ) from error
-            return (password, user)
-        case _:
-            raise UnauthenticatedError(f"the scheme of the Authorization header is not accepted; {ACCEPTED}")
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+        self.values: dict[bytes, tuple[float, T]] = {}
+
+    def get(self, digest: bytes, now: float) -> T | None:
+        found = self.values.get(digest)
+        return found[1] if found is not None and now < found[0] else None
+
+    def put(self, digest: bytes, value: T, until: float) -> None:
+        # Out and in anew: a dict keeps its order, so the first one is the oldest.
+        self.values.pop(digest, None)
+        while len(self.values) >= self._entries:
+            del self.values[next(iter(self.values))]
+        self.values[digest] = (until, value)

@@ -26,7 +26,7 @@ from infra.local_kafka.jars import cache_folder, read_lock
 from infra.local_kafka.java import OLDEST_JAVA, find_java, java_version
 from infra.paths import access_path
 from infra.settings import Settings, flag_name
-from schemas.errors import NotInstalledError, SettingsError, StorageError
+from schemas.errors import NotInstalledError, SettingsError, StorageError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
 
 DISTRIBUTION: Final = "headrace"
@@ -78,7 +78,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield check_port("serving_port", settings.host, settings.serving_port)
     yield from check_broker(settings)
     yield check_installation(settings)
-    yield check_access_store(settings.data)
+    yield check_access_store(settings.data, settings.access_url)
 
 
 def check_python(version: tuple[int, ...]) -> Finding:
@@ -211,21 +211,31 @@ def check_installation(settings: Settings) -> Finding:
     return Finding("installation", Outcome.OK, installation)
 
 
-def check_access_store(data: Path) -> Finding:
-    """Checks that the access store opens and has a valid key."""
-    if not access_path(data).exists():
+def check_access_store(data: Path, url: str) -> Finding:
+    """Checks that the access store opens and has a valid key.
+
+    Args:
+        data: the data folder.
+        url: of the setting ``access_url``; it is not shown, as it may hold a password.
+    """
+    if not url and not access_path(data).exists():
         return Finding("access store", Outcome.WARN, f"none in {data}", "the first `headrace up` makes it")
     try:
-        store = AccessStore.open(data)
+        store = AccessStore.open(data, url)
+        try:
+            valid = sum(key.revoked_at is None for key in store.list_keys())
+        finally:
+            store.close()
+    except UnavailableError as error:
+        return Finding("access store", Outcome.FAIL, error.message, "start the database, or correct access_url")
+    except (SettingsError, NotInstalledError) as error:
+        return Finding("access store", Outcome.FAIL, error.message, "correct access_url, or leave it empty")
     except StorageError as error:
         return Finding("access store", Outcome.FAIL, error.message, "restore it, or move it away for a new one")
-    try:
-        valid = sum(key.revoked_at is None for key in store.list_keys())
-    finally:
-        store.close()
+    where = "PostgreSQL" if url else "SQLite"
     if not valid:
-        return Finding("access store", Outcome.WARN, "no valid key", "make one with `headrace key create`")
-    return Finding("access store", Outcome.OK, f"{valid} valid keys")
+        return Finding("access store", Outcome.WARN, f"{where}, no valid key", "make one with `headrace key create`")
+    return Finding("access store", Outcome.OK, f"{where}, {valid} valid keys")
 
 
 def _nearest(folder: Path) -> Path:

@@ -63,6 +63,7 @@ NAMES: Final = Kind(
     Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_-]{1,100}(,[A-Za-z0-9_-]{1,100})*)?$")],
     "names joined by commas, or nothing for all",
 )
+ADDRESS: Final = Kind(str, "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or nothing")
 LEVEL: Final = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
 LOG_FORMAT: Final = Kind(Literal["auto", "text", "json"], "auto, text or json")
 
@@ -71,6 +72,7 @@ class Group(Flag):
     """Settings that whoever takes one of them takes together; every setting is in one group."""
 
     DATA = auto()
+    ACCESS = auto()
     KAFKA = auto()
     LOCAL_KAFKA = auto()
     TOPICS = auto()
@@ -92,8 +94,8 @@ _SERVER: Final = Group.DATA | Group.KAFKA | Group.WORKSPACE | Group.HTTP | Group
 # What the roles take.
 BROKER: Final = Group.DATA | Group.LOCAL_KAFKA | Group.LOGS
 PROCESSOR: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.PROCESSOR_PORT | Group.PROCESSING
-INGEST_API: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.INGEST_PORT | Group.INGESTING
-SERVING: Final = _SERVER | Group.INSTALLATION | Group.SERVING_PORT
+INGEST_API: Final = _SERVER | Group.ACCESS | Group.TOPICS | Group.INSTALLATION | Group.INGEST_PORT | Group.INGESTING
+SERVING: Final = _SERVER | Group.ACCESS | Group.INSTALLATION | Group.SERVING_PORT
 
 # What the commands take that work on definitions, or on all roles.
 APPLY: Final = Group.KAFKA | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
@@ -101,6 +103,7 @@ UP: Final = Group.PROCESSES | APPLY | BROKER | INGEST_API | SERVING | (PROCESSOR
 """Each processor has a port of its own, which ``up`` chooses."""
 LOOK: Final = (
     Group.DATA
+    | Group.ACCESS
     | Group.KAFKA
     | Group.WORKSPACE
     | Group.INSTALLATION
@@ -144,6 +147,14 @@ class Settings:
         Group.INSTALLATION,
         INSTALLATION_ID,
         "Id of this installation, part of its consumer groups' names; if it is empty, the one that DATA keeps.",
+    )
+    access_url: str = _setting(
+        "",
+        Group.ACCESS,
+        ADDRESS,
+        "PostgreSQL database of accounts and keys, postgresql://USER:PASSWORD@HOST:PORT/DATABASE; if it is empty, a "
+        "file in DATA.",
+        is_secret=True,
     )
     kafka_port: int = _setting(9092, Group.LOCAL_KAFKA, PORT, "Port of the local Kafka.")
     ingest_port: int = _setting(8181, Group.INGEST_PORT, PORT, "Port of the ingest API and the schema registry.")

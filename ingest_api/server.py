@@ -58,7 +58,7 @@ class IngestApi:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._access = AccessStore.open(settings.data)
+        self._access = AccessStore.open(settings.data, settings.access_url)
         self._authenticator = Authenticator(self._access)
         self._definitions = DefinitionsLog(settings.bootstrap)
         self._registry = SchemaRegistry(settings.bootstrap, replication=settings.replication)
@@ -95,6 +95,7 @@ class IngestApi:
             await self.server.stop()
             if self._following:
                 await asyncio.to_thread(self._end)
+            self._authenticator.close()
             self._access.close()
 
     async def _work(self) -> None:
@@ -123,8 +124,8 @@ class IngestApi:
             reasons["kafka"] = str(self._latch.error)
         return reasons
 
-    def _rights(self, authorization: str | None) -> SubjectRights:
-        return SubjectRights(self._authenticator.authenticate(authorization), self._settings.workspace)
+    async def _rights(self, authorization: str | None) -> SubjectRights:
+        return SubjectRights(await self._authenticator.authenticate(authorization), self._settings.workspace)
 
     def _start(self) -> None:
         self._following = True

@@ -56,14 +56,13 @@ class Serving:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._access = AccessStore.open(settings.data)
+        self._access = AccessStore.open(settings.data, settings.access_url)
         self._state = OnlineState(settings.data, DatabaseResources.of_sizes())
         self._definitions = DefinitionsLog(settings.bootstrap)
+        self._authenticator = Authenticator(self._access)
         dialects = [dialect for api in READ_APIS for dialect in api.dialects]
         self._services = Services(self._definitions, dialects, installation_of(settings))
-        pipeline = ReadPipeline(
-            self._services, self._state, Authenticator(self._access), settings.workspace, wall_clock
-        )
+        pipeline = ReadPipeline(self._services, self._state, self._authenticator, settings.workspace, wall_clock)
         apis = [api.mount(pipeline) for api in READ_APIS]
         operations = operations_api("Headrace serving API", self.missing, described=apis)
         self.server = HttpServer(
@@ -102,6 +101,7 @@ class Serving:
             if following:
                 await asyncio.to_thread(self._definitions.stop)
             self._state.close()
+            self._authenticator.close()
             self._access.close()
 
     def missing(self) -> Mapping[str, str]:

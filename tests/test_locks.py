@@ -18,13 +18,14 @@ ROOT: Final = Path(__file__).parents[1]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DEPENDENCIES: Final = PROJECT["project"]["dependencies"]
 KAFKA: Final = PROJECT["project"]["optional-dependencies"]["kafka"]
+POSTGRESQL: Final = PROJECT["project"]["optional-dependencies"]["postgresql"]
 GROUPS: Final = PROJECT["dependency-groups"]
 PACKAGES: Final = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 
 ASKED_FOR: Final[Mapping[str, list[str]]] = {
     "requirements-build.lock": GROUPS["build"],
     "requirements-demo.lock": [*DEPENDENCIES, *KAFKA, *GROUPS["build"], *GROUPS["demo"]],
-    "requirements.lock": [*DEPENDENCIES, *KAFKA, *GROUPS["build"], *GROUPS["demo"], *GROUPS["dev"]],
+    "requirements.lock": [*DEPENDENCIES, *KAFKA, *POSTGRESQL, *GROUPS["build"], *GROUPS["demo"], *GROUPS["dev"]],
 }
 
 DOCS: Final = "requirements-docs.lock"

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from access.keys import hash_key, new_key
 from access.roles import Principal, Role
-from access.store.engine import WRITES, default_url, open_engine
+from access.store.engine import AccessDatabase
 from access.store.tables import Key, RoleAssignment, ServiceAccount
 from schemas.errors import NotFoundError, RequestError
 
@@ -44,24 +44,23 @@ class StoredKey:
 
 
 class AccessStore:
-    """The accounts, keys and roles in one database; every method is one transaction."""
+    """The accounts, keys and roles; every method is one transaction, and may raise ``UnavailableError``.
 
-    def __init__(self, engine: Engine) -> None:
-        self._readers = engine
-        self._writers = engine.execution_options(**{WRITES: True})
+    Args:
+        database: that other families of tables may share.
+    """
+
+    def __init__(self, database: AccessDatabase) -> None:
+        self.database: Final = database
 
     @classmethod
-    def open(cls, data: Path) -> Self:
-        """Opens the store in a data folder; makes it if there is none.
-
-        Raises:
-            StorageError: the database cannot be opened.
-        """
-        return cls(open_engine(default_url(data)))
+    def open(cls, data: Path, url: str = "") -> Self:
+        """Opens the store over a database of its own (`access.store.engine.AccessDatabase.open`)."""
+        return cls(AccessDatabase.open(data, url))
 
     def close(self) -> None:
         """Closes all connections."""
-        self._readers.dispose()
+        self.database.close()
 
     def create_account(
         self,
@@ -95,7 +94,7 @@ class AccessStore:
             ],
         )
         try:
-            with Session(self._writers) as session, session.begin():
+            with self.database.writing() as session:
                 session.add(account)
                 return _add_key(session, account)
         except IntegrityError as error:
@@ -107,7 +106,7 @@ class AccessStore:
         Raises:
             NotFoundError: there is no such account.
         """
-        with Session(self._writers) as session, session.begin():
+        with self.database.writing() as session:
             account = session.scalar(select(ServiceAccount).where(ServiceAccount.name == account_name))
             if account is None:
                 raise NotFoundError(f"there is no service account named {account_name!r}")
@@ -115,18 +114,18 @@ class AccessStore:
 
     def has_account(self, name: str) -> bool:
         """Returns whether an account of that name exists."""
-        with Session(self._readers) as session, session.begin():
+        with self.database.reading() as session:
             return session.scalar(select(ServiceAccount.id).where(ServiceAccount.name == name)) is not None
 
     def find(self, key: str) -> Principal | None:
         """Returns the account that a key belongs to; None if there is no such key or it was revoked."""
-        with Session(self._readers) as session, session.begin():
+        with self.database.reading() as session:
             stored = session.scalar(select(Key).where(Key.key_hash == hash_key(key), Key.revoked_at.is_(None)))
             return None if stored is None else _principal(stored.account)
 
     def list_keys(self) -> list[StoredKey]:
         """Returns all keys, the revoked ones too, oldest first."""
-        with Session(self._readers) as session, session.begin():
+        with self.database.reading() as session:
             return [
                 StoredKey(
                     key.id, _principal(key.account), _utc(key.created_at), key.revoked_at and _utc(key.revoked_at)
@@ -140,7 +139,7 @@ class AccessStore:
         Raises:
             NotFoundError: there is no key of that id.
         """
-        with Session(self._writers) as session, session.begin():
+        with self.database.writing() as session:
             key = session.get(Key, key_id)
             if key is None:
                 raise NotFoundError(f"there is no key with the id {key_id!r}; `headrace key list` shows the ids")

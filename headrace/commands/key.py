@@ -28,7 +28,7 @@ def command() -> None:
         "headrace key create --name ops --admin --json",
     ),
 )
-@settings_options(Group.DATA | Group.WORKSPACE)
+@settings_options(Group.DATA | Group.ACCESS | Group.WORKSPACE)
 @click.option("--name", required=True, metavar="NAME", help="Name of the new service account.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="Role in the workspace.")
 @click.option("--all-workspaces", is_flag=True, help="Give the role in all workspaces instead.")
@@ -42,7 +42,7 @@ def create(
         message = "an account without a role may do nothing; give --role, --admin or both"
         raise click.UsageError(message)
     workspace = ALL_WORKSPACES if all_workspaces else settings.workspace
-    store = AccessStore.open(settings.data)
+    store = AccessStore.open(settings.data, settings.access_url)
     try:
         made = store.create_account(
             name,
@@ -60,11 +60,11 @@ def create(
 
 
 @command.command("list", epilog=examples("headrace key list", "headrace key list --json"))
-@settings_options(Group.DATA)
+@settings_options(Group.DATA | Group.ACCESS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(settings: Settings, *, as_json: bool) -> None:
     """List all keys by id, with what their accounts may do."""
-    store = AccessStore.open(settings.data)
+    store = AccessStore.open(settings.data, settings.access_url)
     try:
         keys = store.list_keys()
     finally:
@@ -89,11 +89,11 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 
 
 @command.command("revoke", epilog=examples("headrace key revoke 6f1c2a9d"))
-@settings_options(Group.DATA)
+@settings_options(Group.DATA | Group.ACCESS)
 @click.argument("key_id", metavar="ID")
 def revoke(settings: Settings, key_id: str) -> None:
     """End the validity of a key; running processes see it within a second."""
-    store = AccessStore.open(settings.data)
+    store = AccessStore.open(settings.data, settings.access_url)
     try:
         store.revoke(key_id)
     finally:

@@ -161,7 +161,7 @@ def command(settings: Settings, repo: Path | None, removals: Removals | None) ->
         raise StorageError(message) from error
     try:
         system = choose_ports(settings)
-        store = AccessStore.open(settings.data)
+        store = AccessStore.open(settings.data, settings.access_url)
         try:
             key = ensure_admin_key(store, settings.data)
         finally:

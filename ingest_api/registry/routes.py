@@ -5,7 +5,7 @@ Invariant: every answer, errors included, is JSON of the registry's content type
 Subjects come percent-encoded and may contain slashes, hence the matching on the raw path instead of the router's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -37,7 +37,7 @@ from schemas.errors import (
 )
 from schemas.limits import MAX_REGISTRY_ARRIVING, MAX_REGISTRY_BODY_BYTES, MAX_REGISTRY_CALLS, RETRY_AFTER_SECONDS
 
-Authenticate = Callable[[str | None], SubjectRights]
+Authenticate = Callable[[str | None], Awaitable[SubjectRights]]
 """Takes the ``Authorization`` header and returns what the caller may do; raises if it is nobody known."""
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
@@ -98,7 +98,7 @@ class _RegistryApp:
         parts = _parts(request.scope["raw_path"])
         endpoints = [endpoint for endpoint in ENDPOINTS if _names(endpoint, parts) is not None]
         endpoint = next((each for each in endpoints if each.method == request.method), None)
-        rights = self._authenticate(request.headers.get("authorization"))
+        rights = await self._authenticate(request.headers.get("authorization"))
         if endpoint is None:
             rights.require_anywhere()
             # Stock clients ask for associations first, and take this 404 as "there are none".

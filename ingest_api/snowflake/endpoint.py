@@ -64,7 +64,7 @@ class IngestEndpoint:
     async def post(self, request: Request) -> Response:
         """Answers one request."""
         started = perf_counter()
-        principal = self._service.authenticator.authenticate(request.headers.get("authorization"))
+        principal = await self._service.authenticator.authenticate(request.headers.get("authorization"))
         workspace = principal.default_workspace or self._service.default_workspace
         if not principal.may(Action.VALIDATE, workspace):
             _require(principal, Action.INGEST, workspace)

@@ -154,7 +154,7 @@ class ReadRoute:
         started = perf_counter()
         pipeline, dialect = self._pipeline, self._dialect
         try:
-            principal = pipeline.authenticator.authenticate(_authorization(scope))
+            principal = await pipeline.authenticator.authenticate(_authorization(scope))
             with pipeline.arrivals.of(principal.id) as seconds:
                 body = await read_body(receive, dialect.max_body_bytes, dialect.advice, seconds)
             if body is None:

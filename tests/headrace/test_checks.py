@@ -106,16 +106,25 @@ def test_topics_that_are_missing_are_named(bootstrap: str) -> None:
 
 
 def test_the_access_store_is_absent_or_keyless_or_broken_or_good(tmp_path: Path) -> None:
-    assert check_access_store(tmp_path).outcome is Outcome.WARN
+    assert check_access_store(tmp_path, "").outcome is Outcome.WARN
     store = AccessStore.open(tmp_path)
-    assert check_access_store(tmp_path).found == "no valid key"
+    assert check_access_store(tmp_path, "").found == "SQLite, no valid key"
     store.create_account("a", {"prod": frozenset({Role.VIEWER})})
-    assert check_access_store(tmp_path).found == "1 valid keys"
+    assert check_access_store(tmp_path, "").found == "SQLite, 1 valid keys"
     store.close()
     broken = tmp_path / "broken"
     broken.mkdir()
     access_path(broken).write_text("no database, " * 100, encoding="utf-8")
-    assert check_access_store(broken).outcome is Outcome.FAIL
+    assert check_access_store(broken, "").outcome is Outcome.FAIL
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path: Path) -> None:
+    finding = check_access_store(tmp_path, f"postgresql://headrace:s3cret@127.0.0.1:{free_port()}/access")
+    assert (finding.outcome, finding.remedy) == (Outcome.FAIL, "start the database, or correct access_url")
+    assert "does not answer" in finding.found
+    assert "s3cret" not in finding.found
+    wrong = check_access_store(tmp_path, "mysql://headrace:s3cret@db/access")
+    assert (wrong.outcome, "mysql" in wrong.found, "s3cret" in wrong.found) == (Outcome.FAIL, True, False)
 
 
 def test_the_installation_is_absent_or_broken_or_known(tmp_path: Path) -> None:

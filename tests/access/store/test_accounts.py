@@ -1,5 +1,5 @@
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,13 +13,6 @@ from schemas.errors import NotFoundError, RequestError
 EDITOR = {"prod": frozenset({Role.EDITOR})}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[AccessStore]:
-    opened = AccessStore.open(tmp_path)
-    yield opened
-    opened.close()
-
-
 def test_a_key_finds_its_account(store: AccessStore) -> None:
     roles = {"prod": frozenset({Role.EDITOR, Role.OPERATOR}), ALL_WORKSPACES: frozenset({Role.VIEWER})}
     made = store.create_account("loader", roles, default_workspace="prod")
@@ -29,12 +22,14 @@ def test_a_key_finds_its_account(store: AccessStore) -> None:
     assert (found.name, found.is_admin, found.roles, found.default_workspace) == ("loader", False, roles, "prod")
 
 
-def test_the_key_is_in_no_file_only_its_hash(store: AccessStore, tmp_path: Path) -> None:
+def test_the_key_is_in_no_file_only_its_hash(tmp_path: Path) -> None:
+    store = AccessStore.open(tmp_path)
     made = store.create_account("a", EDITOR)
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert made.key.encode() not in stored
     assert made.key.removeprefix(KEY_PREFIX).encode() not in stored
     assert hash_key(made.key).encode() in stored
+    store.close()
 
 
 @pytest.mark.parametrize("key", ["", "hr_", "hr_unknown", "' or 1=1 --", "\udcff"])
@@ -70,48 +65,42 @@ def test_an_unknown_id_or_account_is_named(store: AccessStore) -> None:
         store.create_key("nobody")
 
 
-def test_accounts_outlive_the_process(tmp_path: Path) -> None:
-    first = AccessStore.open(tmp_path)
+def test_accounts_outlive_the_process(open_store: Callable[[], AccessStore]) -> None:
+    first = open_store()
     key = first.create_account("a", EDITOR).key
     first.close()
-    second = AccessStore.open(tmp_path)
-    assert second.find(key) is not None
-    second.close()
+    assert open_store().find(key) is not None
 
 
-def test_one_store_sees_at_once_what_another_wrote(tmp_path: Path) -> None:
-    writer, reader = AccessStore.open(tmp_path), AccessStore.open(tmp_path)
+def test_one_store_sees_at_once_what_another_wrote(open_store: Callable[[], AccessStore]) -> None:
+    writer, reader = open_store(), open_store()
     made = writer.create_account("a", EDITOR)
     assert reader.find(made.key) is not None
     writer.revoke(made.id)
     assert reader.find(made.key) is None
-    writer.close()
-    reader.close()
 
 
-def write_accounts(data: Path, prefix: str, count: int) -> list[str]:
-    store = AccessStore.open(data)
+def write_accounts(data: Path, url: str, prefix: str, count: int) -> list[str]:
+    store = AccessStore.open(data, url)
     keys = [store.create_account(f"{prefix}-{number}", EDITOR).key for number in range(count)]
     assert all(store.find(key) for key in keys)
     store.close()
     return keys
 
 
-def test_processes_open_and_write_one_file_at_the_same_time(tmp_path: Path) -> None:
+def test_processes_open_and_write_one_store_at_the_same_time(tmp_path: Path, url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        work = [(tmp_path, prefix, 20) for prefix in "abcd"]
+        work = [(tmp_path, url, prefix, 20) for prefix in "abcd"]
         keys = [key for made in pool.starmap(write_accounts, work, chunksize=1) for key in made]
-    store = AccessStore.open(tmp_path)
+    store = AccessStore.open(tmp_path, url)
     assert len(set(keys)) == len(store.list_keys()) == 80
     assert all(store.find(key) for key in keys)
     store.close()
 
 
-def test_threads_write_one_file_at_the_same_time(tmp_path: Path) -> None:
-    stores = [AccessStore.open(tmp_path) for _ in range(2)]
+def test_threads_write_one_store_at_the_same_time(open_store: Callable[[], AccessStore]) -> None:
+    stores = [open_store() for _ in range(2)]
     with ThreadPoolExecutor(4) as threads:
         names = [f"account {number}" for number in range(40)]
         made = list(threads.map(lambda pair: stores[pair[0] % 2].create_account(pair[1], EDITOR), enumerate(names)))
     assert all(stores[0].find(each.key) and stores[1].find(each.key) for each in made)
-    for store in stores:
-        store.close()

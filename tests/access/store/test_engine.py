@@ -6,10 +6,12 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from access.store import engine as module
-from access.store.engine import WRITES, default_url, open_engine
+from access.store.engine import WRITES, AccessDatabase, open_engine, store_url
 from access.store.tables import Base
 from infra.paths import access_path
-from schemas.errors import StorageError
+from infra.process.ports import free_port
+from schemas.errors import NotInstalledError, SettingsError, StorageError, UnavailableError
+from tests.support.postgresql import PostgreSql
 
 ADD = text("INSERT INTO service_accounts (id, name, is_admin, created_at) VALUES (:id, :id, 0, '2026-01-01')")
 COUNT = text("SELECT count(*) FROM service_accounts")
@@ -19,7 +21,7 @@ COUNT = text("SELECT count(*) FROM service_accounts")
 def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Engine, Engine]]:
     """Two processes' engines of one file; who has to wait gives up at once."""
     monkeypatch.setattr(module, "BUSY_SECONDS", 0.0)
-    opened = open_engine(default_url(tmp_path)), open_engine(default_url(tmp_path))
+    opened = open_engine(store_url(tmp_path, "")), open_engine(store_url(tmp_path, ""))
     yield opened
     for each in opened:
         each.dispose()
@@ -30,15 +32,15 @@ def writing(engine: Engine) -> Engine:
 
 
 def test_a_new_store_has_all_tables_and_its_folder(tmp_path: Path) -> None:
-    opened = open_engine(default_url(tmp_path / "deep" / "data"))
-    assert set(inspect(opened).get_table_names()) == set(Base.metadata.tables)
+    opened = open_engine(store_url(tmp_path / "deep" / "data", ""))
+    assert set(inspect(opened).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
     assert access_path(tmp_path / "deep" / "data").exists()
     opened.dispose()
 
 
 def test_a_store_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     for number in range(2):
-        opened = open_engine(default_url(tmp_path))
+        opened = open_engine(store_url(tmp_path, ""))
         with writing(opened).begin() as connection:
             assert connection.scalar(COUNT) == number
             connection.execute(ADD, {"id": str(number)})
@@ -87,14 +89,73 @@ def test_a_commit_outlasts_a_crash_of_the_machine_and_references_hold(engines: t
 def test_a_file_that_is_no_database_is_named_with_what_to_do(tmp_path: Path) -> None:
     access_path(tmp_path).write_text("not a database, " * 100, encoding="utf-8")
     with pytest.raises(StorageError, match=r"access\.db cannot be opened.*restore it"):
-        open_engine(default_url(tmp_path))
+        open_engine(store_url(tmp_path, ""))
 
 
 def test_a_password_in_the_address_is_in_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = default_url(tmp_path).set(username="store", password="s3cret")
-    nowhere = default_url(tmp_path / "missing" / "folder")
+    url = store_url(tmp_path, "").set(username="store", password="s3cret")
+    nowhere = store_url(tmp_path / "missing" / "folder", "")
     monkeypatch.setattr(module, "create_engine", lambda _url, **_options: create_engine(nowhere))
     with pytest.raises(StorageError) as caught:
         open_engine(url)
     assert "s3cret" not in caught.value.message
     assert "store:***" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:s3cret@db/x", "postgres://u:s3cret@db/x", "postgresql+psycopg://u:s3cret@db/x"]
+)
+def test_all_spellings_of_postgresql_take_the_driver_that_is_shipped(tmp_path: Path, url: str) -> None:
+    assert store_url(tmp_path, url).render_as_string(hide_password=False) == "postgresql+psycopg://u:s3cret@db/x"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://u:s3cret@db/x", "names 'mysql'; expected postgresql://"),
+        ("sqlite:///s3cret", "names 'sqlite'"),
+        ("s3cret", "is no address of a database"),
+        ("postgresql://u:s3cret@db:port/x", "is no address of a database"),
+    ],
+)
+def test_an_address_of_something_else_is_refused_without_repeating_it(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        store_url(tmp_path, url)
+    assert "s3cret" not in refused.value.message
+
+
+def test_without_the_driver_its_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(NotInstalledError, match=r"headrace\[postgresql\]"):
+        store_url(tmp_path, "postgresql://db/x")
+
+
+def test_a_server_that_does_not_answer_is_away_and_its_password_is_not_told(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="does not answer") as away:
+        AccessDatabase.open(tmp_path, f"postgresql://u:s3cret@127.0.0.1:{free_port()}/x")
+    assert "s3cret" not in away.value.message
+
+
+def test_a_server_that_comes_back_is_asked_again(tmp_path: Path, server: PostgreSql) -> None:
+    database = AccessDatabase.open(tmp_path, server.url)
+    server.kill()
+    with pytest.raises(UnavailableError, match="try again"), database.reading() as session:
+        session.execute(COUNT)
+    server.start()
+    with database.reading() as session:
+        assert session.scalar(COUNT) == 0
+    database.close()
+
+
+def test_who_waits_for_a_lock_waits_a_bounded_time(
+    tmp_path: Path, server: PostgreSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STATEMENT_SECONDS", 1)
+    database = AccessDatabase.open(tmp_path, server.url)
+    holder = create_engine(store_url(tmp_path, server.url))
+    with holder.begin() as connection:
+        connection.execute(text("LOCK TABLE service_accounts"))
+        with pytest.raises(UnavailableError, match="timeout"), database.reading() as session:
+            session.execute(COUNT)
+    holder.dispose()
+    database.close()

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def created(*arguments: str) -> dict[str, Any]:
 def test_a_created_key_is_accepted_with_its_role() -> None:
     made = created("--name", "loader", "--role", "editor", "--workspace", "staging")
     store = AccessStore.open(Path("state"))
-    caller = Authenticator(store).authenticate(f"Tecton-key {made['key']}")
+    caller = asyncio.run(Authenticator(store).authenticate(f"Tecton-key {made['key']}"))
     store.close()
     assert (caller.name, caller.is_admin, caller.default_workspace) == ("loader", False, "staging")
     assert caller.roles == {"staging": frozenset({Role.EDITOR})}

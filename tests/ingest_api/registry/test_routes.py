@@ -55,7 +55,7 @@ CALLERS = {
 }
 
 
-def authenticate(authorization: str | None) -> SubjectRights:
+async def authenticate(authorization: str | None) -> SubjectRights:
     if authorization not in CALLERS:
         raise UnauthenticatedError("unknown key")
     return CALLERS[authorization]
