@@ -16,9 +16,7 @@ from infra.http.paths import INGEST
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
 from schemas.errors import RequestError
-
-BATCH: Final = 10
-"""Records in a request; the API takes no more."""
+from schemas.limits import MAX_RECORDS_PER_SOURCE
 
 INGESTED: Final = "ingested"
 MAX_PROBLEMS: Final = 20
@@ -65,12 +63,12 @@ def command(
 
 
 def _batches(file: BinaryIO) -> Iterator[tuple[int, list[Any]]]:
-    """Yields up to ``BATCH`` records at a time, with the number of the first; records count from 1."""
+    """Yields as many records at a time as a request takes, with the number of the first; records count from 1."""
     batch: list[Any] = []
     sent = 0
     for record in _records(file):
         batch.append(record)
-        if len(batch) == BATCH:
+        if len(batch) == MAX_RECORDS_PER_SOURCE:
             yield sent + 1, batch
             sent += len(batch)
             batch = []
