@@ -20,6 +20,8 @@ CONTENTS = "docs/index.md"
 FENCE = re.compile(r"^(```|~~~)", re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 ROW = re.compile(r"^\| \[[^\]]+\]\(([^)#]+)\)", re.MULTILINE)
+HEADING = re.compile(r"^#+ (.+?)(?: *\{.*\})?$", re.MULTILINE)
+MARK = re.compile(r"""(?:<a (?:id|name)="|\{#)([\w.-]+)""")
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 ELSEWHERE = re.compile(r"[a-z]+:")
 
@@ -80,15 +82,29 @@ class Stage:
 
         def link(found: re.Match[str]) -> str:
             target, mark, anchor = found[0].partition("#")
-            if ELSEWHERE.match(target) or not target:
+            if ELSEWHERE.match(target):
                 return found[0]
-            meant = os.path.normpath(PurePosixPath(path).parent / target)
+            meant = os.path.normpath(PurePosixPath(path).parent / target) if target else path
             try:
-                return _relative(self.place(meant), page) + mark + anchor
+                self._require(meant, anchor)
+                return (_relative(self.place(meant), page) if target else "") + mark + anchor
             except LostLinkError as error:
-                raise LostLinkError(f"{path} has a link to {target}: {error}") from error
+                raise LostLinkError(f"{path} has a link to {found[0]}: {error}") from error
 
         return "".join(part if is_code else LINK.sub(link, part) for is_code, part in _parts(text))
+
+    def _require(self, path: str, anchor: str) -> None:
+        """Raises if a page has no such anchor."""
+        source = self.root / path
+        if anchor and source.suffix == ".md" and source.is_file() and anchor not in anchors(source.read_text("utf-8")):
+            raise LostLinkError(f"{path} has no heading or mark {anchor}")
+
+
+def anchors(text: str) -> set[str]:
+    """Returns what links can lead to in a page: its headings, and what it marks by hand."""
+    prose = "".join(part for is_code, part in _parts(text) if not is_code)
+    slugs = (re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in HEADING.findall(prose))
+    return {*slugs, *MARK.findall(prose)}
 
 
 def page_of(path: str, *, is_folder: bool) -> str:
@@ -125,8 +141,8 @@ def staged(root: Path) -> tuple[Mapping[str, str], Nav]:
         page = stage.place(meant)
         if page == home:
             continue
-        folder = root / meant
-        below = _below(stage, meant, page) if folder.is_dir() else []
+        folder = meant.removesuffix("/index.md")
+        below = _below(stage, folder, page) if (root / folder).is_dir() else []
         nav.append({title_of(stage.pages[page]): [page, *below] if below else page})
     listed = {page for entry in nav for page in _pages_in(entry)}
     for path in sorted((root / "docs").rglob("*.md")):
