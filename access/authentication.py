@@ -17,7 +17,7 @@ from access.roles import Principal
 from access.schemes import ACCEPTED, keys_in
 from access.store.accounts import AccessStore
 from schemas.errors import UnauthenticatedError, UnavailableError
-from schemas.limits import MAX_AUTHORIZATION_CHARACTERS
+from schemas.limits import MAX_AUTHORIZATION_CHARACTERS, MAX_CALLERS_LOOKED_UP
 
 __all__ = ["Authenticator", "Principal"]
 
@@ -26,9 +26,6 @@ CACHE_ENTRIES: Final = 1024
 
 THREADS: Final = 4
 """That ask the store; as many connections as a PostgreSQL store has."""
-
-MOST_QUESTIONS: Final = 256
-"""Of different callers at a time; one more is refused as if the store were away."""
 
 T = TypeVar("T")
 
@@ -80,8 +77,10 @@ class Authenticator:
             raise UnauthenticatedError(refused.message)
         asking = self._asking.get(digest)
         if asking is None:
-            if len(self._asking) >= MOST_QUESTIONS:
-                raise UnavailableError(f"{MOST_QUESTIONS} callers are being looked up, which is the limit; try again")
+            if len(self._asking) >= MAX_CALLERS_LOOKED_UP:
+                raise UnavailableError(
+                    f"{MAX_CALLERS_LOOKED_UP} callers are being looked up, which is the limit; try again"
+                )
             asking = self._asking[digest] = asyncio.create_task(self._ask(digest, keys_in(authorization), now))
             asking.add_done_callback(lambda task: self._answered(digest, task))
         # Who goes away meanwhile does not take the answer from the others who wait for it.

@@ -218,8 +218,9 @@ def is_secret(name: str) -> bool:
 
 
 def shown_default(name: str) -> str:
-    """Returns the default of a setting as people are shown it."""
-    return NOT_SHOWN if is_secret(name) else str(TABLE[name].default)
+    """Returns the default of a setting as people are shown it; that there is none is no secret."""
+    default = TABLE[name].default
+    return NOT_SHOWN if is_secret(name) and default else str(default)
 
 
 def flag_name(name: str) -> str:

@@ -190,6 +190,12 @@ MAX_AUTHORIZATION_CHARACTERS: Final = 1024
 Beyond it: the request is refused with `UNAUTHENTICATED`, the header unread.
 """
 
+MAX_CALLERS_LOOKED_UP: Final = 256
+"""Callers that one server does not know yet, and asks the access store for at a time.
+
+Beyond it: the request is refused with `UNAVAILABLE`, as if the store were away.
+"""
+
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive; the largest ones need 0.5 MB/s.
 

@@ -194,7 +194,7 @@ def test_a_store_that_is_slow_holds_up_nobody_whose_key_is_known(store: AccessSt
 
 
 def test_questions_to_the_store_are_bounded(store: AccessStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("access.authentication.MOST_QUESTIONS", 2)
+    monkeypatch.setattr("access.authentication.MAX_CALLERS_LOOKED_UP", 2)
     asked, authenticator = held(store)
 
     async def scenario() -> None:
