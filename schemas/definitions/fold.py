@@ -47,7 +47,7 @@ class Definitions:
         workspace, _, view = rest.rpartition("/")
         try:
             self._ended[int(view)] = decode_ended(value)
-        except ValueError as error:  # of int and of msgspec alike
+        except (ValueError, CodecError) as error:
             raise CodecError(f"message {offset} of the definitions does not tell which view ended: {error}") from error
         if workspace in self.plans:
             self.plans[workspace] = self._without_ended(self.plans[workspace])

@@ -18,15 +18,32 @@ import msgspec
 from schemas.definitions.plan import PLAN_FORMAT, Plan, RetiredView, ViewPlan
 from schemas.errors import CodecError
 
+VIEW_FORMAT: Final = 1
+ENDED_FORMAT: Final = 1
+
+
+class _View(msgspec.Struct, frozen=True):
+    format: int
+    view: ViewPlan
+
 
 class _Ended(msgspec.Struct, frozen=True):
+    format: int
     since: int
 
 
+class _Format(msgspec.Struct, frozen=True):
+    """What messages of every format begin with, plans too."""
+
+    format: int
+
+
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
 _JSON: Final = msgspec.json.Encoder(order="deterministic")
 _ENDED: Final = msgspec.json.Decoder(_Ended)
 _PLAN: Final = msgspec.json.Decoder(Plan)
-_VIEW: Final = msgspec.json.Decoder(ViewPlan)
+_VIEW: Final = msgspec.json.Decoder(_View)
+_FORMAT: Final = msgspec.json.Decoder(_Format)
 
 
 def plan_key(workspace: str) -> bytes:
@@ -46,21 +63,25 @@ def ended_key(workspace: str, view: int) -> bytes:
 
 def encode(document: Plan | ViewPlan) -> bytes:
     """Returns the message of a plan or of a view."""
-    return _JSON.encode(document)
+    return _JSON.encode(_View(VIEW_FORMAT, document) if isinstance(document, ViewPlan) else document)
 
 
 def encode_ended(retired: RetiredView) -> bytes:
     """Returns the message that a retired view has ended; it means this retirement of it and no later one."""
-    return _JSON.encode(_Ended(retired.since))
+    return _JSON.encode(_Ended(ENDED_FORMAT, retired.since))
 
 
 def decode_ended(data: bytes) -> int:
     """Returns since which plan the view was retired that a message says has ended.
 
     Raises:
-        msgspec.DecodeError: the message does not say it.
+        CodecError: the message does not say it.
     """
-    return _ENDED.decode(data).since
+    _check_format("message of an end", data, ENDED_FORMAT)
+    try:
+        return _ENDED.decode(data).since
+    except _UNDECODABLE as error:
+        raise CodecError(f"the message of an end does not decode: {error}") from error
 
 
 def decode_plan(number: int, data: bytes) -> Plan:
@@ -73,13 +94,11 @@ def decode_plan(number: int, data: bytes) -> Plan:
     Raises:
         CodecError: it is not a plan, or of a format that this version does not know.
     """
+    _check_format(f"plan {number}", data, PLAN_FORMAT)
     try:
         plan = _PLAN.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise CodecError(f"plan {number} does not decode: {error}") from error
-    if plan.format != PLAN_FORMAT:
-        remedy = "upgrade Headrace" if plan.format > PLAN_FORMAT else "run `headrace apply` again with this version"
-        raise CodecError(f"plan {number} has format {plan.format}, expected {PLAN_FORMAT}; {remedy}")
     return msgspec.structs.replace(plan, number=number)
 
 
@@ -89,7 +108,23 @@ def decode_view(offset: int, data: bytes) -> ViewPlan:
     Raises:
         CodecError: it is not a view.
     """
+    _check_format(f"view message {offset}", data, VIEW_FORMAT)
     try:
-        return msgspec.structs.replace(_VIEW.decode(data), id=offset)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.structs.replace(_VIEW.decode(data).view, id=offset)
+    except _UNDECODABLE as error:
         raise CodecError(f"view message {offset} does not decode: {error}") from error
+
+
+def _check_format(what: str, data: bytes, known: int) -> None:
+    """Refuses a message of another format by name of it, before anything else of it is looked at.
+
+    Raises:
+        CodecError: it is of another format, or of none.
+    """
+    try:
+        found = _FORMAT.decode(data).format
+    except _UNDECODABLE as error:
+        raise CodecError(f"{what} does not decode: {error}") from error
+    if found != known:
+        remedy = "upgrade Headrace" if found > known else "run `headrace apply` again with this version"
+        raise CodecError(f"{what} has format {found}, expected {known}; {remedy}")

@@ -21,10 +21,11 @@ import fastavro.schema
 import msgspec
 
 from schemas.avro.items import empty_items
-from schemas.errors import CodecError, RequestError
+from schemas.errors import CodecError, NewerFormatError, RequestError
 from schemas.limits import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 
 AVRO: Final = "AVRO"
+REGISTRATION_FORMAT: Final = 1
 _GUID_NAMESPACE: Final = uuid.UUID("6f0c6bd5-3a0e-5a3c-9c53-0d9f4d1c7a5e")
 _PARSE_ERRORS: Final = (
     fastavro.schema.SchemaParseException,
@@ -43,6 +44,7 @@ class Registration(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     subject: str
     schema: str
     schema_type: str = AVRO
+    format: int = REGISTRATION_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +137,18 @@ class Registry:
 
         Raises:
             CodecError: the record is no registration; it changes nothing, in any process.
+        NewerFormatError: it is one of a later format.
         """
         try:
             registration = msgspec.json.decode(value or b"", type=Registration)
             canonical = canonical_form(registration.schema)
         except (msgspec.DecodeError, UnicodeDecodeError, RequestError) as error:
             raise CodecError(f"offset {offset} holds no registration: {error}") from error
+        if registration.format > REGISTRATION_FORMAT:
+            raise NewerFormatError(
+                f"offset {offset} holds a registration of format {registration.format}, expected "
+                f"{REGISTRATION_FORMAT}; upgrade Headrace"
+            )
         if registration.schema_type != AVRO:
             raise CodecError(f"offset {offset} registers schema type {registration.schema_type!r}, expected {AVRO!r}")
 

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from schemas.definitions.plan import PLAN_FORMAT, Plan
-from schemas.definitions.plan_codec import decode_plan, decode_view, encode
+from schemas.definitions.plan_codec import decode_ended, decode_plan, decode_view, encode
 from schemas.errors import CodecError
 from tests.support.repositories import plan_of, view
 
@@ -43,3 +43,16 @@ def test_what_is_no_plan_or_view_is_refused(data: bytes) -> None:
 def test_a_plan_of_another_format_says_what_to_do(plan: Plan, other: int, remedy: str) -> None:
     with pytest.raises(CodecError, match=f"plan 3 has format {other}, expected {PLAN_FORMAT}; {remedy}"):
         decode_plan(3, encode(msgspec.structs.replace(plan, format=other)))
+
+
+@pytest.mark.parametrize(("form", "remedy"), [(2, "upgrade Headrace"), (0, "run `headrace apply` again")])
+def test_other_formats_of_views_and_ends_say_what_to_do(form: int, remedy: str) -> None:
+    with pytest.raises(CodecError, match=f"view message 3 has format {form}, expected 1; {remedy}"):
+        decode_view(3, msgspec.json.encode({"format": form, "more": 1}))
+    with pytest.raises(CodecError, match=f"message of an end has format {form}, expected 1; {remedy}"):
+        decode_ended(msgspec.json.encode({"format": form}))
+
+
+def test_an_end_that_says_no_plan_is_refused() -> None:
+    with pytest.raises(CodecError, match="the message of an end does not decode"):
+        decode_ended(b'{"format":1}')

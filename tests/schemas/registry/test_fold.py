@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import CodecError, RequestError
+from schemas.errors import CodecError, NewerFormatError, RequestError
 from schemas.limits import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 from schemas.registry.fold import (
     Registration,
@@ -175,3 +175,9 @@ def test_versions_and_ids_are_what_a_plain_list_says(log: list[tuple[str, str]])
         first = {schema: [text for _, text in log].index(schema) + 1 for schema in distinct}
         expected = [(number, first[schema], schema) for number, schema in enumerate(distinct, 1)]
         assert [(each.version, each.schema.id, each.schema.text) for each in registry.versions(subject)] == expected
+
+
+def test_a_registration_of_a_later_format_is_refused_by_name_of_it() -> None:
+    later = msgspec.json.encode(Registration(subject="s", schema='"long"', format=2))
+    with pytest.raises(NewerFormatError, match="offset 5 holds a registration of format 2, expected 1; upgrade"):
+        Registry().register_record(5, later)
