@@ -18,7 +18,8 @@ from typing import Final, Protocol
 from ingest_api.ingestion.answers import Answers
 from ingest_api.ingestion.pending import Failure, RecordOutcome
 from ingest_api.ingestion.sources import Source, Sources
-from schemas.definitions.plan import Plan, ViewPlan
+from schemas.definitions.plan import ViewPlan
+from schemas.definitions.plan_source import PlanSource
 from schemas.errors import UnavailableError
 from schemas.messages.updates import ReplyAddress
 
@@ -27,19 +28,6 @@ COUNTER_BYTES: Final = 8
 
 INDICES_SHOWN: Final = 10
 """How many record indices a message lists."""
-
-
-class Plans(Protocol):
-    """Where the newest plans come from: `infra.kafka.definitions.DefinitionsLog`."""
-
-    @property
-    def failure(self) -> str | None:
-        """What keeps the plans from being current."""
-        ...
-
-    def plan(self, workspace: str) -> Plan | None:
-        """Returns a workspace's plan."""
-        ...
 
 
 class Records(Protocol):
@@ -101,7 +89,9 @@ class Ingestion:
         installation: whose processors answer.
     """
 
-    def __init__(self, plans: Plans, publisher: Records, replies: Replies, answers: Answers, installation: str) -> None:
+    def __init__(
+        self, plans: PlanSource, publisher: Records, replies: Replies, answers: Answers, installation: str
+    ) -> None:
         self._plans = plans
         self._publisher = publisher
         self._replies = replies

@@ -7,24 +7,13 @@ for once, until the topic of definitions was read to its end, and then passed ov
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from processors.waiting import NotHereError, Owner, until_available
 from schemas.definitions.plan import Plan
+from schemas.definitions.plan_source import PlanSource
 
 PLAN_SECONDS: Final = 5.0  # for the topic of definitions to be read to its end, before that is tried again
-
-
-class PlanSource(Protocol):
-    """Where plans come from: ``infra.kafka.definitions.DefinitionsLog``."""
-
-    def plan(self, workspace: str) -> Plan | None:
-        """Returns the newest plan that is here; None if there is none."""
-        ...
-
-    def read_to(self, workspace: str, number: int, timeout: float) -> None:
-        """Reads until a plan is here, or does not exist; raises UnavailableError if that cannot be told now."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,18 @@ compiled, so a request costs two dictionary look-ups.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from infra.logs import get_logger
 from infra.metrics import OUT_OF_RANGE_VALUES, SERVED_VALUE_AGE_SECONDS
 from schemas.definitions.ids import defined_id
 from schemas.definitions.plan import Plan
+from schemas.definitions.plan_source import PlanSource
 from schemas.errors import HeadraceError, NotFoundError, UnavailableError
 from schemas.instants import SECOND
 from serving.reads.dialect import DialectService, ReadDialect
 from serving.reads.read_plan import ReadPlan, ViewAnswer, compile_read_plan
 
 _log = get_logger(__name__)
-
-
-class PlanSource(Protocol):
-    """Where plans come from: ``infra.kafka.definitions.DefinitionsLog``."""
-
-    def workspaces(self) -> Sequence[str]:
-        """Returns the workspaces that have a plan."""
-
-    def plan(self, workspace: str) -> Plan | None:
-        """Returns the newest plan of a workspace."""
 
 
 class ServedService:

@@ -118,6 +118,12 @@ class Loopback:
     def plan(self, workspace: str) -> Plan | None:
         return self.newest if self.newest and self.newest.workspace == workspace else None
 
+    def workspaces(self) -> tuple[str, ...]:
+        return () if self.newest is None else (self.newest.workspace,)
+
+    def read_to(self, workspace: str, number: int, timeout: float) -> None:
+        raise AssertionError(f"nobody waits for plan {number} of {workspace}, {timeout} s")
+
     def partition_of(self, _workspace: str) -> int | None:
         return self.reply_partition
 

@@ -27,6 +27,7 @@ from serving.reads.service import Services
 from serving.reads.state import OnlineState
 from serving.tecton.api import TECTON
 from tests.support import plans
+from tests.support.plans import HeldPlans
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -141,19 +142,6 @@ def _open(data: Path, workspace: str, partition: int, resources: DatabaseResourc
 INSTALLATION = "i1"
 
 
-class FakeDefinitions:
-    """Definitions without Kafka: set ``plans``, then refresh whoever follows."""
-
-    def __init__(self, *plans: Plan) -> None:
-        self.plans = {plan.workspace: plan for plan in plans}
-
-    def workspaces(self) -> tuple[str, ...]:
-        return tuple(self.plans)
-
-    def plan(self, workspace: str) -> Plan | None:
-        return self.plans.get(workspace)
-
-
 class World:
     """A server on a socket.
 
@@ -165,7 +153,7 @@ class World:
 
     def __init__(self, data: Path, *plans: Plan) -> None:
         self.clock = NOON
-        self.definitions = FakeDefinitions(*plans)
+        self.definitions = HeldPlans(*plans)
         self.services = Services(self.definitions, TECTON.dialects, INSTALLATION)
         self.services.refresh()
         self.services.complete = True

@@ -9,6 +9,31 @@ from schemas.definitions.plan import Plan
 from schemas.definitions.repository import digest, load_repository
 
 
+class HeldPlans:
+    """A source of plans (`schemas.definitions.plan_source`) without Kafka: all that there are is here.
+
+    Args:
+        *plans: the newest of their workspaces.
+
+    Attributes:
+        plans: by workspace; a test changes them.
+        failure: what keeps them from being current; a test sets it.
+    """
+
+    def __init__(self, *plans: Plan) -> None:
+        self.plans = {plan.workspace: plan for plan in plans}
+        self.failure: str | None = None
+
+    def workspaces(self) -> tuple[str, ...]:
+        return tuple(self.plans)
+
+    def plan(self, workspace: str) -> Plan | None:
+        return self.plans.get(workspace)
+
+    def read_to(self, workspace: str, number: int, timeout: float) -> None:
+        """Finds nothing that is newer."""
+
+
 def plan_of(
     definitions: str | Mapping[str, str],
     *,

@@ -10,9 +10,9 @@ from ingest_api.ingestion.answers import Answers
 from ingest_api.ingestion.pending import Failure
 from ingest_api.ingestion.pipeline import INDICES_SHOWN, Batch, BatchOutcome, Ingestion
 from ingest_api.ingestion.publisher import Delivery
-from schemas.definitions.plan import Plan
 from schemas.errors import OverloadedError, UnavailableError
 from schemas.messages.updates import Ack, ReplyAddress, Transformed, plan_header
+from tests.support.plans import HeldPlans
 from tests.support.repositories import HEAD, plan_of, view
 
 SECOND_SOURCE = """
@@ -39,7 +39,6 @@ class Published:
 class Site:
     """All that ingestion talks to, in one: plans, Kafka, and processors that answer with ``acks`` or ``deliveries``."""
 
-    current: Plan | None = PLAN
     plans_failure: str | None = None
     replies_failure: str | None = None
     reply_partition: int | None = 3
@@ -51,8 +50,9 @@ class Site:
 
     def __post_init__(self) -> None:
         self.answers = Answers(0.01)
-        plans, replies = Told(self, "plans_failure"), Told(self, "replies_failure")
-        self.ingestion = Ingestion(plans, self, replies, self.answers, "h1")
+        self.plans = HeldPlans(PLAN)
+        self.plans.failure = self.plans_failure
+        self.ingestion = Ingestion(self.plans, self, Replies(self), self.answers, "h1")
         self.ingestion.complete = True
 
     def room_for(self, records: int) -> None:
@@ -74,19 +74,14 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Told:
-    """The plans or the replies of a site."""
+class Replies:
+    """The replies of a site."""
 
     site: Site
-    what: str
 
     @property
     def failure(self) -> str | None:
-        found: str | None = getattr(self.site, self.what)
-        return found
-
-    def plan(self, workspace: str) -> Plan | None:
-        return self.site.current if workspace == "prod" else None
+        return self.site.replies_failure
 
     def partition_of(self, _workspace: str) -> int | None:
         return self.site.reply_partition
@@ -246,7 +241,7 @@ def test_sources_are_those_of_the_newest_plan_and_compiled_once() -> None:
         first = site.ingestion.sources("prod")
         assert (first.number, set(first.by_name)) == (7, {"events", "bare"})
         assert site.ingestion.sources("prod") is first
-        site.current = msgspec.structs.replace(PLAN, number=8)
+        site.plans.plans["prod"] = msgspec.structs.replace(PLAN, number=8)
         assert site.ingestion.sources("prod").number == 8
         assert site.ingestion.sources("elsewhere").by_name == {}
 

@@ -13,7 +13,8 @@ from serving.reads.dialect import DialectService, ReadDialect
 from serving.reads.metering import Meter
 from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.reads.service import Services
-from tests.serving.world import INSTALLATION, FakeDefinitions, plan_of, service_text, view_text
+from tests.serving.world import INSTALLATION, plan_of, service_text, view_text
+from tests.support.plans import HeldPlans
 
 FIRST = view_text("a", "") + service_text("s", "a_V1")
 SECOND = FIRST + service_text("t", "a_V1")
@@ -47,7 +48,7 @@ def dialect(name: str, compile_service: Callable[[ReadPlan], DialectService] = C
 PLAIN = dialect("plain")
 
 
-def services_of(definitions: FakeDefinitions, *more: ReadDialect) -> Services:
+def services_of(definitions: HeldPlans, *more: ReadDialect) -> Services:
     services = Services(definitions, [PLAIN, *more], INSTALLATION)
     services.refresh()
     services.complete = True
@@ -55,7 +56,7 @@ def services_of(definitions: FakeDefinitions, *more: ReadDialect) -> Services:
 
 
 def test_a_new_plan_is_in_force_after_a_refresh() -> None:
-    definitions = FakeDefinitions(plan_of(FIRST))
+    definitions = HeldPlans(plan_of(FIRST))
     services = services_of(definitions)
     before = services.find("prod", "s")
     definitions.plans["prod"] = plan_of(SECOND, number=11)
@@ -66,7 +67,7 @@ def test_a_new_plan_is_in_force_after_a_refresh() -> None:
 
 
 def test_a_plan_that_did_not_change_is_not_compiled_again() -> None:
-    definitions = FakeDefinitions(plan_of(FIRST))
+    definitions = HeldPlans(plan_of(FIRST))
     services = services_of(definitions)
     before = services.find("prod", "s")
     definitions.plans["dev"] = plan_of(FIRST, workspace="dev")
@@ -77,7 +78,7 @@ def test_a_plan_that_did_not_change_is_not_compiled_again() -> None:
 
 
 def test_a_workspace_that_is_gone_is_forgotten() -> None:
-    definitions = FakeDefinitions(plan_of(FIRST))
+    definitions = HeldPlans(plan_of(FIRST))
     services = services_of(definitions)
     definitions.plans.clear()
     services.refresh()
@@ -88,7 +89,7 @@ def test_a_workspace_that_is_gone_is_forgotten() -> None:
 
 
 def test_what_does_not_exist_is_named_with_what_does() -> None:
-    services = services_of(FakeDefinitions(plan_of(SECOND)))
+    services = services_of(HeldPlans(plan_of(SECOND)))
 
     with pytest.raises(NotFoundError, match="there is no such service; known are: s, t"):
         services.find("prod", "x")
@@ -98,11 +99,11 @@ def test_a_service_that_is_switched_off_is_not_served() -> None:
     off = view_text("a", "") + service_text("s", "a_V1", options=", online_serving_enabled=False")
 
     with pytest.raises(NotFoundError, match="online_serving_enabled=False"):
-        services_of(FakeDefinitions(plan_of(off))).find("prod", "s")
+        services_of(HeldPlans(plan_of(off))).find("prod", "s")
 
 
 def test_before_definitions_are_complete_what_is_missing_may_yet_come() -> None:
-    services = services_of(FakeDefinitions(plan_of(FIRST)))
+    services = services_of(HeldPlans(plan_of(FIRST)))
     services.complete = False
 
     assert services.find("prod", "s").plan.service == "s"
@@ -119,7 +120,7 @@ def test_a_service_that_does_not_compile_leaves_the_others_alone() -> None:
     plan = msgspec.structs.replace(
         plan, services=plan.services | {"s": broken, "u": both}, views=plan.views | {"b@V1": view}
     )
-    services = services_of(FakeDefinitions(plan))
+    services = services_of(HeldPlans(plan))
 
     assert services.find("prod", "t").plan.service == "t"
     with pytest.raises(UnavailableError, match="does not know 'a@V9'; upgrade"):
@@ -129,7 +130,7 @@ def test_a_service_that_does_not_compile_leaves_the_others_alone() -> None:
 
 
 def test_a_service_is_found_by_its_id_too() -> None:
-    services = services_of(FakeDefinitions(plan_of(SECOND)))
+    services = services_of(HeldPlans(plan_of(SECOND)))
     known = defined_id(INSTALLATION, "prod", "feature_service", "t")
     assert services.find("prod", None, known) is services.find("prod", "t")
     for other in ("0" * 32, "", "t", defined_id("i2", "prod", "feature_service", "t")):
@@ -138,7 +139,7 @@ def test_a_service_is_found_by_its_id_too() -> None:
 
 
 def test_each_dialect_has_its_own_part_of_a_service() -> None:
-    services = services_of(FakeDefinitions(plan_of(FIRST)), dialect("other"))
+    services = services_of(HeldPlans(plan_of(FIRST)), dialect("other"))
     served = services.find("prod", "s")
     assert served.of(PLAIN) is not served.of(dialect("other"))
     assert served.of(PLAIN) == Compiled(served.plan)
@@ -149,7 +150,7 @@ def test_a_service_that_one_dialect_cannot_serve_is_served_in_the_others() -> No
         raise DefinitionError("a type that it has no word for")
 
     picky = dialect("picky", refuse)
-    served = services_of(FakeDefinitions(plan_of(FIRST)), picky).find("prod", "s")
+    served = services_of(HeldPlans(plan_of(FIRST)), picky).find("prod", "s")
     assert served.of(PLAIN) == Compiled(served.plan)
     with pytest.raises(UnavailableError, match="s of prod: a type that it has no word for"):
         served.of(picky)
