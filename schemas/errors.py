@@ -31,8 +31,8 @@ Four leaves carry more than a message, and live beside what they carry:
 - ``infra.segments.format.DamageError`` and ``UnknownFormatError``, CodecErrors: where in the file;
 - ``ingest_api.registry.calls.RefusedError``, a RequestError: Confluent's own codes.
 
-The codes of records stand below. They are the ingest reference's ("Record error codes", "Feature view error codes"),
-or, where only a dead letter shows them, ours.
+The codes of records stand below. They are ours, as dead letters and metrics show them; a dialect that spells one in
+another way has a table of its own.
 """
 
 from typing import ClassVar, Final
@@ -63,21 +63,27 @@ RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
 Trying again: helps with a smaller record.
 """
 
-UNKNOWN_FIELD: Final = "INVALID_ARGUMENT"
-"""There is no such field, or no such source: the reference has no code of its own for it.
+UNKNOWN_FIELD: Final = "UNKNOWN_FIELD"
+"""The source has no such field, or one is given twice.
+
+Trying again: helps once the name is right, or the source has it.
+"""
+
+UNKNOWN_SOURCE: Final = "UNKNOWN_SOURCE"
+"""The workspace has no such stream source, or several could be meant.
 
 Trying again: helps once the name is right, or a definition has it.
 """
 
 # What becomes of a record on its way
 
-FUNCTION_FAILED: Final = "UDF_EXECUTION_FAILED"
+FUNCTION_FAILED: Final = "FUNCTION_FAILED"
 """A view's function raised, or returned what is no row of the view.
 
 Trying again: helps once the function is another one; the record is a dead letter of the view until then.
 """
 
-VIEW_FAILED: Final = "FAILED_PRECONDITION"
+VIEW_FAILED: Final = "VIEW_FAILED"
 """A view's code does not load on the host that has the record.
 
 Trying again: helps once it does; the record is a dead letter of the view until then.
@@ -99,6 +105,12 @@ WRITE_ERROR: Final = "WRITE_ERROR"
 """A store did not take what a view made of the record.
 
 Trying again: helps if the answer says `retryable`.
+"""
+
+UNAVAILABLE: Final = "UNAVAILABLE"
+"""Kafka did not take the record, or no processor answered in time; it may be stored all the same.
+
+Trying again: helps; it replaces the record if that was stored.
 """
 
 
@@ -163,7 +175,7 @@ class LockedError(StorageError):
 class UnavailableError(HeadraceError):
     """Something needed (Kafka, a store, a plan) is away for now; the same call may succeed later."""
 
-    code = "UNAVAILABLE"
+    code = UNAVAILABLE
     seen_by = "callers of an API; whoever runs a command"
     is_retryable = True
 

@@ -35,7 +35,7 @@ Each key is hashed, compared and held in memory many times.
 MAX_ROW_BYTES: Final = 1024 * 1024
 """A row that a view's function returned: key, event time and values in MessagePack.
 
-Beyond it: the record becomes a dead letter of that view, with `UDF_EXECUTION_FAILED`.
+Beyond it: the record becomes a dead letter of that view, with `FUNCTION_FAILED`.
 
 As large as the largest source record, so that a function may pass one on.
 """
@@ -43,13 +43,13 @@ As large as the largest source record, so that a function may pass one on.
 MAX_ROWS_PER_RECORD: Final = 1_000
 """Rows that one view makes of one record.
 
-Beyond it: the record becomes a dead letter of that view, with `UDF_EXECUTION_FAILED`.
+Beyond it: the record becomes a dead letter of that view, with `FUNCTION_FAILED`.
 """
 
 MAX_ROWS_BYTES: Final = 4 * 1024 * 1024
 """The rows that one view makes of one record, together.
 
-Beyond it: the record becomes a dead letter of that view, with `UDF_EXECUTION_FAILED`.
+Beyond it: the record becomes a dead letter of that view, with `FUNCTION_FAILED`.
 
 With what a message already holds, within Kafka's limit for messages between the stages.
 """
@@ -173,7 +173,7 @@ Beyond it: as where a module does not load.
 RECORD_MEMORY_BYTES: Final = 2 * 1024**3
 """Memory that a function may take for one record, beside what the loaded code has taken.
 
-Beyond it: the record becomes a dead letter of the view, with `UDF_EXECUTION_FAILED`.
+Beyond it: the record becomes a dead letter of the view, with `FUNCTION_FAILED`.
 """
 
 # Every HTTP request

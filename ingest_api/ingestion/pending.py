@@ -14,13 +14,11 @@ A record's rows of one view for one updates partition travel in one message, so 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from schemas.errors import WRITE_ERROR, OverloadedError, UnavailableError
+from schemas.errors import UNAVAILABLE, WRITE_ERROR, OverloadedError
 from schemas.limits import MAX_INGEST_REQUESTS
 from schemas.messages.updates import Ack, Transformed, Written
-
-UNAVAILABLE: Final = UnavailableError.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Failure:
     """Why a record, or what one view made of it, was not stored.
 
     Attributes:
-        code: what kind of failure; each dialect has names of its own for them.
+        code: one of the codes of records in ``schemas.errors``; a dialect may have another name for it.
         message: in words.
         store: ``online`` or ``offline`` where one of them failed, else empty.
         retryable: whether sending the record again may help.

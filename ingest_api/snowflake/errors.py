@@ -13,6 +13,12 @@ import msgspec
 from starlette.responses import Response
 
 from schemas.errors import (
+    FUNCTION_FAILED,
+    UNAVAILABLE,
+    UNKNOWN_FIELD,
+    UNKNOWN_SOURCE,
+    VIEW_FAILED,
+    WRITE_ERROR,
     ForbiddenError,
     HeadraceError,
     NotFoundError,
@@ -53,17 +59,29 @@ _CODES: Final[Mapping[str, str]] = {
 }
 """What the reference has no code of its own for."""
 
-INTERNAL: Final = HeadraceError.code
+RECORD_CODES: Final[Mapping[str, str]] = {
+    UNKNOWN_FIELD: RequestError.code,
+    UNKNOWN_SOURCE: RequestError.code,
+}
+"""What the reference, "Record error codes", has no code of its own for; the others are the same there."""
 
-VIEW_CODES: Final = frozenset(
-    {"NOT_FOUND", "FAILED_PRECONDITION", "UNAVAILABLE", "UDF_EXECUTION_FAILED", "WRITE_ERROR", INTERNAL}
-)
-"""The codes of the reference, "Feature view error codes"; what has no name there is internal."""
+VIEW_CODES: Final[Mapping[str, str]] = {
+    FUNCTION_FAILED: "UDF_EXECUTION_FAILED",
+    VIEW_FAILED: "FAILED_PRECONDITION",
+    WRITE_ERROR: "WRITE_ERROR",
+    UNAVAILABLE: "UNAVAILABLE",
+}
+"""The reference, "Feature view error codes"; what has no name there is internal."""
+
+
+def record_code(code: str) -> str:
+    """Returns how the dialect names why a record was refused."""
+    return RECORD_CODES.get(code, code)
 
 
 def view_code(code: str) -> str:
     """Returns how the dialect names why a view failed."""
-    return code if code in VIEW_CODES else INTERNAL
+    return VIEW_CODES.get(code, HeadraceError.code)
 
 
 def error_response(error: HeadraceError, request_id: str) -> Response:

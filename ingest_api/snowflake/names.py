@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from schemas.errors import UNKNOWN_FIELD, RecordError
+from schemas.errors import UNKNOWN_FIELD, UNKNOWN_SOURCE, RecordError
 
 SHOWN_CHARACTERS: Final = 200
 """Of an unknown name: longer than any source's may be."""
@@ -40,9 +40,9 @@ def find_source(name: str, known: Mapping[str, T]) -> T:
         return exact
     meant = by_folded_name(known).get(name.lower(), [])
     if not meant:
-        raise RecordError(UNKNOWN_FIELD, f"Unknown stream source: '{name[:SHOWN_CHARACTERS]}'")
+        raise RecordError(UNKNOWN_SOURCE, f"Unknown stream source: '{name[:SHOWN_CHARACTERS]}'")
     if len(meant) > 1:
-        raise RecordError(UNKNOWN_FIELD, f"Ambiguous stream source: '{name}' may mean {' or '.join(sorted(meant))}")
+        raise RecordError(UNKNOWN_SOURCE, f"Ambiguous stream source: '{name}' may mean {' or '.join(sorted(meant))}")
     return known[meant[0]]
 
 

@@ -13,7 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 from ingest_api.ingestion.pending import Failure
-from ingest_api.snowflake.errors import JSON, view_code
+from ingest_api.snowflake.errors import JSON, record_code, view_code
 from schemas.definitions.plan import ViewPlan
 
 
@@ -59,7 +59,7 @@ def _source(source: SourceResult) -> dict[str, Any]:
     records: dict[str, Any] = {"total": source.total, "failed": len(source.errors)}
     if source.errors:
         records["errors"] = [
-            {"index": index, "error": {"code": code, "message": message}}
+            {"index": index, "error": {"code": record_code(code), "message": message}}
             for index, (code, message) in sorted(source.errors.items())
         ]
     stored = [_view(view, None) for view, failure in source.views if failure is None]

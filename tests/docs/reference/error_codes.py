@@ -11,10 +11,11 @@ import ingest_api.registry.calls
 from infra.process.exit_codes import exit_code_of
 from ingest_api.registry.routes import registry_refusal
 from ingest_api.snowflake.errors import error_response as snowflake_refusal
+from ingest_api.snowflake.errors import record_code, view_code
 from schemas import errors
 from schemas.errors import HeadraceError, RecordError, RequestError, UnavailableError
 from serving.tecton.errors import error_response as tecton_refusal
-from tests.docs.reference.constants import constants
+from tests.docs.reference.constants import Constant, constants
 from tests.docs.reference.markdown import code, page, table
 
 APIS: Mapping[str, Callable[[HeadraceError, str], Response]] = {
@@ -23,6 +24,9 @@ APIS: Mapping[str, Callable[[HeadraceError, str], Response]] = {
     "schema registry": registry_refusal,
 }
 TRYING_AGAIN = "Trying again"
+
+REFUSED = "What the ingest API refuses"
+"""The codes of what is refused before any view; what becomes of a record later is told of its views."""
 
 
 def error_codes_page() -> str:
@@ -52,8 +56,8 @@ def _lines() -> Iterator[str]:
             "",
         ]
         entries = sorted((each for each in constants(errors) if each.title == title), key=lambda each: str(each.value))
-        rows = [[code(each.value), each.paragraphs[0], each.paragraph(TRYING_AGAIN)] for each in entries]
-        yield from table(["code", "meaning", "trying again"], rows)
+        rows = [_record_row(each) for each in entries]
+        yield from table(["code", "meaning", "trying again", "ingest (Snowflake)"], rows)
     yield from [
         "",
         "## Schema registry",
@@ -75,6 +79,12 @@ def _request_row(kind: type[HeadraceError]) -> list[str]:
     with capture_logs():  # an API may log what it refuses
         answers = [_answer(refuse(kind("x"), "id")) for refuse in APIS.values()]
     return [code(kind.code), _meaning(kind), _again(kind), *answers]
+
+
+def _record_row(entry: Constant) -> list[str]:
+    spelled = record_code if entry.title == REFUSED else view_code
+    told = code(spelled(str(entry.value)))
+    return [code(entry.value), entry.paragraphs[0], entry.paragraph(TRYING_AGAIN), told]
 
 
 def _process_row(kind: type[HeadraceError]) -> list[str]:

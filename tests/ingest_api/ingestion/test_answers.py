@@ -5,9 +5,9 @@ from contextlib import ExitStack
 import pytest
 
 from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pending import UNAVAILABLE, Failure, RecordOutcome
+from ingest_api.ingestion.pending import Failure, RecordOutcome
 from ingest_api.ingestion.publisher import Delivery
-from schemas.errors import OverloadedError
+from schemas.errors import UNAVAILABLE, OverloadedError
 from schemas.limits import MAX_INGEST_REQUESTS
 from schemas.messages.updates import Transformed
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_api.ingestion.pending import UNAVAILABLE, Answer, Failure, PendingRequests
-from schemas.errors import OverloadedError
+from ingest_api.ingestion.pending import Answer, Failure, PendingRequests
+from schemas.errors import UNAVAILABLE, OverloadedError
 from schemas.messages.updates import Ack, Transformed, Written
 
 REQUEST = b"r1"

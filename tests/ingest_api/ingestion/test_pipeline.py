@@ -20,7 +20,7 @@ bare = StreamSource(name="bare", timestamp_field="at", schema=[Field("at", Times
 """
 PLAN = plan_of({"views.py": HEAD + SECOND_SOURCE + view("a") + view("b")}, number=7)
 A, B = (PLAN.views[key].id for key in ("a@V1", "b@V1"))
-NO = Failure("UDF_EXECUTION_FAILED", "ValueError: no")
+NO = Failure("FUNCTION_FAILED", "ValueError: no")
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def test_failure_of_some_records_names_them_and_the_other_views_succeed(tmp_path
 
     def fail_odd(_topic: str, reply: ReplyAddress) -> list[Ack]:
         sent = [(0, 0, 1)] if reply.index % 2 else [(0, 0, 1), (1, 2, 1)]
-        failures = [(1, "UDF_EXECUTION_FAILED", "ZeroDivisionError: division by zero")] if reply.index % 2 else []
+        failures = [(1, "FUNCTION_FAILED", "ZeroDivisionError: division by zero")] if reply.index % 2 else []
         return [
             *(Written(reply.request, reply.index, view, partition, rows) for view, partition, rows in sent),
             Transformed(reply.request, reply.index, sent, failures),
@@ -260,9 +260,7 @@ def test_failure_of_some_records_names_them_and_the_other_views_succeed(tmp_path
     with_api(tmp_path, Loopback(plan, fail_odd), test)
 
 
-@pytest.mark.parametrize(
-    ("code", "told"), [("FAILED_PRECONDITION", "FAILED_PRECONDITION"), ("UNKNOWN_SCHEMA", "INTERNAL")]
-)
+@pytest.mark.parametrize(("code", "told"), [("VIEW_FAILED", "FAILED_PRECONDITION"), ("UNKNOWN_SCHEMA", "INTERNAL")])
 def test_a_view_that_fails_has_a_code_of_the_reference(tmp_path: Path, code: str, told: str) -> None:
     def fail(_topic: str, reply: ReplyAddress) -> list[Ack]:
         return [Transformed(reply.request, reply.index, [], [(0, code, "why")])]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ingest_api.snowflake.errors import VIEW_CODES, error_response, view_code
+from ingest_api.snowflake.errors import error_response, record_code, view_code
 from schemas import errors
 from schemas.errors import SlowBodyError
 
@@ -59,6 +59,32 @@ def test_what_a_client_does_next_stands_in_a_header(
     assert error_response(error, "r-1").headers.get(header) == value
 
 
-def test_a_views_failure_has_a_name_of_the_reference_or_is_internal() -> None:
-    assert [view_code(code) for code in sorted(VIEW_CODES)] == sorted(VIEW_CODES)
-    assert view_code("TILE_TOO_LARGE") == "INTERNAL"
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (errors.FUNCTION_FAILED, "UDF_EXECUTION_FAILED"),
+        (errors.VIEW_FAILED, "FAILED_PRECONDITION"),
+        (errors.WRITE_ERROR, "WRITE_ERROR"),
+        (errors.UNAVAILABLE, "UNAVAILABLE"),
+        (errors.UNKNOWN_SCHEMA, "INTERNAL"),
+        ("TILE_TOO_LARGE", "INTERNAL"),
+    ],
+)
+def test_a_views_failure_has_a_name_of_the_reference_or_is_internal(code: str, told: str) -> None:
+    assert view_code(code) == told
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (errors.MISSING_REQUIRED_FIELD, "MISSING_REQUIRED_FIELD"),
+        (errors.INVALID_FIELD_TYPE, "INVALID_FIELD_TYPE"),
+        (errors.INVALID_TIMESTAMP, "INVALID_TIMESTAMP"),
+        (errors.RECORD_TOO_LARGE, "RECORD_TOO_LARGE"),
+        (errors.UNKNOWN_FIELD, "INVALID_ARGUMENT"),
+        (errors.UNKNOWN_SOURCE, "INVALID_ARGUMENT"),
+        (errors.UNAVAILABLE, "UNAVAILABLE"),
+    ],
+)
+def test_a_records_refusal_has_the_name_of_the_reference(code: str, told: str) -> None:
+    assert record_code(code) == told

@@ -9,7 +9,7 @@ from schemas.definitions.plan import ViewPlan
 from tests.support.repositories import view, view_plan
 
 PLAN = view_plan(view())
-NOT_RUN = Failure("UDF_EXECUTION_FAILED", "ValueError: no")
+NOT_RUN = Failure("FUNCTION_FAILED", "ValueError: no")
 NOT_STORED = Failure("WRITE_ERROR", "disk full", "online", retryable=True)
 
 
@@ -44,7 +44,7 @@ def test_all_stored_is_200_and_success() -> None:
 
 
 def test_one_refused_record_is_207_and_said_by_its_index() -> None:
-    errors = {7: ("INVALID_FIELD_TYPE", "b"), 2: ("MISSING_REQUIRED_FIELD", "a")}
+    errors = {7: ("UNKNOWN_FIELD", "b"), 2: ("MISSING_REQUIRED_FIELD", "a")}
     status, body = answered({"fine": SourceResult(1, {}, []), "tx": SourceResult(9, errors, [(PLAN, None)])})
     assert (status, body["status"]) == (207, "partial_success")
     assert body["sources"]["tx"]["records"] == {
@@ -52,7 +52,7 @@ def test_one_refused_record_is_207_and_said_by_its_index() -> None:
         "failed": 2,
         "errors": [
             {"index": 2, "error": {"code": "MISSING_REQUIRED_FIELD", "message": "a"}},
-            {"index": 7, "error": {"code": "INVALID_FIELD_TYPE", "message": "b"}},
+            {"index": 7, "error": {"code": "INVALID_ARGUMENT", "message": "b"}},
         ],
     }
     assert "errors" not in body["sources"]["fine"]["records"]
@@ -79,7 +79,7 @@ def test_one_failed_view_is_207_and_comes_after_those_that_did_not() -> None:
 
 
 def test_a_failure_without_a_name_in_the_reference_is_internal() -> None:
-    _, body = answered({"tx": SourceResult(1, {}, [(PLAN, Failure("VIEW_FAILED", "x"))])})
+    _, body = answered({"tx": SourceResult(1, {}, [(PLAN, Failure("TILE_TOO_LARGE", "x"))])})
     assert body["sources"]["tx"]["feature_views"]["results"][0]["error"]["code"] == "INTERNAL"
 
 

@@ -87,9 +87,9 @@ def test_a_reason_is_cut_to_fit_and_may_hold_any_text() -> None:
 
 
 def test_a_dead_letter_of_several_views_names_each_with_its_code_and_a_line_of_its_message() -> None:
-    headers = headers_of(Problem("a@V1", "FAILED_PRECONDITION", "one\ntwo"), Problem("b@V2", "OTHER", "three"))
+    headers = headers_of(Problem("a@V1", "VIEW_FAILED", "one\ntwo"), Problem("b@V2", "OTHER", "three"))
     assert headers["headrace-view"] == b"a@V1,b@V2"
-    assert headers["headrace-code"] == b"FAILED_PRECONDITION,OTHER"
+    assert headers["headrace-code"] == b"VIEW_FAILED,OTHER"
     assert headers["headrace-message"] == b"one two\nthree"
 
 

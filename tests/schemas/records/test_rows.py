@@ -96,7 +96,7 @@ class Nothing:
 def test_a_value_of_another_type_is_refused_by_name(plan: ViewPlan, name: str, value: Any, came: str) -> None:
     with pytest.raises(RecordError, match=f"view 'totals': column '{name}': expected {came}") as caught:
         column(plan, {name: value}, name)
-    assert caught.value.code == "UDF_EXECUTION_FAILED"
+    assert caught.value.code == "FUNCTION_FAILED"
 
 
 @pytest.mark.parametrize(
