@@ -1,7 +1,7 @@
 """Which processors run and how far they are behind, as Kafka knows it: members and lag of their consumer groups.
 
 Invariant: a lag of 0 means that the group's process has said so: it commits an offset only when all before it is done
-(docs/design.md, "The way of a record"), so after a lag of 0 every record up to then is in the offline log and in online
+(docs/design.md §2), so after a lag of 0 every record up to then is in the offline log and in online
 state.
 """
 

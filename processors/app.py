@@ -39,7 +39,7 @@ from schemas.topics import DEFINITIONS_TOPIC, materialize_group, source_topic, t
 
 TRANSFORM_BATCH: Final = 1_000  # records per poll
 MATERIALIZE_BATCH: Final = 128  # update messages per poll, each of up to 256 KiB
-GATHER_SECONDS: Final = 0.01  # under load, state is written at most 100 times a second (docs/design.md, "Online state")
+GATHER_SECONDS: Final = 0.01  # under load, state is written at most 100 times a second (docs/design.md §3)
 ISOLATION_SHARE: Final = 0.5  # of the watchdog's patience: what a record that runs alone may take
 
 _log = get_logger(__name__)

@@ -3,7 +3,7 @@
 Invariant: ``cover`` splits ``[start, end)`` into pieces that touch each instant exactly once.
 
 All instants and lengths are integers, µs since 1970-01-01 UTC; all ranges are half-open. Rules:
-`reference/tecton-http-api.md` §5: tiled windows end at the last complete tile; continuous ones are ``(now - w, now]``,
+Rule DF-4: tiled windows end at the last complete tile; continuous ones are ``(now - w, now]``,
 which in whole µs is ``[now - w + 1, now + 1)``; offsets shift both ends.
 """
 

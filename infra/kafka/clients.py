@@ -5,7 +5,7 @@ partition that Java's clients would choose.
 
 librdkafka logs through the logger ``headrace.kafka`` (whenever a client is polled), never straight to stderr. Its
 defaults that would hurt are set here once: no idempotence, CRC32 partitions, 5 minutes until a lost record shows
-(`reference/streaming-libraries.md` §5 and rule 21), and up to 10 seconds between attempts to reconnect.
+(rule KA-1), and up to 10 seconds between attempts to reconnect.
 """
 
 import logging

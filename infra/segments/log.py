@@ -1,4 +1,4 @@
-"""An append-only log of Avro objects in files that roll: offline log and source log (docs/design.md, "Offline log").
+"""An append-only log of Avro objects in files that roll: offline log and source log (docs/design.md §4).
 
 Invariant: what ``append`` returned from is found again after any crash of the process, whole and once; what a crash of
 the machine tears off is cut at the last whole block, and ``next_offset`` says from where to read Kafka again.

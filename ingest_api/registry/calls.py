@@ -4,7 +4,7 @@ Invariant: "not found" is said only after the registry was read to its end, so a
 is found through every other at once. What is known is answered from memory, also while Kafka is away.
 
 Paths, error codes and bodies are those of Confluent's API; which of them the stock clients use stands in
-`reference/engine-shape.md`.
+rule KA-4.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Errors of the Snowflake dialect: which status and code each of ours has there, in one table.
 
-Bodies are what the SDK reads (`reference/snowflake-feature-store.md` §1.2): ``{"error": {"code", "message"},
-"request_id"}``. Statuses are those of the reference, "HTTP status codes".
+Bodies are what the SDK reads (rule SI-16): ``{"error": {"code", "message"},
+"request_id"}``. Statuses: the same rule.
 
 Invariant: only what is not the caller's fault is a 5xx.
 """
@@ -57,13 +57,13 @@ _CODES: Final[Mapping[str, str]] = {
     UnknownPathError.code: NotFoundError.code,
     UnknownMethodError.code: RequestError.code,
 }
-"""What the reference has no code of its own for."""
+"""What the dialect has no code of its own for (rule SI-16)."""
 
 RECORD_CODES: Final[Mapping[str, str]] = {
     UNKNOWN_FIELD: RequestError.code,
     UNKNOWN_SOURCE: RequestError.code,
 }
-"""What the reference, "Record error codes", has no code of its own for; the others are the same there."""
+"""What the dialect has no code of its own for (rule SI-11); the others are the same there."""
 
 VIEW_CODES: Final[Mapping[str, str]] = {
     FUNCTION_FAILED: "UDF_EXECUTION_FAILED",
@@ -71,7 +71,7 @@ VIEW_CODES: Final[Mapping[str, str]] = {
     WRITE_ERROR: "WRITE_ERROR",
     UNAVAILABLE: "UNAVAILABLE",
 }
-"""The reference, "Feature view error codes"; what has no name there is internal."""
+"""Rule SI-12; what has no name there is internal."""
 
 
 def record_code(code: str) -> str:

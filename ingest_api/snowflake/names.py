@@ -1,6 +1,6 @@
 """Names in the Snowflake dialect: an exact match wins; else case does not count, and ambiguity is an error.
 
-Snowflake's SDK writes names in upper case (`reference/snowflake-feature-store.md` §1.2). Members of structs are matched
+Snowflake's SDK writes names in upper case (rule SI-6). Members of structs are matched
 exactly: they are no identifiers there.
 
 Invariant: a name is never taken for another one where two could be meant.

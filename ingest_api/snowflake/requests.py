@@ -1,4 +1,4 @@
-"""What callers of the ingest endpoint send: its structure and limits, as in the reference, "Request body" and "Limits".
+"""What callers of the ingest endpoint send: its structure and limits (rules SI-3 to SI-5).
 
 Invariant: what is wrong with the request as a whole is a ``RequestError`` here; what is wrong with one record is left
 to that record.

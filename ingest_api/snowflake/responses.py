@@ -1,6 +1,6 @@
-"""What the ingest endpoint answers: keys and their order as in the reference, "Response" and "Example responses".
+"""What the ingest endpoint answers: keys and their order (rules SI-9 to SI-12).
 
-Views that failed come after the others, as in the reference's example; within both, by name and version.
+Views that failed come after the others, as rule SI-10 has it; within both, by name and version.
 
 Invariant: 200 and ``success`` only if no record and no view failed, else 207 and ``partial_success``.
 """

@@ -1,7 +1,7 @@
 """Whether Kafka still holds the offset at which a partition has to go on.
 
 Invariant: no record is ever skipped in silence: an offset that Kafka no longer holds, or does not hold yet, ends the
-process with what to do (docs/design.md, "The way of a record").
+process with what to do (docs/design.md §2).
 """
 
 from schemas.errors import StorageError

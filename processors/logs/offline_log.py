@@ -1,4 +1,4 @@
-"""The offline log: every row of every view, in the order of its updates partition (docs/design.md, "Offline log").
+"""The offline log: every row of every view, in the order of its updates partition (docs/design.md §4).
 
 Invariant: the log is its updates partition, up to ``next_offset``. ``read_updates`` gives back each update as it came,
 but for who waited for it, so whatever was folded from the partition can be folded from the log.

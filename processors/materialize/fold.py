@@ -1,7 +1,7 @@
 """From rows to writes of online state: the second fold of the pipeline, without I/O.
 
 Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
-(view, join keys, event time) counts once; of its rows the one with the highest version wins (docs/design.md, idea 2).
+(view, join keys, event time) counts once; of its rows the one with the highest version wins (docs/design.md §1.2).
 
 Layout of keys: ``schemas.state.keys``; of values: ``schemas.state.values``.
 """

@@ -1,4 +1,4 @@
-"""Which keys of online state nobody can need any more (docs/design.md, "Online state", one horizon).
+"""Which keys of online state nobody can need any more (docs/design.md §3, one horizon).
 
 Each view has a clock of its own in each partition: the lesser of its watermark there and the host's (held) clock. So a
 stream that is quiet, or replayed, keeps what windows that end at its latest event need, and no clock that is wrong for

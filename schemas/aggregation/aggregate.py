@@ -8,7 +8,7 @@ computes the same value. For every kind of partial, merging the lifts of any spl
 lift of all of them (event times are distinct), so a tile's content depends on the set of its rows alone.
 
 A partial is made of what MessagePack holds; ``None`` stands for "no row at all". Columns may be null; a null counts as
-a row but adds nothing (`reference/tecton-http-api.md` §5: nulls excluded).
+a row but adds nothing (rule DF-3).
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 Invariant: these are values. They check what can be checked from one object alone and remember where they were
 written; everything that takes two objects to judge is checked by ``schemas.definitions.compile``.
 
-Names and limits follow `reference/snowflake-feature-store.md` §3 and `reference/tecton-http-api.md` §3.3, §5.
+Names and limits: rule DF-1.
 """
 
 import json

@@ -16,7 +16,7 @@ Strict: no value is converted but where JSON leaves no choice.
 | struct    | object with the struct's members and no others              | dict                  |
 
 A timestamp without an offset is UTC; digits of a second after the sixth are cut off. A field that is not required may
-be null or absent. Codes and styles of messages: the ingest reference, "Record error codes".
+be null or absent. Codes: rule SI-11; values: rules SI-7 and SI-8.
 """
 
 import difflib
@@ -38,8 +38,7 @@ FLOAT_WORDS: Final[Mapping[str, float]] = {
     "-Infinity": float("-inf"),
     "NaN": float("nan"),
 }
-"""How the Snowflake SDK (`reference/snowflake-feature-store.md` §1.2) and the Tecton API write what JSON has no number
-for."""
+"""How Snowflake's SDK (rule SI-7) and the Tecton API (rule TF-9) write what JSON has no number for."""
 
 
 SHOWN_CHARACTERS: Final = 60

@@ -3,7 +3,7 @@
 Invariant: nothing about a definition is looked up while a request is answered; a plan is immutable, so a request that
 began with one ends with it.
 
-Order (`reference/tecton-http-api.md` §3.3): views alphabetical by name, inside each its features alphabetical. The
+Order (rule TF-10): views alphabetical by name, inside each its features alphabetical. The
 compiler of definitions sorts the features of a view; views are sorted here.
 """
 
@@ -22,7 +22,7 @@ from serving.reads.views import ViewReader, ViewValues, view_reader
 
 
 class LeadingEdge(Enum):
-    """Where the windows of aggregates end (docs/design.md, "Online state")."""
+    """Where the windows of aggregates end (docs/design.md §3)."""
 
     WALL_CLOCK = auto()
     LATEST_EVENT = auto()

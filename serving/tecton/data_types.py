@@ -1,4 +1,4 @@
-"""Data types as the Tecton HTTP API spells them, its ``dataType`` (`reference/tecton-http-api.md` §1.1).
+"""Data types as the Tecton HTTP API spells them, its ``dataType`` (rule TF-11).
 
 Invariant: names of scalars are the wire's own, so a document is made of the type alone.
 """

@@ -1,4 +1,4 @@
-"""The error table of the feature service (`reference/tecton-http-api.md` §1.2).
+"""The error table of the feature service (rule TF-6).
 
 Invariant: every refusal is a JSON object ``{"error": text, "message": text, "code": gRPC code}``: stock clients fail on
 any other body.
@@ -47,7 +47,7 @@ TABLE: Final[Mapping[type[HeadraceError], Refusal]] = {
     UnknownMethodError: Refusal(405, 12),
     OverloadedError: Refusal(429, 8, retryable=True),
     SlowBodyError: Refusal(400, 3, closes=True),
-    RequestError: Refusal(400, 3),  # and its other kinds: the reference knows no 413 and no 408
+    RequestError: Refusal(400, 3),  # and its other kinds: rule TF-6 has no 413 and no 408
     UnavailableError: Refusal(503, 14, retryable=True),
 }
 

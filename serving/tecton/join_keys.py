@@ -1,4 +1,4 @@
-"""Join keys of a request, checked against what a feature service expects (`reference/tecton-http-api.md` §1.2, §3.2).
+"""Join keys of a request, checked against what a feature service expects (rules TF-7 and TF-9).
 
 Invariant: what leaves here is one value per expected join key, in order, of its type or None; or the request is refused
 with the documented text.

@@ -1,4 +1,4 @@
-"""Bodies of feature service calls (`reference/tecton-http-api.md` §1.1, §3.1).
+"""Bodies of feature service calls (rules TF-1 and TF-2).
 
 Invariant: a request that leaves here is well-formed; what it names has not been looked up.
 

@@ -1,4 +1,4 @@
-"""Responses of get-features (`reference/tecton-http-api.md` §3, §8).
+"""Responses of get-features (rules TF-12 to TF-15).
 
 Invariant: ``result`` holds ``features`` and nothing else (stock clients fail on more), and ``metadata.features``, where
 it is asked for, has one object for each of them, in the same order.

@@ -1,4 +1,4 @@
-"""Feature values as the Tecton HTTP API writes them (`reference/tecton-http-api.md` §3.2).
+"""Feature values as the Tecton HTTP API writes them (rule TF-9).
 
 Invariant: what an encoder returns is JSON as it stands, and loses nothing: integers are decimal strings, the floats
 that JSON lacks are ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, structs are arrays of their members in order.

@@ -68,7 +68,7 @@ def ingest_plan(*texts: str, workspace: str = WORKSPACE) -> Plan:
 
 
 def documented_plan(views: Mapping[str, str] | None = None) -> Plan:
-    """The sources of the reference's examples, and views by name with their source; both order and ids are as given."""
+    """The sources of the dialect's examples, and views by name with their source; order and ids are as given."""
     chosen = {USER_VIEW: "transactions_stream", CLICK_VIEW: "clickstream_events"} if views is None else views
     sources = [source_text("transactions_stream"), source_text("clickstream_events", "CLICKS")]
     entities = {"transactions_stream": "user_id", "clickstream_events": "session_id"}

@@ -1,4 +1,4 @@
-"""Each request and response that the ingest reference documents, whole."""
+"""Each request and response that the documents of the dialect show, whole (rules SI-1 to SI-16)."""
 
 import asyncio
 import json
