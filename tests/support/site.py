@@ -347,14 +347,16 @@ class SharedProcessor:
 class ProcessorProcess(Health):
     """A processor in a process of its own; its log is kept here, so that it needs no disk."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, code: Path | None = None) -> None:
+        """Starts it, of the code in a folder (`code_environment`), which is where it runs; None for this one."""
         super().__init__(settings.processor_port)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "headrace", "processor"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **as_environment(settings)},
+            cwd=code,
+            env={**os.environ, **code_environment(code), **as_environment(settings)},
         )
         self._lines: list[str] = []
         self._reader = in_background(self._read)
@@ -389,10 +391,15 @@ class ProcessorProcess(Health):
             self._lines.extend(lines)
 
 
+def code_environment(code: Path | None) -> dict[str, str]:
+    """Returns what makes Python take the packages of a folder, and log so; nothing for None, the installed ones."""
+    return {} if code is None else {"PYTHONPATH": str(code), "PYTHONVERBOSE": "1"}
+
+
 @contextmanager
-def processor_process(site: Site, **changes: Any) -> Iterator[ProcessorProcess]:
-    """Runs a processor in a process of its own, and kills what is left of it at the end."""
-    running = ProcessorProcess(site.settings(**changes))
+def processor_process(site: Site, code: Path | None = None, **changes: Any) -> Iterator[ProcessorProcess]:
+    """Runs a processor in a process of its own, of the code in a folder, and kills what is left of it at the end."""
+    running = ProcessorProcess(site.settings(**changes), code)
     try:
         yield running
     finally:
