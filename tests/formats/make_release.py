@@ -1,6 +1,7 @@
-"""Writes what a release leaves behind (`tests.formats.release`), of the code as it is."""
+"""Writes what a release leaves behind (`tests.formats.release`), of the code of the commit that stands here."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.running import System, running_system
-from tests.formats.release import REPOSITORY, RETIRED, answers, ingest, pack
+from tests.formats.release import RELEASES, REPOSITORY, RETIRED, answers, ingest, pack
 
 
 def record(user: str, at: datetime, **values: Any) -> dict[str, Any]:
@@ -38,6 +39,12 @@ def send(system: System, now: datetime) -> None:
     ingest(system, record("broken", now, amount=1.0))
 
 
+def commit() -> str:
+    """Returns the commit that stands here: the release's code, which upgrades from it are tested with."""
+    git = shutil.which("git") or "git"
+    return subprocess.run([git, "rev-parse", "HEAD"], cwd=RELEASES, check=True, capture_output=True, text=True).stdout
+
+
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.formats.make_release", description=__doc__)
@@ -52,6 +59,7 @@ def main() -> None:
             send(system, datetime.now(UTC))
             expected = answers(system)
         archive = pack(data, version, expected)
+        (RELEASES / f"{version}.commit").write_text(commit(), "ascii")
         print(f"{archive}: {archive.stat().st_size} bytes")  # noqa: T201 - what the command is asked for
 
 

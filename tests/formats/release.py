@@ -1,7 +1,7 @@
 """What a release leaves behind: a whole data folder, written by a small run, with the answers that it gave.
 
-``python -m tests.formats.make_release VERSION`` writes one of the code as it is, once for each release; the folders of
-former releases are opened by the tests of all later ones.
+``python -m tests.formats.make_release VERSION`` writes one, once for each release, and beside it its code's commit,
+with which rolling upgrades are tested. The folders of former releases are opened by the tests of all later ones.
 
 Invariant: an answer does not depend on when it is asked for: windows end at the latest event, and nothing has a ttl.
 """

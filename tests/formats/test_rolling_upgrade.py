@@ -89,6 +89,10 @@ def keeps(running: ProcessorProcess, folder: Path) -> bool:
     return any(Path(each.path).is_relative_to(folder) for each in process.open_files())
 
 
+def test_the_code_of_each_release_whose_folder_is_kept_is_known() -> None:
+    assert COMMITS.keys() == {path.name.removesuffix(".tar.xz") for path in RELEASES.glob("*.tar.xz")} != set()
+
+
 @pytest.mark.parametrize("version", COMMITS)
 def test_processors_of_a_release_and_of_this_code_take_turns_and_every_event_counts_once(
     version: str, site: Site, tmp_path: Path
