@@ -162,7 +162,7 @@ class World:
         pipeline = ReadPipeline(self.services, self.state, Authenticator(self.access), "prod", clock=lambda: self.clock)
         self.api = TECTON.mount(pipeline)
         self._server = HttpServer(
-            [self.api, operations_api("serving", dict)],
+            [self.api, operations_api("serving", dict, described=[self.api])],
             "127.0.0.1",
             0,
             limit_concurrency=1000,
