@@ -6,10 +6,17 @@ import pytest
 
 from tests.extending.recipe import apply, copy_to, files_of, files_told, in_copy, names
 
-KINDS = {"aggregate", "command"}
+KINDS = {"aggregate", "command", "metric", "setting"}
 
-ALSO = {"aggregate": ("tests/schemas", "tests/serving/reads", "tests/headrace/test_what_compiles_runs.py")}
+ALSO = {
+    "aggregate": ("tests/schemas", "tests/serving/reads", "tests/headrace/test_what_compiles_runs.py"),
+    "metric": ("tests/infra/test_metrics.py",),
+    "setting": ("tests/headrace/terminal/test_settings_options.py",),
+}
 """What else must pass with a recipe than the tests that it brings."""
+
+STARTS_BROKER = {"setting"}
+"""Recipes some of whose tests start a broker."""
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -23,7 +30,9 @@ def test_the_page_names_the_files_of_a_recipe(name: str) -> None:
     assert files_told(name) == files_of(name)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.broker] if name in STARTS_BROKER else []) for name in names()]
+)
 def test_a_recipe_applies_and_works(name: str, tmp_path: Path) -> None:
     copy_to(tmp_path)
     apply(name, tmp_path)
@@ -35,5 +44,6 @@ def test_a_recipe_applies_and_works(name: str, tmp_path: Path) -> None:
     assert not in_copy(tmp_path, "ruff", "check", *code)
     assert not in_copy(tmp_path, "mypy", *code)
     assert not in_copy(tmp_path, "lint-imports")
-    units = ("-m", "not broker and not slow and not long", "--hypothesis-profile", "quick")
-    assert not in_copy(tmp_path, "pytest", "-q", *units, *tests, *ALSO.get(name, ()), "tests/test_mirror.py")
+    lanes = "not slow and not long" if name in STARTS_BROKER else "not broker and not slow and not long"
+    options = ("-m", lanes, "--hypothesis-profile", "quick")
+    assert not in_copy(tmp_path, "pytest", "-q", *options, *tests, *ALSO.get(name, ()), "tests/test_mirror.py")
