@@ -24,6 +24,9 @@ __all__ = ["Authenticator", "Principal"]
 CACHE_SECONDS: Final = 1.0
 CACHE_ENTRIES: Final = 1024
 
+LOOK_UP_SECONDS: Final = 8.0
+"""How long a caller waits for the store: longer than a statement may take, for a server that says nothing at all."""
+
 THREADS: Final = 4
 """That ask the store; as many connections as a PostgreSQL store has."""
 
@@ -47,7 +50,8 @@ class Authenticator:
         self._known = _Remembered[Principal](entries)
         # Apart from the others, so that a flood of wrong keys drives out nobody who is known.
         self._refused = _Remembered[UnauthenticatedError](entries)
-        self._asking: dict[bytes, asyncio.Task[Principal]] = {}
+        self._asking: dict[bytes, tuple[float, asyncio.Task[Principal]]] = {}
+        self._questions = 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="access store")
 
     def close(self) -> None:
@@ -75,19 +79,28 @@ class Authenticator:
         refused = self._refused.get(digest, now)
         if refused is not None:
             raise UnauthenticatedError(refused.message)
-        asking = self._asking.get(digest)
-        if asking is None:
-            if len(self._asking) >= MAX_CALLERS_LOOKED_UP:
+        asked, asking = self._asking.get(digest, (now, None))
+        # An older question may have been answered before a key was revoked: its answer is not for who comes later.
+        if asking is None or now - asked >= CACHE_SECONDS:
+            if self._questions >= MAX_CALLERS_LOOKED_UP:
                 raise UnavailableError(
                     f"{MAX_CALLERS_LOOKED_UP} callers are being looked up, which is the limit; try again"
                 )
-            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, keys_in(authorization), now))
+            asking = asyncio.create_task(self._ask(digest, keys_in(authorization), now))
+            self._asking[digest] = (now, asking)
+            self._questions += 1
             asking.add_done_callback(lambda task: self._answered(digest, task))
-        # Who goes away meanwhile does not take the answer from the others who wait for it.
-        return await asyncio.shield(asking)
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                # Who goes away meanwhile does not take the answer from the others who wait for it.
+                return await asyncio.shield(asking)
+        except TimeoutError:
+            raise UnavailableError(f"the access store did not answer within {LOOK_UP_SECONDS:g} s; try again") from None
 
     def _answered(self, digest: bytes, task: asyncio.Task[Principal]) -> None:
-        del self._asking[digest]
+        self._questions -= 1
+        if self._asking.get(digest, (0.0, None))[1] is task:
+            del self._asking[digest]
         if not task.cancelled():
             task.exception()  # nobody may be left who waits for it
 

@@ -22,6 +22,7 @@ from schemas.errors import NotFoundError, RequestError
 
 ACCOUNT_ID_BYTES: Final = 16
 KEY_ID_BYTES: Final = 8
+MAX_NAME_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,12 @@ class AccessStore:
             default_workspace: of calls that name none.
 
         Raises:
-            RequestError: the name is taken.
+            RequestError: the name is taken, or is none.
         """
+        if not name.isprintable() or not 0 < len(name) <= MAX_NAME_CHARACTERS:
+            raise RequestError(
+                f"the name {name[:80]!r} is not valid: 1 to {MAX_NAME_CHARACTERS} printable characters are"
+            )
         account = ServiceAccount(
             id=secrets.token_hex(ACCOUNT_ID_BYTES),
             name=name,

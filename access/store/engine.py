@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -83,7 +83,8 @@ def open_engine(url: URL) -> Engine:
             migrate(connection)
     except DBAPIError as error:
         engine.dispose()
-        shown = url.render_as_string(hide_password=True)
+        # Without the query, which may hold the password too.
+        shown = url.set(query={}).render_as_string(hide_password=True)
         if not is_sqlite:
             raise UnavailableError(f"the access store {shown} does not answer: {_reason(error)}") from None
         raise StorageError(
@@ -157,9 +158,7 @@ def answering() -> Iterator[None]:
     """
     try:
         yield
-    except IntegrityError:
-        raise
-    except (DBAPIError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         reason = _reason(error) if isinstance(error, DBAPIError) else "all connections are busy"
         raise UnavailableError(f"the access store does not answer: {reason}; try again") from error
 
@@ -189,6 +188,11 @@ def _postgresql_options() -> dict[str, Any]:
             "connect_timeout": CONNECT_SECONDS,
             "options": f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}",
             "application_name": "headrace",
+            # A network that drops packets in silence ends a connection as soon as a server that says no.
+            "tcp_user_timeout": milliseconds,
+            "keepalives_idle": CONNECT_SECONDS,
+            "keepalives_interval": 1,
+            "keepalives_count": CONNECT_SECONDS,
         },
         "pool_size": CONNECTIONS,
         "max_overflow": 0,

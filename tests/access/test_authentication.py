@@ -87,7 +87,7 @@ def test_a_revoked_key_ends_within_the_caches_life(store: AccessStore, made: New
         ask(authenticator, header)
 
 
-def test_a_refusal_is_not_remembered(store: AccessStore, made: NewKey) -> None:
+def test_a_refusal_of_one_key_is_none_of_another(store: AccessStore, made: NewKey) -> None:
     authenticator = Authenticator(store, Clock())
     with pytest.raises(UnauthenticatedError):
         ask(authenticator, "Tecton-key hr_wrong")
@@ -231,3 +231,37 @@ def test_a_closed_authenticator_has_no_threads_left(store: AccessStore, made: Ne
     authenticator.close()
     with pytest.raises(RuntimeError):
         ask(authenticator, "Tecton-key hr_other")
+
+
+def test_an_old_question_does_not_answer_for_who_comes_later(store: AccessStore, made: NewKey) -> None:
+    asked, clock = AskedStore(store), Clock()
+    authenticator = Authenticator(cast("AccessStore", asked), clock)
+    header = f"Tecton-key {made.key}"
+
+    async def scenario() -> None:
+        asked.go.clear()
+        first = asyncio.create_task(authenticator.authenticate(header))
+        await asyncio.to_thread(wait_until, lambda: len(asked.asked) == 1)
+        clock.now = CACHE_SECONDS
+        later = asyncio.create_task(authenticator.authenticate(header))
+        await asyncio.to_thread(wait_until, lambda: len(asked.asked) == 2)
+        asked.go.set()
+        assert [await first, await later] == [made.account] * 2
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_says_nothing_is_unavailable_after_a_while(
+    store: AccessStore, made: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("access.authentication.LOOK_UP_SECONDS", 0.05)
+    asked, authenticator = held(store)
+    header = f"Tecton-key {made.key}"
+
+    async def scenario() -> None:
+        asked.go.clear()
+        with pytest.raises(UnavailableError, match="did not answer within"):
+            await authenticator.authenticate(header)
+        asked.go.set()
+
+    asyncio.run(scenario())

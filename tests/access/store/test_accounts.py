@@ -104,3 +104,10 @@ def test_threads_write_one_store_at_the_same_time(open_store: Callable[[], Acces
         names = [f"account {number}" for number in range(40)]
         made = list(threads.map(lambda pair: stores[pair[0] % 2].create_account(pair[1], EDITOR), enumerate(names)))
     assert all(stores[0].find(each.key) and stores[1].find(each.key) for each in made)
+
+
+@pytest.mark.parametrize("name", ["", "n" * 201, "a\0b", "a\nb"])
+def test_a_name_that_is_none_is_refused_alike_by_every_database(store: AccessStore, name: str) -> None:
+    with pytest.raises(RequestError, match="1 to 200 printable characters"):
+        store.create_account(name, EDITOR)
+    assert store.create_account("n" * 200, EDITOR).account.name == "n" * 200

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from access.store import engine as module
 from access.store.engine import WRITES, AccessDatabase, open_engine, store_url
@@ -158,4 +158,19 @@ def test_who_waits_for_a_lock_waits_a_bounded_time(
         with pytest.raises(UnavailableError, match="timeout"), database.reading() as session:
             session.execute(COUNT)
     holder.dispose()
+    database.close()
+
+
+def test_a_password_in_the_query_is_in_no_message(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError) as away:
+        AccessDatabase.open(tmp_path, f"postgresql://127.0.0.1:{free_port()}/x?user=u&password=s3cret")
+    assert "s3cret" not in away.value.message
+
+
+def test_a_mistake_of_ours_is_no_outage(tmp_path: Path) -> None:
+    database = AccessDatabase.open(tmp_path)
+    with database.writing() as session:
+        session.execute(ADD, {"id": "a"})
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.execute(ADD, {"id": "a"})
     database.close()
