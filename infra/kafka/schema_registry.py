@@ -17,7 +17,7 @@ from infra.kafka.clients import ensure_topics, produce_checked, producer, warm
 from infra.kafka.topic_follower import TopicFollower
 from infra.kafka.topics import control_topics
 from infra.logs import get_logger
-from schemas.errors import CodecError, UnavailableError
+from schemas.errors import CodecError, NewerFormatError, UnavailableError
 from schemas.registry.fold import Registration, Registry, SubjectVersion
 from schemas.topics import SCHEMAS_TOPIC
 
@@ -45,12 +45,13 @@ class SchemaRegistry:
         self._topics = control_topics(replication)
         self._follower = TopicFollower(bootstrap, SCHEMAS_TOPIC, self._on_record)
         self._topic_ready = False
+        self._newer: str | None = None
         self._producer: Producer | None = None  # most processes only read
 
     @property
     def failure(self) -> str | None:
-        """What keeps the registry from following its topic now, in words, or None."""
-        return self._follower.failure
+        """What keeps the registry from knowing all of its topic now, in words, or None."""
+        return self._follower.failure or self._newer
 
     def start(self) -> None:
         """Begins to follow the topic; returns at once, whether Kafka is up or not."""
@@ -83,11 +84,14 @@ class SchemaRegistry:
         """Reads all that was registered before this call, by any process: what is unknown afterwards does not exist.
 
         Raises:
-            UnavailableError: the end was not reached in time; nothing can be said about unknown schemas.
+            UnavailableError: the end was not reached in time, or a registration is of a later format; nothing can be
+                said about unknown schemas.
         """
         deadline = time.monotonic() + timeout_seconds
         self._ensure_topic(timeout_seconds)
         self._follower.read_to_end(_left(deadline))
+        if self._newer is not None:
+            raise UnavailableError(self._newer)
 
     def schema_by_id(self, schema_id: int) -> str | None:
         """Returns the text of the schema with this id, as far as read, or None."""
@@ -115,6 +119,10 @@ class SchemaRegistry:
     def _on_record(self, offset: int, _key: bytes, value: bytes | None) -> None:
         try:
             self.known.register_record(offset, value)
+        except NewerFormatError as error:
+            # Not skipped: a record of a schema that is not known is a dead letter, and this one is known to others.
+            self._newer = f"topic {SCHEMAS_TOPIC}: {error}"
+            _log.error("registration of a later format", topic=SCHEMAS_TOPIC, offset=offset, reason=str(error))
         except CodecError as error:
             _log.warning("registration skipped", topic=SCHEMAS_TOPIC, offset=offset, reason=str(error))
 

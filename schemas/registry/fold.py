@@ -38,6 +38,12 @@ _PARSE_ERRORS: Final = (
 """What fastavro raises for JSON that is no schema: its own errors, and what Python makes of a wrong shape."""
 
 
+class _Format(msgspec.Struct, frozen=True):
+    """What registrations of every format have."""
+
+    format: int = 1
+
+
 class Registration(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """The value of one record of the log, as JSON."""
 
@@ -118,6 +124,15 @@ def _check_shape(document: object) -> None:
     raise RequestError(f"the schema nests deeper than {MAX_SCHEMA_DEPTH} levels of JSON; flatten it")
 
 
+def _check_format(offset: int, value: bytes | None) -> None:
+    """Refuses a registration of a later format by name of it, before anything else of it is looked at."""
+    found = msgspec.json.decode(value or b"", type=_Format).format
+    if found > REGISTRATION_FORMAT:
+        raise NewerFormatError(
+            f"offset {offset} holds a registration of format {found}, expected {REGISTRATION_FORMAT}; upgrade Headrace"
+        )
+
+
 def guid_of(canonical: str) -> str:
     """Returns the GUID of the schema with this canonical form."""
     return str(uuid.uuid5(_GUID_NAMESPACE, canonical))
@@ -137,18 +152,14 @@ class Registry:
 
         Raises:
             CodecError: the record is no registration; it changes nothing, in any process.
-        NewerFormatError: it is one of a later format.
+            NewerFormatError: it is one of a later format, and so of a schema that this process cannot know.
         """
         try:
+            _check_format(offset, value)
             registration = msgspec.json.decode(value or b"", type=Registration)
             canonical = canonical_form(registration.schema)
         except (msgspec.DecodeError, UnicodeDecodeError, RequestError) as error:
             raise CodecError(f"offset {offset} holds no registration: {error}") from error
-        if registration.format > REGISTRATION_FORMAT:
-            raise NewerFormatError(
-                f"offset {offset} holds a registration of format {registration.format}, expected "
-                f"{REGISTRATION_FORMAT}; upgrade Headrace"
-            )
         if registration.schema_type != AVRO:
             raise CodecError(f"offset {offset} registers schema type {registration.schema_type!r}, expected {AVRO!r}")
 

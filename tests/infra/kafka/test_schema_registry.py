@@ -2,11 +2,14 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import pytest
 
+from infra.kafka import schema_registry
 from infra.kafka.clients import produce_checked, producer
 from infra.kafka.schema_registry import SchemaRegistry
+from infra.kafka.topic_follower import OnRecord
 from infra.process.ports import LOOPBACK, free_port
 from schemas.errors import RequestError, UnavailableError
 from schemas.topics import SCHEMAS_TOPIC
@@ -115,3 +118,29 @@ def test_without_kafka_calls_that_need_it_fail_in_time() -> None:
         assert registry.schema_by_id(1) is None
     finally:
         registry.stop()
+
+
+class Log:
+    """Stands for what follows the topic, which other tests share: one registration, and one of a later release."""
+
+    failure: Final = None
+
+    def __init__(self, _bootstrap: str, _topic: str, on_record: OnRecord) -> None:
+        self._on_record = on_record
+
+    def read_to_end(self, _timeout_seconds: float) -> None:
+        self._on_record(0, b"", json.dumps({"subject": "s", "schema": schema("a")}).encode())
+        self._on_record(1, b"", b'{"format": 2, "subjects": ["s"]}')
+
+
+def test_no_schema_is_called_unknown_where_a_later_release_has_registered_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_registry, "TopicFollower", Log)
+    monkeypatch.setattr(schema_registry, "ensure_topics", lambda *_arguments: None)
+    registry = SchemaRegistry("nowhere")
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="offset 1 holds a registration of format 2, expected 1; upgrade"):
+            registry.read_to_end()
+    with pytest.raises(UnavailableError, match="upgrade Headrace"):
+        registry.register("s", schema("b"))
+    assert "upgrade Headrace" in str(registry.failure)
+    assert registry.schema_by_id(1) == schema("a")

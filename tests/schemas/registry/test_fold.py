@@ -181,3 +181,8 @@ def test_a_registration_of_a_later_format_is_refused_by_name_of_it() -> None:
     later = msgspec.json.encode(Registration(subject="s", schema='"long"', format=2))
     with pytest.raises(NewerFormatError, match="offset 5 holds a registration of format 2, expected 1; upgrade"):
         Registry().register_record(5, later)
+
+
+def test_a_registration_of_a_later_format_and_another_shape_is_no_garbage() -> None:
+    with pytest.raises(NewerFormatError, match="format 2, expected 1; upgrade"):
+        Registry().register_record(5, b'{"format": 2, "subjects": ["s"]}')
