@@ -30,12 +30,12 @@ from infra.process.startup import ExitLatch, Startup
 from infra.settings import Settings
 from ingest_api.ingestion.ack_consumer import AckConsumer
 from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pipeline import Ingestion
+from ingest_api.ingestion.pipeline import IngestService
+from ingest_api.ingestion.publish_and_wait import Ingestion
 from ingest_api.ingestion.publisher import Delivery, Publisher
 from ingest_api.registry.routes import registry_api
 from ingest_api.registry.subject_rights import SubjectRights
-from ingest_api.service import IngestService
-from ingest_api.snowflake.endpoint import snowflake_api
+from ingest_api.snowflake.api import snowflake_api
 from schemas.errors import UnavailableError
 from schemas.limits import MAX_INGEST_CONCURRENCY
 from schemas.messages.updates import Ack
@@ -44,6 +44,9 @@ from schemas.topics import source_topic
 DELIVERY_MARGIN_SECONDS: Final = 2.0
 """How long before the ack deadline a record that Kafka has not confirmed is given up (librdkafka looks once a second),
 so that callers hear that Kafka is away and not merely that time is up; at most half of the deadline."""
+
+INGEST_APIS: Final = (snowflake_api,)
+"""What the process ingests for; the first answers for paths that are nobody's."""
 
 _log = get_logger(__name__)
 
@@ -70,7 +73,7 @@ class IngestApi:
         installation = installation_of(settings)
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
         service = IngestService(self._authenticator, self._ingestion, settings.workspace)
-        apis = [snowflake_api(service), registry_api(self._registry, self._rights)]
+        apis = [*(mount(service) for mount in INGEST_APIS), registry_api(self._registry, self._rights)]
         operations = operations_api("Headrace ingest API", self.missing, described=apis)
         self.server = HttpServer(
             [*apis, operations], settings.host, settings.ingest_port, limit_concurrency=MAX_INGEST_CONCURRENCY

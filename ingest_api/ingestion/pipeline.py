@@ -1,187 +1,187 @@
-"""From checked records to what became of them: publish, wait, combine. What all dialects share.
+"""The way of an ingest call, from its request to its answer, whatever the dialect.
 
-1. Refuse at once what cannot succeed now: Kafka away, answers not read yet, too much waiting.
-2. Begin to wait for the request's answers.
-3. Publish: records of one request to one source go to one partition, so that they keep their order.
-4. Combine the answers by source and view.
+1. Who calls (401)?
+2. May the caller do anything here (403)? Before its body is looked at.
+3. Its body, within size (413) and time; of one caller a bounded number may come slowly (429).
+4. The body's structure (400).
+5. May the caller do this in this workspace (403)? Before anything tells whether it exists.
+6. Each source and record. A dialect may refuse the whole call for one of them.
+7. A dry run ends here, with the views that would be written, as successes, for each source with a valid record. Else
+   publish and wait (`ingest_api.ingestion.publish_and_wait`).
+8. Count.
+9. Answer.
 
-Invariant: a result without failures means that each record is in Kafka, and in log and state for each view of its
-source that did not drop it.
+Invariant: what is refused as a whole is raised, before anything is stored; the API of the route answers it
+(`infra.http.api`).
 """
 
-import itertools
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from functools import lru_cache
+from time import perf_counter
+from typing import Final, Generic
 
-from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pending import Failure, RecordOutcome
+import msgspec
+from prometheus_client import Histogram
+from starlette.requests import Request
+from starlette.responses import Response
+
+from access.authentication import Authenticator
+from access.roles import Action, Principal
+from infra.http.request_body import Arrivals, read_body
+from infra.http.request_context import note_workspace, request_id
+from infra.metrics import ACK_SECONDS, RECORDS
+from ingest_api.ingestion.dialect import CheckedSource, IngestDialect, IngestResult, Options, SourceResult
+from ingest_api.ingestion.json_body import decode_record
+from ingest_api.ingestion.publish_and_wait import Batch, BatchOutcome, Ingestion
 from ingest_api.ingestion.sources import Source, Sources
-from schemas.definitions.plan import ViewPlan
-from schemas.definitions.plan_source import PlanSource
-from schemas.errors import UnavailableError
-from schemas.messages.updates import ReplyAddress
+from schemas.errors import ForbiddenError, RecordError, RequestError
+from schemas.limits import MAX_INGEST_ARRIVING
 
-NONCE_BYTES: Final = 8
-COUNTER_BYTES: Final = 8
-
-INDICES_SHOWN: Final = 10
-"""How many record indices a message lists."""
+SERIES_KEPT: Final = 1024
+"""Histograms by workspace that are kept at hand."""
 
 
-class Records(Protocol):
-    """Where records go: `ingest_api.ingestion.publisher.Publisher`."""
-
-    def room_for(self, records: int) -> None:
-        """Refuses what cannot be queued."""
-        ...
-
-    def publish(
-        self, topic: str, partition: int, value: bytes, reply: ReplyAddress, plan: bytes, *, report_success: bool
-    ) -> None:
-        """Queue one record."""
-        ...
-
-
-class Replies(Protocol):
-    """Where answers come from: `ingest_api.ingestion.ack_consumer.AckConsumer`."""
-
-    @property
-    def failure(self) -> str | None:
-        """What keeps answers from coming."""
-        ...
-
-    def partition_of(self, workspace: str) -> int | None:
-        """Returns the partition on which answers for a workspace are read."""
-        ...
+def _arrivals() -> Arrivals:
+    return Arrivals(MAX_INGEST_ARRIVING)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Checked records of one source: by their index in what the caller sent, in order."""
-
-    source: Source
-    frames: Mapping[int, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchOutcome:
-    """What became of a batch.
+class IngestService:
+    """What the dialects of a process share.
 
     Attributes:
-        failures: of records that Kafka did not take, by index.
-        views: each view of the source, by name and version, and why it failed; None where it did not.
+        authenticator: knows the callers.
+        ingestion: stores records.
+        default_workspace: of callers that name none and are bound to none.
+        arrivals: bodies on their way, of all dialects together.
     """
 
-    failures: Mapping[int, Failure]
-    views: Sequence[tuple[ViewPlan, Failure | None]]
+    authenticator: Authenticator
+    ingestion: Ingestion
+    default_workspace: str
+    arrivals: Arrivals = field(default_factory=_arrivals)
 
 
-class Ingestion:
-    """Publishes records and waits for their answers; for use by one event loop.
+@lru_cache(SERIES_KEPT)
+def _ack_seconds(workspace: str) -> Histogram:
+    return ACK_SECONDS.labels(workspace)
+
+
+class IngestEndpoint(Generic[Options]):
+    """The endpoint of one dialect; for use by one event loop.
 
     Args:
-        plans: the newest plans.
-        publisher: started by the caller.
-        replies: started by the caller; feeds ``answers``.
-        answers: of the same event loop.
-        installation: whose processors answer.
+        service: what it answers with.
+        dialect: that it speaks.
     """
 
-    def __init__(
-        self, plans: PlanSource, publisher: Records, replies: Replies, answers: Answers, installation: str
-    ) -> None:
-        self._plans = plans
-        self._publisher = publisher
-        self._replies = replies
-        self._answers = answers
-        self._installation = installation
-        self._sources: dict[str, Sources] = {}
-        self._nonce = secrets.token_bytes(NONCE_BYTES)
-        self._requests = itertools.count()
-        self._turns = itertools.count(secrets.randbelow(2**32))
-        self.complete = False
-        """Whether the definitions were read to their end once, so that an unknown source does not exist."""
+    def __init__(self, service: IngestService, dialect: IngestDialect[Options]) -> None:
+        self._service = service
+        self._dialect = dialect
 
-    def sources(self, workspace: str) -> Sources:
-        """Returns the sources of a workspace, as of its newest plan.
+    async def post(self, request: Request) -> Response:
+        """Answers one call.
 
         Raises:
-            UnavailableError: the definitions were not read yet.
+            RequestError: refused as a whole; see the order of checks above.
+            UnavailableError: definitions were not read yet, or Kafka is away.
         """
-        if not self.complete:
-            raise UnavailableError(f"the definitions were not read yet: {self._plans.failure or 'starting'}")
-        plan = self._plans.plan(workspace)
-        known = self._sources.get(workspace)
-        if plan is None:
-            return Sources(workspace, None)
-        if known is None or known.number != plan.number:
-            known = self._sources[workspace] = Sources(workspace, plan)
-        return known
+        started = perf_counter()
+        service, dialect = self._service, self._dialect
+        principal = await service.authenticator.authenticate(request.headers.get("authorization"))
+        workspace = principal.default_workspace or service.default_workspace
+        if dialect.names_workspace:
+            _require_anywhere(principal)
+        elif not principal.may(Action.VALIDATE, workspace):
+            _require(principal, Action.INGEST, workspace)
+        with service.arrivals.of(principal.id) as seconds:
+            body = await read_body(request.receive, dialect.max_body_bytes, "send fewer records in a request", seconds)
+        if body is None:
+            raise RequestError("The caller went away")
+        call = dialect.parse(body, request)
+        workspace = call.workspace or workspace
+        _require(principal, Action.VALIDATE if call.dry_run else Action.INGEST, workspace)
+        sources = service.ingestion.sources(workspace)
+        if sources.number >= 0:
+            note_workspace(request.scope, workspace)
+        checked = {name: _check(dialect, sources, name, texts) for name, texts in call.records.items()}
+        dialect.admit(call, checked)
+        validated = perf_counter()
+        if call.dry_run:
+            results = {name: _dry(each) for name, each in checked.items()}
+            ingested = validated
+        else:
+            results = await self._store(sources, checked)
+            ingested = perf_counter()
+            _ack_seconds(workspace if sources.number >= 0 else "").observe(ingested - started)
+        result = IngestResult(
+            workspace=workspace,
+            sources=results,
+            validation_seconds=validated - started,
+            ingestion_seconds=ingested - validated,
+            total_seconds=perf_counter() - started,
+        )
+        return dialect.answer(call, result, request_id(request.scope))
 
-    async def ingest(self, sources: Sources, batches: Sequence[Batch]) -> list[BatchOutcome]:
-        """Publish batches and return what became of each, at the latest after the ack deadline.
-
-        Args:
-            sources: what the batches were checked against.
-            batches: one for each source; those without records succeed at once.
-
-        Raises:
-            OverloadedError: too much waits already; nothing was published.
-            UnavailableError: Kafka is away; nothing, or at least nothing known, was published.
-        """
-        records = [(batch.source, index) for batch in batches for index in batch.frames]
-        if not records:
-            return [BatchOutcome({}, ()) for _ in batches]
-        reply_partition = self._reply_partition(sources.workspace)
-        self._publisher.room_for(len(records))
-        request = self._nonce + next(self._requests).to_bytes(COUNTER_BYTES, "big")
-        with self._answers.waiting(request, [source.view_ids for source, _ in records]) as answer:
-            position = itertools.count()
-            for batch in batches:
-                source = batch.source
-                partition = next(self._turns) % source.partitions
-                for frame in batch.frames.values():
-                    reply = ReplyAddress(reply_partition, request, next(position), self._installation)
-                    self._publisher.publish(
-                        source.topic, partition, frame, reply, sources.header, report_success=not source.views
-                    )
-            outcomes = await answer
-        lost = [outcome.failure.message for outcome in outcomes if outcome.failure is not None]
-        if len(lost) == len(outcomes):
-            raise UnavailableError(lost[0])
-        remaining = iter(outcomes)
-        return [
-            _combined(batch, dict(zip(batch.frames, itertools.islice(remaining, len(batch.frames)), strict=True)))
-            for batch in batches
-        ]
-
-    def _reply_partition(self, workspace: str) -> int:
-        failure = self._replies.failure or self._plans.failure
-        if failure is not None:
-            raise UnavailableError(f"records cannot be taken now: {failure}")
-        partition = self._replies.partition_of(workspace)
-        if partition is None:
-            raise UnavailableError(f"answers of workspace {workspace!r} are not read yet")
-        return partition
+    async def _store(self, sources: Sources, checked: Mapping[str, CheckedSource]) -> dict[str, SourceResult]:
+        batches = [Batch(each.source, each.frames) for each in checked.values() if each.source is not None]
+        outcomes = iter(await self._service.ingestion.ingest(sources, batches))
+        return {
+            name: SourceResult(each.total, each.errors, ())
+            if each.source is None
+            else _stored(each.source, each, next(outcomes))
+            for name, each in checked.items()
+        }
 
 
-def _combined(batch: Batch, outcomes: Mapping[int, RecordOutcome]) -> BatchOutcome:
-    failures = {index: outcome.failure for index, outcome in outcomes.items() if outcome.failure is not None}
-    reached = {index: outcome.views for index, outcome in outcomes.items() if outcome.failure is None}
-    views = [(view, _view_failure(view.id, reached)) for view in batch.source.views] if reached else []
-    return BatchOutcome(failures, views)
+def _require(principal: Principal, action: Action, workspace: str) -> None:
+    if not principal.may(action, workspace):
+        raise ForbiddenError(
+            f"Not allowed to {action} in workspace '{workspace}'; ask an owner of the workspace for a role that may"
+        )
 
 
-def _view_failure(view: int, reached: Mapping[int, Mapping[int, Failure | None]]) -> Failure | None:
-    """Returns the failure of the first record that failed; the message says which records did, unless all did."""
-    failed = {index: failure for index, views in reached.items() if (failure := views[view]) is not None}
-    if not failed:
-        return None
-    first = next(iter(failed.values()))
-    if len(failed) == len(reached):
-        return first
-    indices = ", ".join(map(str, itertools.islice(failed, INDICES_SHOWN)))
-    more = ", …" if len(failed) > INDICES_SHOWN else ""
-    return replace(first, message=f"{first.message} (records {indices}{more})")
+def _require_anywhere(principal: Principal) -> None:
+    if not any(principal.may(Action.VALIDATE, workspace) for workspace in principal.roles):
+        raise ForbiddenError(
+            f"Not allowed to {Action.INGEST} in any workspace; ask an owner of a workspace for a role that may"
+        )
+
+
+def _check(dialect: IngestDialect[Options], sources: Sources, name: str, texts: Sequence[msgspec.Raw]) -> CheckedSource:
+    """Returns the valid records of one source and what is wrong with the others.
+
+    Raises:
+        RequestError: there is no such source, and no records of it whose errors would say so.
+    """
+    try:
+        source = dialect.find_source(name, sources)
+    except RecordError as error:
+        if not texts:
+            raise RequestError(error.message) from None  # no record could carry it
+        return CheckedSource(None, len(texts), {}, dict.fromkeys(range(len(texts)), (error.code, error.message)))
+    rename = dialect.field_names(source.fields)
+    frames: dict[int, bytes] = {}
+    errors: dict[int, tuple[str, str]] = {}
+    for index, text in enumerate(texts):
+        try:
+            frames[index] = source.encode(rename(decode_record(text, dialect.max_record_bytes)))
+        except RecordError as error:
+            errors[index] = (error.code, error.message)
+    return CheckedSource(source, len(texts), frames, errors)
+
+
+def _dry(checked: CheckedSource) -> SourceResult:
+    views = checked.source.views if checked.source is not None and checked.frames else ()
+    return SourceResult(checked.total, checked.errors, [(view, None) for view in views])
+
+
+def _stored(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> SourceResult:
+    """Returns what became of one source's records, and counts them."""
+    rejected, lost = len(checked.errors), len(outcome.failures)
+    RECORDS.labels(source.workspace, source.name, "rejected").inc(rejected)
+    RECORDS.labels(source.workspace, source.name, "lost").inc(lost)
+    RECORDS.labels(source.workspace, source.name, "accepted").inc(checked.total - rejected - lost)
+    failures = {index: (failure.code, failure.message) for index, failure in outcome.failures.items()}
+    return SourceResult(checked.total, {**checked.errors, **failures}, outcome.views)

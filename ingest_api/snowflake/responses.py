@@ -5,31 +5,16 @@ Views that failed come after the others, as rule SI-10 has it; within both, by n
 Invariant: 200 and ``success`` only if no record and no view failed, else 207 and ``partial_success``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
+from ingest_api.ingestion.dialect import SourceResult
 from ingest_api.ingestion.pending import Failure
 from ingest_api.snowflake.errors import JSON, record_code, view_code
 from schemas.definitions.plan import ViewPlan
-
-
-@dataclass(frozen=True, slots=True)
-class SourceResult:
-    """What became of one source's records.
-
-    Attributes:
-        total: how many came.
-        errors: (code, message) of those that were refused, by index.
-        views: each consuming view and why it failed, or None; in order of name and version.
-    """
-
-    total: int
-    errors: Mapping[int, tuple[str, str]]
-    views: Sequence[tuple[ViewPlan, Failure | None]]
 
 
 def ingest_response(

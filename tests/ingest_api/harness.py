@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from starlette.types import ASGIApp
 from access.authentication import Authenticator
 from access.roles import Role
 from access.store.accounts import AccessStore
+from infra.http import api as http_api
 from infra.http.dispatch import Dispatcher
 from infra.http.operations import operations_api
 from infra.settings import Settings
 from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pipeline import Ingestion
+from ingest_api.ingestion.pipeline import IngestService
+from ingest_api.ingestion.publish_and_wait import Ingestion
 from ingest_api.ingestion.publisher import Delivery
 from ingest_api.server import IngestApi
-from ingest_api.service import IngestService
-from ingest_api.snowflake.endpoint import snowflake_api
+from ingest_api.snowflake.api import snowflake_api
 from schemas.definitions.plan import Plan
 from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written, plan_header
 from tests.support.plans import plan_of
@@ -186,7 +187,12 @@ class Api:
 
 @contextlib.asynccontextmanager
 async def api_without_kafka(
-    data: Path, kafka: Loopback, *, deadline_seconds: float = 5.0, complete: bool = True
+    data: Path,
+    kafka: Loopback,
+    *,
+    deadline_seconds: float = 5.0,
+    complete: bool = True,
+    mounts: Sequence[Callable[[IngestService], http_api.Api]] = (snowflake_api,),
 ) -> AsyncIterator[Api]:
     store = AccessStore.open(data)
     try:
@@ -194,8 +200,9 @@ async def api_without_kafka(
         kafka.answers = Answers(deadline_seconds)
         ingestion = Ingestion(kafka, kafka, kafka, kafka.answers, INSTALLATION)
         ingestion.complete = complete
-        snowflake = snowflake_api(IngestService(Authenticator(store), ingestion, WORKSPACE))
-        app = Dispatcher([snowflake, operations_api("ingest", dict)], limit_concurrency=1000)
+        service = IngestService(Authenticator(store), ingestion, WORKSPACE)
+        apis = [mount(service) for mount in mounts]
+        app = Dispatcher([*apis, operations_api("ingest", dict)], limit_concurrency=1000)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://ingest", headers=authorization(keys.editor)

@@ -1,259 +1,266 @@
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+"""The pipeline under a dialect that is unlike Snowflake's in all that it may be.
 
+It answers a fixed shape; its body names the workspace, which may be unknown (404); its rows are wrapped; any number of
+records may come; a call with a bad record is refused as a whole, and nothing of it is stored. How the Snowflake dialect
+goes the same way is tested with that (``tests/ingest_api/snowflake/test_api.py``).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import FrozenInstanceError, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import create_autospec
+
+import httpx
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from ingest_api.ingestion.answers import Answers
-from ingest_api.ingestion.pending import Failure
-from ingest_api.ingestion.pipeline import INDICES_SHOWN, Batch, BatchOutcome, Ingestion
-from ingest_api.ingestion.publisher import Delivery
-from schemas.errors import OverloadedError, UnavailableError
-from schemas.messages.updates import Ack, ReplyAddress, Transformed, plan_header
-from tests.support.plans import HeldPlans
-from tests.support.repositories import HEAD, plan_of, view
+from access.authentication import Authenticator
+from infra.http import api as http_api
+from ingest_api.ingestion.dialect import CheckedSource, IngestCall, IngestDialect, IngestResult
+from ingest_api.ingestion.json_body import body_fields, flag_of, items_of, members_of, text_of
+from ingest_api.ingestion.pipeline import IngestEndpoint, IngestService
+from ingest_api.ingestion.publish_and_wait import Ingestion
+from ingest_api.ingestion.sources import Source, Sources
+from ingest_api.snowflake.api import snowflake_api
+from schemas.errors import HeadraceError, NotFoundError, RequestError
+from schemas.messages.updates import ReplyAddress, Transformed
+from tests.ingest_api.harness import USER_VIEW, Api, Loopback, api_without_kafka, authorization, documented_plan, stored
 
-SECOND_SOURCE = """
-bare = StreamSource(name="bare", timestamp_field="at", schema=[Field("at", Timestamp)])
-"""
-PLAN = plan_of({"views.py": HEAD + SECOND_SOURCE + view("a") + view("b")}, number=7)
-A, B = (PLAN.views[key].id for key in ("a@V1", "b@V1"))
-NO = Failure("FUNCTION_FAILED", "ValueError: no")
-
-
-@dataclass(frozen=True)
-class Published:
-    """A record on its way into Kafka."""
-
-    topic: str
-    partition: int
-    value: bytes
-    reply: ReplyAddress
-    plan: bytes
-    report_success: bool
+PATH: Final = "/rows"
+STREAM: Final = "transactions_stream"
+RECORD: Final[Mapping[str, object]] = {"timestamp": "2024-01-15T10:30:00Z", "user_id": "u", "amount": 1.5}
 
 
-@dataclass
-class Site:
-    """All that ingestion talks to, in one: plans, Kafka, and processors that answer with ``acks`` or ``deliveries``."""
+class BadRowsError(RequestError):
+    """A call with bad records, refused as a whole."""
 
-    plans_failure: str | None = None
-    replies_failure: str | None = None
-    reply_partition: int | None = 3
-    room: int = 1_000
-    answer: Callable[["Published"], Ack | Delivery | None] = lambda sent: Transformed(
-        sent.reply.request, sent.reply.index, [], []
-    )
-    sent: list[Published] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.answers = Answers(0.01)
-        self.plans = HeldPlans(PLAN)
-        self.plans.failure = self.plans_failure
-        self.ingestion = Ingestion(self.plans, self, Replies(self), self.answers, "h1")
-        self.ingestion.complete = True
-
-    def room_for(self, records: int) -> None:
-        if records > self.room:
-            raise OverloadedError("full")
-
-    def publish(
-        self, topic: str, partition: int, value: bytes, reply: ReplyAddress, plan: bytes, *, report_success: bool
-    ) -> None:
-        record = Published(topic, partition, value, reply, plan, report_success)
-        self.sent.append(record)
-        match self.answer(record):
-            case Delivery() as delivery:
-                self.answers.deliver([delivery])
-            case None:
-                pass
-            case ack:
-                self.answers.take([ack])
+    def __init__(self, rows: list[tuple[str, int, str]]) -> None:
+        super().__init__(f"{len(rows)} bad rows")
+        self.rows = rows
 
 
 @dataclass(frozen=True)
-class Replies:
-    """The replies of a site."""
+class Asked:
+    """What the dialect wants back of a call."""
 
-    site: Site
-
-    @property
-    def failure(self) -> str | None:
-        return self.site.replies_failure
-
-    def partition_of(self, _workspace: str) -> int | None:
-        return self.site.reply_partition
+    note: str
 
 
-def ingest(
-    *frames: Sequence[int], sources: Sequence[str] = ("events", "bare"), **site: Any
-) -> tuple[list[BatchOutcome], Site]:
-    """Ingests records at these indices, a list of them for each source."""
-
-    async def scenario() -> tuple[list[BatchOutcome], Site]:
-        made = Site(**site)
-        known = made.ingestion.sources("prod")
-        batches = [
-            Batch(known.by_name[name], {index: b"%d" % index for index in indices})
-            for name, indices in zip(sources, frames, strict=False)
-        ]
-        async with asyncio.timeout(20):
-            return await made.ingestion.ingest(known, batches), made
-
-    return asyncio.run(scenario())
-
-
-def failing(**failures: str) -> Callable[[Published], Ack]:
-    """Answers that view ``a`` failed for records of these values, as ``v1="…"``."""
-    return lambda sent: Transformed(
-        sent.reply.request,
-        sent.reply.index,
-        [],
-        [(A, NO.code, failures[name])] if (name := f"v{sent.value.decode()}") in failures else [],
+def parse(body: bytes, request: Request) -> IngestCall[Asked]:
+    fields = body_fields(body, ("workspace", "rows", "dry"), ("workspace", "rows", "dry"))
+    rows = members_of(fields["rows"], "rows", "object of rows by source")
+    return IngestCall(
+        workspace=text_of(fields["workspace"], "workspace"),
+        dry_run=flag_of(fields, "dry"),
+        records={name: [row_of(item) for item in items_of(text, name, "array")] for name, text in rows.items()},
+        options=Asked(request.query_params.get("note", "")),
     )
 
 
-def lost(sent: Published) -> Delivery:
-    return Delivery(sent.reply.request, sent.reply.index, f"lost {sent.value.decode()}")
+def row_of(item: msgspec.Raw) -> msgspec.Raw:
+    members = members_of(item, "rows", "object with row")
+    if "row" not in members:
+        raise RequestError("a row is not wrapped")
+    return members["row"]
 
 
-def view_failures(outcome: BatchOutcome) -> dict[str, Failure | None]:
-    return {plan.name: failure for plan, failure in outcome.views}
+def find_source(name: str, sources: Sources) -> Source:
+    if sources.number < 0:
+        raise NotFoundError(f"no workspace {sources.workspace}")
+    if name not in sources.by_name:
+        raise NotFoundError(f"no source {name}")
+    return sources.by_name[name]
 
 
-def test_a_result_without_failures_covers_each_view_of_the_source() -> None:
-    (outcome,), site = ingest([0, 1])
-    assert (outcome.failures, view_failures(outcome)) == ({}, {"a": None, "b": None})
-    assert [each.value for each in site.sent] == [b"0", b"1"]
+def as_they_are(_fields: tuple[str, ...]) -> Callable[[object], object]:
+    return lambda record: record
 
 
-def test_records_of_one_source_keep_their_order_in_one_partition_and_carry_where_to_answer() -> None:
-    _, site = ingest([0, 2, 5], [1], answer=confirmed_or_dropped)
-    events, bare = site.sent[:3], site.sent[3]
-    assert {each.topic for each in events} == {"prod.source.events"}
-    assert bare.topic == "prod.source.bare"
-    assert len({each.partition for each in events}) == 1
-    assert 0 <= bare.partition < PLAN.sources["bare"].partitions
-    assert [(each.reply.partition, each.reply.index, each.reply.installation) for each in site.sent] == [
-        (3, position, "h1") for position in range(4)
-    ]
-    assert {each.reply.request for each in site.sent} == {bare.reply.request}
-    assert {each.plan for each in site.sent} == {plan_header(7)}
+def admit(call: IngestCall[Asked], checked: Mapping[str, CheckedSource]) -> None:
+    rows = [(name, index, code) for name, each in checked.items() for index, (code, _) in each.errors.items()]
+    if rows:
+        raise BadRowsError(rows)
+    if not call.dry_run and not any(each.source and each.source.views for each in checked.values()):
+        raise NotFoundError("no view of these sources")
 
 
-def confirmed_or_dropped(sent: Published) -> Ack | Delivery:
-    if sent.report_success:
-        return Delivery(sent.reply.request, sent.reply.index, None)
-    return Transformed(sent.reply.request, sent.reply.index, [], [])
+def answer(call: IngestCall[Asked], result: IngestResult, _request_id: str) -> Response:
+    counts = {view.name: str(source.total) for source in result.sources.values() for view, _ in source.views}
+    return JSONResponse({"workspaceName": result.workspace, "counts": counts, "note": call.options.note})
 
 
-def test_only_a_source_that_no_view_reads_waits_for_kafka_alone() -> None:
-    outcomes, site = ingest([0], [1], answer=confirmed_or_dropped)
-    assert [each.report_success for each in site.sent] == [False, True]
-    assert [view_failures(outcome) for outcome in outcomes] == [{"a": None, "b": None}, {}]
+def refuse(error: HeadraceError, _request_id: str) -> Response:
+    if isinstance(error, BadRowsError):
+        return JSONResponse({"rows": error.rows}, 400)
+    status = 404 if isinstance(error, NotFoundError) else 403
+    return JSONResponse({"requestError": {"errorMessage": error.message}}, status)
 
 
-def test_two_requests_are_never_one_and_take_turns_in_the_partitions() -> None:
-    async def scenario() -> Site:
-        site = Site()
-        known = site.ingestion.sources("prod")
-        for number in range(8):
-            await site.ingestion.ingest(known, [Batch(known.by_name["events"], {0: b"%d" % number})])
-        return site
-
-    sent = asyncio.run(scenario()).sent
-    assert len({each.reply.request for each in sent}) == 8
-    assert sorted(each.partition for each in sent) == [0, 0, 1, 1, 2, 2, 3, 3]
-
-
-def test_a_view_that_failed_for_all_records_says_why() -> None:
-    (outcome,), _ = ingest([0, 1], answer=failing(v0="first", v1="second"))
-    assert view_failures(outcome) == {"a": replace(NO, message="first"), "b": None}
+ROWS: Final = IngestDialect(
+    name="rows",
+    max_body_bytes=10_000,
+    max_record_bytes=1_000,
+    names_workspace=True,
+    parse=parse,
+    find_source=find_source,
+    field_names=as_they_are,
+    admit=admit,
+    answer=answer,
+)
 
 
-def test_a_view_that_failed_for_some_says_for_which() -> None:
-    (outcome,), _ = ingest([0, 4, 9], answer=failing(v4="no", v9="no"))
-    assert view_failures(outcome)["a"] == replace(NO, message="no (records 4, 9)")
+def rows_api(service: IngestService) -> http_api.Api:
+    route = Route(PATH, IngestEndpoint(service, ROWS).post, methods=["POST"])
+    return http_api.Api(name=ROWS.name, prefixes=(PATH,), routes=[route], refuse=refuse)
 
 
-def test_a_message_lists_no_more_records_than_people_read() -> None:
-    failed = {f"v{index}": "no" for index in range(INDICES_SHOWN + 1)}
-    (outcome,), _ = ingest(range(INDICES_SHOWN + 2), answer=failing(**failed))
-    failure = view_failures(outcome)["a"]
-    assert failure is not None
-    assert failure.message == "no (records 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …)"
+def call_of(*records: object, workspace: str = "prod", source: str = STREAM, dry: bool = False) -> dict[str, Any]:
+    return {"workspace": workspace, "dry": dry, "rows": {source: [{"row": record} for record in records]}}
 
 
-def test_a_record_that_kafka_did_not_take_fails_by_its_index_and_no_view_for_it() -> None:
-    (outcome,), _ = ingest([0, 7], answer=lambda sent: lost(sent) if sent.value == b"7" else failing()(sent))
-    assert {index: failure.message for index, failure in outcome.failures.items()} == {7: "lost 7"}
-    assert view_failures(outcome) == {"a": None, "b": None}
+def with_rows(data: Path, test: Callable[[Api], Awaitable[None]], kafka: Loopback | None = None) -> Loopback:
+    """Runs a test against a server of both dialects; returns what came to Kafka."""
+    plan = documented_plan()
+    there = kafka or Loopback(plan, stored(plan))
+
+    async def run() -> None:
+        async with api_without_kafka(data, there, mounts=(snowflake_api, rows_api)) as api:
+            await test(api)
+
+    asyncio.run(run())
+    return there
 
 
-def test_a_batch_of_which_kafka_took_nothing_says_nothing_of_views() -> None:
-    outcomes, _ = ingest([0], [1], answer=lambda sent: lost(sent) if sent.value == b"0" else confirmed_or_dropped(sent))
-    assert [list(outcome.failures) for outcome in outcomes] == [[0], []]
-    assert outcomes[0].views == []
+def ask(data: Path, body: object, key: str = "editor", path: str = PATH) -> tuple[httpx.Response, Loopback]:
+    answers: list[httpx.Response] = []
+
+    async def test(api: Api) -> None:
+        answers.append(await api.client.post(path, json=body, headers=authorization(getattr(api.keys, key))))
+
+    kafka = with_rows(data, test)
+    return answers[0], kafka
 
 
-def test_where_kafka_took_nothing_at_all_it_is_away() -> None:
-    with pytest.raises(UnavailableError, match="lost 0"):
-        ingest([0], [1], answer=lost)
+def test_rows_are_stored_and_answered_in_the_shape_of_the_dialect(tmp_path: Path) -> None:
+    response, kafka = ask(tmp_path, call_of(*[RECORD] * 12), path=f"{PATH}?note=mine")
+    assert response.status_code == 200
+    assert response.json() == {"workspaceName": "prod", "counts": {USER_VIEW: "12"}, "note": "mine"}
+    assert response.headers["X-Request-ID"].startswith("req_")
+    assert len(kafka.published) == 12
 
 
-def test_after_the_deadline_views_that_owe_an_answer_may_be_sent_to_again() -> None:
-    (outcome,), _ = ingest([0], answer=lambda _sent: None)
-    assert {failure and (failure.code, failure.retryable) for failure in view_failures(outcome).values()} == {
-        ("UNAVAILABLE", True)
-    }
+def test_a_dry_run_stores_nothing(tmp_path: Path) -> None:
+    response, kafka = ask(tmp_path, call_of(RECORD, dry=True), key="viewer")
+    assert (response.status_code, response.json()["counts"]) == (200, {USER_VIEW: "1"})
+    assert not kafka.published
 
 
-def test_batches_without_records_succeed_even_while_kafka_is_away() -> None:
-    outcomes, site = ingest([], [], plans_failure="away", replies_failure="away", reply_partition=None, room=0)
-    assert outcomes == [BatchOutcome({}, ()), BatchOutcome({}, ())]
-    assert site.sent == []
+@pytest.mark.parametrize("dry", [True, False])
+def test_one_bad_record_refuses_the_call_and_nothing_is_stored(dry: bool, tmp_path: Path) -> None:
+    bad = dict(RECORD) | {"amount": "x"}
+    response, kafka = ask(tmp_path, call_of(RECORD, bad, {"x": 1}, dry=dry))
+    assert response.status_code == 400
+    assert response.json() == {"rows": [[STREAM, 1, "INVALID_FIELD_TYPE"], [STREAM, 2, "MISSING_REQUIRED_FIELD"]]}
+    assert not kafka.published
+
+
+def test_the_limits_are_the_dialects_own(tmp_path: Path) -> None:
+    response, _ = ask(tmp_path / "a", call_of(dict(RECORD) | {"user_id": "u" * 1_000}))
+    assert response.json() == {"rows": [[STREAM, 0, "RECORD_TOO_LARGE"]]}
+    response, _ = ask(tmp_path / "b", call_of(dict(RECORD) | {"user_id": "u" * 10_000}))
+    assert "larger than 10000 bytes" in response.json()["requestError"]["errorMessage"]
 
 
 @pytest.mark.parametrize(
-    ("site", "error", "message"),
+    ("key", "body", "said"),
     [
-        ({"replies_failure": "no broker"}, UnavailableError, "records cannot be taken now: no broker"),
-        ({"plans_failure": "no plans"}, UnavailableError, "records cannot be taken now: no plans"),
-        ({"reply_partition": None}, UnavailableError, "answers of workspace 'prod' are not read yet"),
-        ({"room": 1}, OverloadedError, "full"),
+        ("nobody", b"{", "Not allowed to ingest records in any workspace"),
+        ("viewer", call_of(RECORD), "Not allowed to ingest records in workspace 'prod'"),
+        ("editor", call_of(RECORD, workspace="dev"), "Not allowed to ingest records in workspace 'dev'"),
+        ("elsewhere", call_of(RECORD, workspace="dev"), "no workspace dev"),
+        ("elsewhere", b"{", "Request body is not valid JSON"),
+        ("editor", call_of(RECORD, source="nope"), "no source nope"),
     ],
 )
-def test_what_cannot_succeed_now_is_refused_before_anything_is_published(
-    site: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    def answer(_sent: Published) -> None:
-        pytest.fail("nothing is to be published")
+def test_the_right_is_to_the_workspace_that_the_body_names(key: str, body: object, said: str, tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        response = await api.client.post(PATH, content=content, headers=authorization(getattr(api.keys, key)))
+        assert said in response.json()["requestError"]["errorMessage"]
 
-    with pytest.raises(error, match=message):
-        ingest([0, 1], answer=answer, **site)
-
-
-def test_sources_are_those_of_the_newest_plan_and_compiled_once() -> None:
-    async def scenario() -> None:
-        site = Site()
-        first = site.ingestion.sources("prod")
-        assert (first.number, set(first.by_name)) == (7, {"events", "bare"})
-        assert site.ingestion.sources("prod") is first
-        site.plans.plans["prod"] = msgspec.structs.replace(PLAN, number=8)
-        assert site.ingestion.sources("prod").number == 8
-        assert site.ingestion.sources("elsewhere").by_name == {}
-
-    asyncio.run(scenario())
+    assert not with_rows(tmp_path, test).published
 
 
-def test_before_the_definitions_were_read_no_source_is_said_to_be_unknown() -> None:
-    async def scenario() -> None:
-        for failure, said in ((None, "starting"), ("no broker", "no broker")):
-            site = Site(plans_failure=failure)
-            site.ingestion.complete = False
-            with pytest.raises(UnavailableError, match=f"the definitions were not read yet: {said}"):
-                site.ingestion.sources("prod")
+def test_a_dialect_may_refuse_what_no_view_would_take(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        assert (await api.client.post(PATH, json=call_of(RECORD))).status_code == 404
+        assert (await api.client.post(PATH, json=call_of(RECORD, dry=True))).status_code == 200
 
-    asyncio.run(scenario())
+    plan = documented_plan({})
+    assert not with_rows(tmp_path, test, Loopback(plan, stored(plan))).published
+
+
+def test_each_dialect_answers_for_its_own_paths(tmp_path: Path) -> None:
+    async def test(api: Api) -> None:
+        assert list((await api.client.get(PATH)).json()) == ["requestError"]
+        assert list((await api.client.get("/api/v1/ingest")).json()) == ["error", "request_id"]
+
+    with_rows(tmp_path, test)
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_records_and_time_are_counted_whatever_the_dialect(tmp_path: Path) -> None:
+    def outcomes() -> list[float]:
+        named = [
+            counted("headrace_records_total", workspace="prod", source=STREAM, outcome=outcome)
+            for outcome in ("accepted", "rejected", "lost")
+        ]
+        return [*named, counted("headrace_ack_seconds_count", workspace="prod")]
+
+    before = outcomes()
+    plan = documented_plan()
+
+    def lose_first(_topic: str, reply: ReplyAddress) -> list[Any]:
+        if reply.index == 0:
+            kafka.deliver(reply, "gone")
+            return []
+        return [Transformed(reply.request, reply.index, [], [])]
+
+    kafka = Loopback(plan, lose_first)
+
+    async def test(api: Api) -> None:
+        assert (await api.client.post(PATH, json=call_of(*[RECORD] * 3))).status_code == 200
+        assert (await api.ingest({"records": {STREAM: [RECORD, RECORD, {}]}})).status_code == 207
+        await api.ingest({"records": {STREAM: [RECORD]}, "dry_run": True})
+
+    with_rows(tmp_path, test, kafka)
+    assert [after - first for after, first in zip(outcomes(), before, strict=True)] == [3, 1, 2, 2]
+
+
+def test_calls_of_a_workspace_that_is_not_there_are_counted_under_no_name(tmp_path: Path) -> None:
+    before = counted("headrace_ack_seconds_count", workspace="")
+
+    async def test(api: Api) -> None:
+        await api.ingest({"records": {STREAM: [RECORD]}}, **authorization(api.keys.elsewhere))
+
+    with_rows(tmp_path, test)
+    assert counted("headrace_ack_seconds_count", workspace="") == before + 1
+    assert REGISTRY.get_sample_value("headrace_ack_seconds_count", {"workspace": "dev"}) is None
+
+
+def test_a_dialect_gets_what_all_share_and_cannot_change_it() -> None:
+    authenticator, ingestion = create_autospec(Authenticator), create_autospec(Ingestion)
+    service = IngestService(authenticator, ingestion, "prod")
+    assert (service.authenticator, service.ingestion, service.default_workspace) == (authenticator, ingestion, "prod")
+    for field in fields(service):
+        with pytest.raises(FrozenInstanceError):
+            setattr(service, field.name, None)

@@ -3,8 +3,9 @@ from typing import Any
 
 import msgspec
 
+from ingest_api.ingestion.dialect import SourceResult
 from ingest_api.ingestion.pending import Failure
-from ingest_api.snowflake.responses import SourceResult, ingest_response
+from ingest_api.snowflake.responses import ingest_response
 from schemas.definitions.plan import ViewPlan
 from tests.support.repositories import view, view_plan
 

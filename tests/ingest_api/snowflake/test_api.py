@@ -136,7 +136,7 @@ def test_body_that_does_not_arrive_is_a_400_that_ends_the_connection(
     async def late(*_arguments: object) -> bytes:
         raise SlowBodyError("late")
 
-    monkeypatch.setattr("ingest_api.snowflake.endpoint.read_body", late)
+    monkeypatch.setattr("ingest_api.ingestion.pipeline.read_body", late)
 
     async def test(api: Api) -> None:
         response = await api.ingest(body_of())
@@ -152,8 +152,8 @@ def test_a_late_body_of_a_caller_with_many_on_their_way_is_a_429(
     async def late(*_arguments: object) -> bytes:
         raise SlowBodyError("late")
 
-    monkeypatch.setattr("ingest_api.snowflake.endpoint.read_body", late)
-    monkeypatch.setattr("ingest_api.snowflake.endpoint.MAX_INGEST_ARRIVING", 0)
+    monkeypatch.setattr("ingest_api.ingestion.pipeline.read_body", late)
+    monkeypatch.setattr("ingest_api.ingestion.pipeline.MAX_INGEST_ARRIVING", 0)
 
     async def test(api: Api) -> None:
         response = await api.ingest(body_of())

@@ -1,0 +1,123 @@
+"""What a dialect of ingest is: how it understands a call and writes its answer. The way between is the pipeline's.
+
+Invariant: a dialect knows no Kafka, no clock and no socket; it is plain functions of bytes and values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest_api.ingestion.pending import Failure
+from ingest_api.ingestion.sources import Source, Sources
+from schemas.definitions.plan import ViewPlan
+
+Options = TypeVar("Options")
+
+Problem = tuple[str, str]
+"""What is wrong with one record: one of the codes of records in `schemas.errors`, and words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestCall(Generic[Options]):
+    """A call whose structure is right.
+
+    Attributes:
+        records: JSON texts by source, as named by the caller and in its order.
+        dry_run: whether records are checked alone.
+        workspace: that the body names; None leaves it to the caller's default.
+        options: what the dialect wants to know of the call again when it answers.
+    """
+
+    records: Mapping[str, Sequence[msgspec.Raw]]
+    dry_run: bool
+    workspace: str | None = None
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSource:
+    """The records that a call has for one source, checked.
+
+    Attributes:
+        source: that is meant; None if there is none.
+        total: how many records came.
+        frames: the valid ones, encoded, by index.
+        errors: what is wrong with the others, by index.
+    """
+
+    source: Source | None
+    total: int
+    frames: Mapping[int, bytes]
+    errors: Mapping[int, Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResult:
+    """What became of one source's records.
+
+    Attributes:
+        total: how many came.
+        errors: what is wrong with those that were refused or lost, by index.
+        views: each consuming view and why it failed, or None; in order of name and version.
+    """
+
+    total: int
+    errors: Mapping[int, Problem]
+    views: Sequence[tuple[ViewPlan, Failure | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestResult:
+    """What became of a call.
+
+    Attributes:
+        workspace: that it was for.
+        sources: by name as the caller wrote it, in the caller's order.
+        validation_seconds: from the call's arrival until its records were checked.
+        ingestion_seconds: from then until the last answer; 0 in a dry run.
+        total_seconds: from the call's arrival until now.
+    """
+
+    workspace: str
+    sources: Mapping[str, SourceResult]
+    validation_seconds: float
+    ingestion_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestDialect(Generic[Options]):
+    """A dialect of ingest.
+
+    Attributes:
+        name: unique among the APIs of a server.
+        max_body_bytes: longest body that is read.
+        max_record_bytes: longest JSON text of one record.
+        names_workspace: whether the body may name the workspace, so that the caller's right to that one is known only
+            once the body was read.
+        parse: understands a body; the request is there for its headers and query. Raises ``RequestError``.
+        find_source: returns the source that a name means. Raises ``RecordError`` for each of its records, or
+            ``RequestError`` for the call as a whole.
+        field_names: returns the function that gives a decoded record's fields the names that they have in a source of
+            these fields; it may raise ``RecordError``.
+        admit: refuses a checked call as a whole, by ``RequestError``, before anything of it is stored.
+        answer: writes the answer to a call that was not refused as a whole; the text is the request's id.
+    """
+
+    name: str
+    max_body_bytes: int
+    max_record_bytes: int
+    names_workspace: bool
+    parse: Callable[[bytes, Request], IngestCall[Options]]
+    find_source: Callable[[str, Sources], Source]
+    field_names: Callable[[tuple[str, ...]], Callable[[object], object]]
+    admit: Callable[[IngestCall[Options], Mapping[str, CheckedSource]], None]
+    answer: Callable[[IngestCall[Options], IngestResult, str], Response]
+
+
+def admit_all(_call: IngestCall[Options], _checked: Mapping[str, CheckedSource]) -> None:
+    """Admits every call: what is wrong with a record is said of that record alone."""
