@@ -7,8 +7,8 @@ Invariant: what ``described`` says of a partial is what ``partial_kind`` makes i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
-from typing import Any, Final
+from dataclasses import MISSING, Field, asdict, fields
+from typing import Any, Final, cast
 
 from schemas.aggregation.aggregate import AggregateFunction, PartialKind
 from schemas.aggregation.counts import Count, CountFunction
@@ -58,7 +58,14 @@ def bind(function: str, parameters: Mapping[str, Any]) -> AggregateFunction:
         if name not in known:
             advice = f"it takes {', '.join(known)}" if known else "remove it"
             raise DefinitionError(f"{name}={value!r} is not for {function!r}; {advice}")
+    missing = [field.name for field in fields(cast("Any", FUNCTIONS[function])) if _is_needed(field, parameters)]
+    if missing:
+        raise DefinitionError(f"{missing[0]} is missing; {function!r} needs it")
     return FUNCTIONS[function](**parameters)
+
+
+def _is_needed(parameter: Field[Any], given: Mapping[str, Any]) -> bool:
+    return parameter.default is MISSING and parameter.name not in given
 
 
 def accepts(function: AggregateFunction, column: DataType) -> bool:
@@ -75,5 +82,11 @@ def described(kind: PartialKind) -> tuple[str, Mapping[str, Any]]:
 
 
 def partial_kind(name: str, parameters: Mapping[str, Any]) -> PartialKind:
-    """Returns the kind of partial that a plan stores."""
+    """Returns the kind of partial that a plan stores.
+
+    Raises:
+        DefinitionError: this version does not know it.
+    """
+    if name not in PARTIALS:
+        raise DefinitionError(f"this version does not know the partial {name!r}; upgrade Headrace")
     return PARTIALS[name](**parameters)

@@ -231,3 +231,15 @@ def stored_columns(view: ViewPlan) -> tuple[str, ...]:
     """Returns the columns that a row of online state holds: what is aggregated, or what is served."""
     wanted = view.partials if view.is_aggregate else view.features
     return tuple(dict.fromkeys(item.column for item in wanted))
+
+
+def check_known(view: ViewPlan) -> None:
+    """Refuses a view with an aggregate that this version does not know: a later one has applied it.
+
+    Raises:
+        DefinitionError: as said; the message names it.
+    """
+    for feature in view.features:
+        feature.aggregate()
+    for partial in view.partials:
+        partial.bound()

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from schemas.definitions.plan import PLAN_FORMAT, Plan, RetiredView, ViewPlan
-from schemas.errors import CodecError
+from schemas.definitions.plan import PLAN_FORMAT, Plan, RetiredView, ViewPlan, check_known
+from schemas.errors import CodecError, DefinitionError
 
 VIEW_FORMAT: Final = 1
 ENDED_FORMAT: Final = 1
@@ -99,6 +99,11 @@ def decode_plan(number: int, data: bytes) -> Plan:
         plan = _PLAN.decode(data)
     except _UNDECODABLE as error:
         raise CodecError(f"plan {number} does not decode: {error}") from error
+    try:
+        for view in plan.folded_views().values():
+            check_known(view)
+    except DefinitionError as error:
+        raise CodecError(f"plan {number} is of a later version: {error.message}") from error
     return msgspec.structs.replace(plan, number=number)
 
 

@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
+from schemas.aggregation import table
 from schemas.aggregation.aggregate import AggregateFunction
+from schemas.aggregation.lasts import Last
 from schemas.aggregation.table import FUNCTIONS, PARTIALS, accepts, bind, described, parameters_of, partial_kind
 from schemas.errors import DefinitionError
 from schemas.types import SCALARS, Array, Bool, DataType, Float64, Int64, String, Timestamp
@@ -114,3 +116,14 @@ def test_what_cannot_be_bound_says_why(function: str, parameters: dict[str, Any]
 
 def test_the_parameters_of_a_function_are_its_fields() -> None:
     assert (parameters_of("count"), parameters_of("last")) == ((), ("n",))
+
+
+def test_a_parameter_without_a_default_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(table.FUNCTIONS, "newest", Last)
+    with pytest.raises(DefinitionError, match="n is missing; 'newest' needs it"):
+        bind("newest", {})
+
+
+def test_a_partial_of_a_later_version_is_told_by_its_name() -> None:
+    with pytest.raises(DefinitionError, match="does not know the partial 'later'; upgrade Headrace"):
+        partial_kind("later", {})

@@ -56,3 +56,16 @@ def test_other_formats_of_views_and_ends_say_what_to_do(form: int, remedy: str) 
 def test_an_end_that_says_no_plan_is_refused() -> None:
     with pytest.raises(CodecError, match="the message of an end does not decode"):
         decode_ended(b'{"format":1}')
+
+
+def test_a_plan_with_what_this_version_does_not_know_is_a_later_ones(plan: Plan) -> None:
+    view_plan = plan.views["totals@V1"]
+    feature = msgspec.structs.replace(view_plan.features[0], function="later")
+    partial = msgspec.structs.replace(view_plan.partials[0], kind="later")
+    for changed in (
+        msgspec.structs.replace(view_plan, features=(feature,)),
+        msgspec.structs.replace(view_plan, partials=(partial,)),
+    ):
+        later = msgspec.structs.replace(plan, views={**plan.views, "totals@V1": changed})
+        with pytest.raises(CodecError, match=r"plan 3 is of a later version: .*(unknown function|does not know)"):
+            decode_plan(3, encode(later))
