@@ -6,7 +6,7 @@ import pytest
 
 from tests.extending.recipe import apply, copy_to, files_of, files_told, in_copy, names
 
-KINDS = {"aggregate", "command", "metric", "read-dialect", "setting"}
+KINDS = {"aggregate", "command", "ingest-dialect", "metric", "read-dialect", "setting"}
 
 ALSO = {
     "aggregate": ("tests/schemas", "tests/serving/reads", "tests/headrace/test_what_compiles_runs.py"),
