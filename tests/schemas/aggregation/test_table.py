@@ -10,7 +10,7 @@ from schemas.errors import DefinitionError
 from schemas.types import SCALARS, Array, Bool, DataType, Float64, Int64, String, Timestamp
 from tests.support.aggregates import bound_functions
 
-ALL = (Int64, Float64, String, Bool, Timestamp)
+ALL = tuple(SCALARS.values())
 NUMBERS = (Int64, Float64)
 ORDERED = (Int64, Float64, String, Timestamp)
 
