@@ -6,9 +6,10 @@ import pytest
 
 from tests.extending.recipe import apply, copy_to, files_of, files_told, in_copy, names
 
-KINDS = {"aggregate", "command", "ingest-dialect", "metric", "read-dialect", "setting", "type"}
+KINDS = {"admin-family", "aggregate", "command", "ingest-dialect", "metric", "read-dialect", "setting", "type"}
 
 ALSO = {
+    "admin-family": ("tests/access/store/migrations",),
     "type": ("tests/schemas", "tests/serving/tecton", "tests/processors/logs"),
     "aggregate": ("tests/schemas", "tests/serving/reads", "tests/headrace/test_what_compiles_runs.py"),
     "metric": ("tests/infra/test_metrics.py",),

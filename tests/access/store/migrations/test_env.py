@@ -17,7 +17,6 @@ from access.store.migrations import FOLDER, HEAD, revision_of
 from access.store.tables import Base
 from schemas.errors import StorageError
 
-
 BEFORE_STEPS = {"keys", "role_assignments", "service_accounts"}
 """The tables that stores had before there were steps."""
 
