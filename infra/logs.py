@@ -38,7 +38,7 @@ SECRET_TEXT: Final = re.compile(
 LOGGER_NAME: Final = "logger_name"
 """Carries the logger's name until it is written as ``logger``, a name that structlog keeps for itself."""
 
-QUIET: Final[Mapping[str, int]] = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.WARNING}
+QUIET: Final[Mapping[str, int]] = dict.fromkeys(("alembic", "asyncio", "httpcore", "httpx"), logging.WARNING)
 """Libraries whose ordinary lines would drown ours."""
 
 

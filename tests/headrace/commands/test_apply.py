@@ -120,7 +120,7 @@ def on_a_terminal(arguments: list[str], typed: str) -> tuple[str, int]:
     with suppress(OSError):  # how Linux tells that the other side of a terminal has ended
         while received := os.read(ours, 4096):
             output += received
-            if typed and b"[y/N]" in output:
+            if typed and b"[y/N]: " in output:  # whole: what is typed is echoed at once
                 os.write(ours, typed.encode())
                 typed = ""
     os.close(ours)
