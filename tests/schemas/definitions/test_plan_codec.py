@@ -69,3 +69,10 @@ def test_a_plan_with_what_this_version_does_not_know_is_a_later_ones(plan: Plan)
         later = msgspec.structs.replace(plan, views={**plan.views, "totals@V1": changed})
         with pytest.raises(CodecError, match=r"plan 3 is of a later version: .*(unknown function|does not know)"):
             decode_plan(3, encode(later))
+
+
+def test_what_has_the_format_and_nothing_else_is_refused() -> None:
+    with pytest.raises(CodecError, match="plan 3 does not decode"):
+        decode_plan(3, msgspec.json.encode({"format": PLAN_FORMAT}))
+    with pytest.raises(CodecError, match="view message 3 does not decode"):
+        decode_view(3, b'{"format":1}')
