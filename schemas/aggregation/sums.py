@@ -8,7 +8,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from typing_extensions import override
 
@@ -55,17 +55,23 @@ class FloatSum(PartialKind):
         return partials[0] if len(partials) == 1 else exact_sum.merge(partials)
 
 
-def _counted_sum(column: DataType) -> tuple[PartialKind, ...]:
-    """Returns the partials of a sum, with the count that tells a sum of nothing from zero."""
-    return (Count(), FloatSum() if column == Float64 else IntSum())
+class OfSumFunction(AggregateFunction, Protocol):
+    """What functions that are made of an exact sum have in common: all but what they make of it."""
 
-
-@dataclass(frozen=True, slots=True)
-class SumFunction(AggregateFunction):
-    """Exact sum; integers stay integers."""
+    __slots__ = ()
 
     accepts: ClassVar[tuple[DataType, ...] | None] = NUMBERS
     nothing: ClassVar[None] = None
+
+    @override
+    def partials(self, column: DataType) -> tuple[PartialKind, ...]:
+        """Returns the sum, with the count that tells a sum of nothing from zero."""
+        return (Count(), FloatSum() if column == Float64 else IntSum())
+
+
+@dataclass(frozen=True, slots=True)
+class SumFunction(OfSumFunction):
+    """Exact sum; integers stay integers."""
 
     @override
     def text(self) -> str:
@@ -74,10 +80,6 @@ class SumFunction(AggregateFunction):
     @override
     def output(self, column: DataType) -> DataType:
         return column
-
-    @override
-    def partials(self, column: DataType) -> tuple[PartialKind, ...]:
-        return _counted_sum(column)
 
     @override
     def finish(self, partials: Sequence[Any]) -> Any:
@@ -91,11 +93,8 @@ class SumFunction(AggregateFunction):
 
 
 @dataclass(frozen=True, slots=True)
-class MeanFunction(AggregateFunction):
+class MeanFunction(OfSumFunction):
     """Exact sum divided by the count, correctly rounded."""
-
-    accepts: ClassVar[tuple[DataType, ...] | None] = NUMBERS
-    nothing: ClassVar[None] = None
 
     @override
     def text(self) -> str:
@@ -104,10 +103,6 @@ class MeanFunction(AggregateFunction):
     @override
     def output(self, column: DataType) -> DataType:
         return Float64
-
-    @override
-    def partials(self, column: DataType) -> tuple[PartialKind, ...]:
-        return _counted_sum(column)
 
     @override
     def finish(self, partials: Sequence[Any]) -> Any:
