@@ -17,12 +17,10 @@ Invariant: what is refused as a whole is raised, before anything is stored; the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from time import perf_counter
-from typing import Final, Generic
+from typing import Generic
 
 import msgspec
-from prometheus_client import Histogram
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,9 +35,6 @@ from ingest_api.ingestion.publish_and_wait import Batch, BatchOutcome, Ingestion
 from ingest_api.ingestion.sources import Source, Sources
 from schemas.errors import ForbiddenError, RecordError, RequestError
 from schemas.limits import MAX_INGEST_ARRIVING
-
-SERIES_KEPT: Final = 1024
-"""Histograms by workspace that are kept at hand."""
 
 
 def _arrivals() -> Arrivals:
@@ -61,11 +56,6 @@ class IngestService:
     ingestion: Ingestion
     default_workspace: str
     arrivals: Arrivals = field(default_factory=_arrivals)
-
-
-@lru_cache(SERIES_KEPT)
-def _ack_seconds(workspace: str) -> Histogram:
-    return ACK_SECONDS.labels(workspace)
 
 
 class IngestEndpoint(Generic[Options]):
@@ -114,7 +104,7 @@ class IngestEndpoint(Generic[Options]):
         else:
             results = await self._store(sources, checked)
             ingested = perf_counter()
-            _ack_seconds(workspace if sources.number >= 0 else "").observe(ingested - started)
+            ACK_SECONDS.labels(workspace if sources.number >= 0 else "").observe(ingested - started)
         result = IngestResult(
             workspace=workspace,
             sources=results,

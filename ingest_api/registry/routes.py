@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from access.schemes import BASIC
 from infra.http.api import Api
 from infra.http.request_body import Arrivals, read_body
 from infra.kafka.schema_registry import TIMEOUT_SECONDS, SchemaRegistry
@@ -56,7 +57,7 @@ class _Envelope:
 
 
 ENVELOPES: Final[Mapping[type[HeadraceError], _Envelope]] = {
-    UnauthenticatedError: _Envelope(401, 401, {"WWW-Authenticate": 'Basic realm="headrace"'}),
+    UnauthenticatedError: _Envelope(401, 401, {"WWW-Authenticate": BASIC.challenge}),
     ForbiddenError: _Envelope(403, 403),
     UnknownPathError: _Envelope(404, 404),
     UnknownMethodError: _Envelope(405, 405),

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
+from access.schemes import SNOWFLAKE_TOKEN
 from schemas.errors import (
     FUNCTION_FAILED,
     UNAVAILABLE,
@@ -39,7 +40,7 @@ _RETRY: Final[Mapping[str, str]] = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _NONE: Final[Mapping[str, str]] = {}
 
 _STATUS: Final[tuple[tuple[type[HeadraceError], int, Mapping[str, str]], ...]] = (
-    (UnauthenticatedError, 401, {"WWW-Authenticate": "Snowflake"}),
+    (UnauthenticatedError, 401, {"WWW-Authenticate": SNOWFLAKE_TOKEN.challenge}),
     (ForbiddenError, 403, _NONE),
     (NotFoundError, 404, _NONE),
     (UnknownMethodError, 405, _NONE),
