@@ -41,6 +41,7 @@ from processors.execution.runner import Executable, Runner
 from processors.logs.source_log import SourceLog
 from processors.producer.delivery import DeliveryTracker
 from processors.producer.sender import DeliveryProducer
+from processors.transform.dead_letter_log import DeadLetterLog
 from processors.transform.decode import decode
 from processors.transform.follow import SourceFollower
 from processors.transform.step import Writers, finish, start_offset
@@ -56,7 +57,7 @@ class TransformShared:
     """What all source partitions of a process share.
 
     ``isolation_seconds``: that a record may take which runs alone. ``installation``: whose callers are answered.
-    ``send``: puts a batch on the partitions' channel.
+    ``send``: puts a batch on the partitions' channel. ``dead_letters``: has the log tell of them.
     """
 
     data: Path
@@ -68,6 +69,7 @@ class TransformShared:
     installation: str
     functions: ViewFunctions
     send: Callable[[Batch], Coroutine[Any, Any, None]]
+    dead_letters: DeadLetterLog = field(default_factory=DeadLetterLog)
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ class TransformWorker(PartitionWorker):
             decoded = decode(batch.messages, self._parts.installation)
             self._queue.append(_Work(decoded.records, decoded.plan, once(batch.done)))
         else:
+            self._parts.dead_letters.tell()
             batch.done()
         await self._queue.work_off(self._advance)
 
@@ -194,6 +197,7 @@ class TransformWorker(PartitionWorker):
         RECORDS.labels(self._workspace, self._source, "transformed").inc(len(records))
         for reject in rejects:
             DEAD_LETTERS.labels(self._workspace, self._source, reject.problems[0].code).inc()
+        self._parts.dead_letters.take(self._workspace, self._source, rejects)
 
     def _log_of(self, source: SourcePlan) -> SourceLog | None:
         """Returns the open log of the partition; None where the plan does not have the source logged."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from processors.consumer.faust_channels import process
 from processors.execution.code_child import Code
 from processors.execution.functions import PlanFunctions
 from processors.producer.messages import OutMessage
+from processors.transform.dead_letter_log import MORE, ONE, QUIET_SECONDS, DeadLetterLog
 from processors.transform.worker import TransformShared, TransformWorker
 from processors.transform.writer_schemas import WriterSchemas
 from schemas.definitions.plan import Plan
@@ -252,3 +253,18 @@ def test_a_partition_that_cannot_be_opened_lets_its_lock_go(tmp_path: Path, monk
             TransformWorker(world.parts, PLAN, SOURCE, 1)
     with world.partition():
         pass
+
+
+def test_dead_letters_are_told_as_they_come_and_their_sums_on_ticks(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    lines: list[tuple[str, object]] = []
+    now = [0.0]
+    log = DeadLetterLog(lambda event, fields: lines.append((event, fields["offset"])), lambda: now[0])
+    world.parts = replace(world.parts, dead_letters=log)
+    with world.partition() as owner:
+        junk = cast("list[Message]", [Given(0, b"no Avro", 0), Given(1, b"no Avro", 0)])
+        asyncio.run(owner.process(Batch(owner, junk, lambda: None)))
+        assert lines == [(ONE, 0)]
+        now[0] += QUIET_SECONDS
+        asyncio.run(owner.process(Batch(owner, [], lambda: None)))
+    assert lines == [(ONE, 0), (MORE, 1)]
