@@ -4,7 +4,8 @@ A setting is a field of `Settings`: its name, type, default, group and help stan
 groups, never single names; `docs/reference/settings.md` is made of this table.
 
 Sources, strongest first: the flag ``--kebab-name``, the environment variable
-``HEADRACE_UPPER_NAME``, ``headrace.toml`` in the working directory (or ``--config FILE``), the default.
+``HEADRACE_UPPER_NAME``, ``headrace.toml`` in the working directory (or ``--config FILE``), the default. Where no source
+gives ``bootstrap``, it follows from ``kafka_port``: one file is enough for the local Kafka and all that speak to it.
 
 Invariant: a `Settings` made by `load_settings` is valid as a whole, and a name that nothing reads is an error.
 """
@@ -89,7 +90,10 @@ class Group(Flag):
     LOGS = auto()
 
 
-_SERVER: Final = Group.DATA | Group.KAFKA | Group.WORKSPACE | Group.HTTP | Group.LOGS
+_BROKERS: Final = Group.KAFKA | Group.LOCAL_KAFKA
+"""Where Kafka is: given, or the local one."""
+
+_SERVER: Final = Group.DATA | _BROKERS | Group.WORKSPACE | Group.HTTP | Group.LOGS
 
 # What the roles take.
 BROKER: Final = Group.DATA | Group.LOCAL_KAFKA | Group.LOGS
@@ -98,13 +102,13 @@ INGEST_API: Final = _SERVER | Group.ACCESS | Group.TOPICS | Group.INSTALLATION |
 SERVING: Final = _SERVER | Group.ACCESS | Group.INSTALLATION | Group.SERVING_PORT
 
 # What the commands take that work on definitions, or on all roles.
-APPLY: Final = Group.KAFKA | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
+APPLY: Final = _BROKERS | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
 UP: Final = Group.PROCESSES | APPLY | BROKER | INGEST_API | SERVING | (PROCESSOR & ~Group.PROCESSOR_PORT)
 """Each processor has a port of its own, which ``up`` chooses."""
 LOOK: Final = (
     Group.DATA
     | Group.ACCESS
-    | Group.KAFKA
+    | _BROKERS
     | Group.WORKSPACE
     | Group.INSTALLATION
     | Group.HTTP
@@ -113,6 +117,14 @@ LOOK: Final = (
 )
 """What ``status`` and ``doctor`` need to find everything."""
 
+
+def local_bootstrap(kafka_port: int) -> str:
+    """Returns where clients find the local Kafka: on the loopback address alone."""
+    return f"127.0.0.1:{kafka_port}"
+
+
+LOCAL_KAFKA_PORT: Final = 9092
+"""Kafka's own default."""
 
 NOT_SHOWN: Final = "(not shown)"
 """Stands where the value of a secret would."""
@@ -137,7 +149,12 @@ class Settings:
     host: str = _setting(
         "127.0.0.1", Group.HTTP, HOST, "Address that HTTP servers listen on; the local Kafka keeps to 127.0.0.1."
     )
-    bootstrap: str = _setting("127.0.0.1:9092", Group.KAFKA, BROKERS, "Kafka brokers to connect to.")
+    bootstrap: str = _setting(
+        local_bootstrap(LOCAL_KAFKA_PORT),
+        Group.KAFKA,
+        BROKERS,
+        "Kafka brokers to connect to; if not given, those of the local Kafka, 127.0.0.1 with kafka_port.",
+    )
     workspace: str = _setting("prod", Group.WORKSPACE, NAME, "Workspace to work in.")
     workspaces: str = _setting(
         "", Group.PROCESSING, NAMES, "Workspaces that a processor works for, joined by commas; all if it is empty."
@@ -156,7 +173,13 @@ class Settings:
         "file in DATA.",
         is_secret=True,
     )
-    kafka_port: int = _setting(9092, Group.LOCAL_KAFKA, PORT, "Port of the local Kafka.")
+    kafka_port: int = _setting(
+        LOCAL_KAFKA_PORT,
+        Group.LOCAL_KAFKA,
+        PORT,
+        "Port of the local Kafka, where every command looks for Kafka unless bootstrap is given; beside an `up` with 0 "
+        "give them as bootstrap the address that it shows.",
+    )
     ingest_port: int = _setting(8181, Group.INGEST_PORT, PORT, "Port of the ingest API and the schema registry.")
     serving_port: int = _setting(8080, Group.SERVING_PORT, PORT, "Port of the serving API.")
     processor_port: int = _setting(0, Group.PROCESSOR_PORT, PORT, "Port of a processor's health and metrics.")
@@ -200,8 +223,8 @@ class Settings:
         "How logs are written: text, json, or auto, which is text on a terminal, else json.",
     )
 
-    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
-    """Names of the settings that some source gave; the others have their defaults."""
+    given: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Which source, in words, gave what: the settings that are not here have their defaults, or follow from others."""
 
 
 TABLE: Final[Mapping[str, "Field[Any]"]] = {each.name: each for each in fields(Settings) if "kind" in each.metadata}
@@ -245,20 +268,28 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], confi
         SettingsError: a value of the wrong kind, an unknown name, or a file that cannot be read.
     """
     values: dict[str, Any] = {}
+    given: dict[str, str] = {}
+
+    def give(name: str, value: object, source: str, *, strict: bool) -> None:
+        values[name] = _convert(name, value, source, strict=strict)
+        given[name] = source
+
     file, table = _read_config(config_file)
     for name, value in table.items():
         _known(name, f"{file}: unknown setting {name!r}", str)
-        values[name] = _convert(name, value, f"{name} in {file}", strict=True)
+        give(name, value, f"{name} in {file}", strict=True)
     for variable, text in environ.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and not _is_read_elsewhere(variable):
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             _known(name, f"unknown environment variable {variable}", environment_name)
-            values[name] = _convert(name, text, f"environment variable {variable}", strict=False)
+            give(name, text, f"environment variable {variable}", strict=False)
     for name, value in flags.items():
         _known(name, f"unknown flag {flag_name(name)}", flag_name)
         if value is not None:
-            values[name] = _convert(name, value, f"flag {flag_name(name)}", strict=False)
-    return Settings(**values, given=frozenset(values))
+            give(name, value, f"flag {flag_name(name)}", strict=False)
+    if values.get("kafka_port") and "bootstrap" not in values:
+        values["bootstrap"] = local_bootstrap(values["kafka_port"])
+    return Settings(**values, given=given)
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

@@ -48,7 +48,7 @@ from infra.process.file_lock import FileLock
 from infra.process.parent_death import PYTHON, tied_to_parent
 from infra.process.ports import LOOPBACK, free_port
 from infra.process.supervisor import STDERR, Child, Supervisor
-from infra.settings import UP, Settings, as_environment, environment_name
+from infra.settings import UP, Settings, as_environment, environment_name, local_bootstrap
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
 HEADRACE: Final = (*PYTHON, "-m", "headrace")
@@ -199,7 +199,7 @@ def choose_ports(settings: Settings) -> System:
 
     if own_kafka:
         kafka_port = port_for(settings.kafka_port, LOOPBACK)
-        settings = dataclasses.replace(settings, kafka_port=kafka_port, bootstrap=f"{LOOPBACK}:{kafka_port}")
+        settings = dataclasses.replace(settings, kafka_port=kafka_port, bootstrap=local_bootstrap(kafka_port))
     settings = dataclasses.replace(
         settings, ingest_port=port_for(settings.ingest_port), serving_port=port_for(settings.serving_port)
     )

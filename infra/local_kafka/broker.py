@@ -34,6 +34,7 @@ from infra.local_kafka.jars import cache_folder, kafka_jars
 from infra.local_kafka.java import find_java
 from infra.process.parent_death import tied_to_parent
 from infra.process.ports import LOOPBACK, free_port, is_free
+from infra.settings import local_bootstrap
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
 START_SECONDS: Final = 60.0
@@ -96,7 +97,7 @@ class LocalKafka:
     @property
     def bootstrap(self) -> str:
         """The address for clients, ``HOST:PORT``; known once started."""
-        return f"{LOOPBACK}:{self._port}"
+        return local_bootstrap(self._port)
 
     @property
     def pid(self) -> int | None:

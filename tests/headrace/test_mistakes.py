@@ -94,12 +94,14 @@ def test_a_server_that_is_away_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_kafka_that_is_away_is_named(folder: Path) -> None:
+@pytest.mark.parametrize("setting", ['bootstrap = "127.0.0.1:{port}"', "kafka_port = {port}"])
+def test_kafka_that_is_away_is_named(setting: str, folder: Path) -> None:
     assert CliRunner().invoke(main, ["init", "features"]).exit_code == ExitCode.OK
-    bootstrap = f"127.0.0.1:{free_port()}"
-    result = CliRunner().invoke(main, ["apply", str(folder / "features"), "--bootstrap", bootstrap])
+    port = free_port()
+    (folder / "headrace.toml").write_text(setting.format(port=port), "utf-8")
+    result = CliRunner().invoke(main, ["apply", str(folder / "features")])
     line = told(result)
-    assert bootstrap in line
+    assert f"127.0.0.1:{port}" in line
     assert line.endswith("check that Kafka runs, and try again")
     assert result.exit_code == ExitCode.UNAVAILABLE
 

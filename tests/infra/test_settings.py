@@ -6,7 +6,12 @@ import pytest
 
 from infra import settings as settings_module
 from infra.settings import (
+    APPLY,
+    INGEST_API,
+    LOOK,
     NOT_SHOWN,
+    PROCESSOR,
+    SERVING,
     TABLE,
     UP,
     Group,
@@ -29,7 +34,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_defaults_hold_where_nothing_is_given() -> None:
     settings = load_settings({}, {}, None)
     assert settings == Settings()
-    assert settings.given == frozenset()
+    assert settings.given == {}
 
 
 def test_flag_beats_environment_beats_file_beats_default() -> None:
@@ -38,7 +43,45 @@ def test_flag_beats_environment_beats_file_beats_default() -> None:
     settings = load_settings({"ingest_port": "21", "serving_port": None}, environ, None)
     assert (settings.ingest_port, settings.serving_port, settings.kafka_port) == (21, 12, 3)
     assert settings.processors == Settings().processors
-    assert settings.given == {"ingest_port", "serving_port", "kafka_port"}
+    assert settings.given == {
+        "ingest_port": "flag --ingest-port",
+        "serving_port": "environment variable HEADRACE_SERVING_PORT",
+        "kafka_port": "kafka_port in headrace.toml",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "file"),
+    [
+        ({"kafka_port": "19092"}, {}, "kafka_port = 9093"),
+        ({}, {"HEADRACE_KAFKA_PORT": "19092"}, ""),
+        ({}, {}, "kafka_port = 19092"),
+    ],
+)
+def test_without_brokers_every_command_looks_where_the_local_kafka_listens(
+    flags: dict[str, object], environ: dict[str, str], file: str
+) -> None:
+    Path("headrace.toml").write_text(file, encoding="utf-8")
+    settings = load_settings(flags, environ, None)
+    assert (settings.bootstrap, settings.kafka_port) == ("127.0.0.1:19092", 19092)
+    assert "bootstrap" not in settings.given
+
+
+@pytest.mark.parametrize("file", ['bootstrap = "kafka:1"', 'bootstrap = "kafka:1"\nkafka_port = 19092'])
+def test_brokers_that_are_given_are_where_they_are_wherever_the_port_comes_from(file: str) -> None:
+    Path("headrace.toml").write_text(file, encoding="utf-8")
+    settings = load_settings({"kafka_port": "3"}, {}, None)
+    assert (settings.bootstrap, settings.kafka_port) == ("kafka:1", 3)
+    assert settings.given["bootstrap"] == "bootstrap in headrace.toml"
+
+
+def test_a_port_yet_to_be_picked_tells_nobody_where_kafka_is() -> None:
+    assert load_settings({"kafka_port": "0"}, {}, None).bootstrap == Settings().bootstrap
+
+
+@pytest.mark.parametrize("groups", [APPLY, LOOK, PROCESSOR, INGEST_API, SERVING, UP])
+def test_who_takes_brokers_takes_the_port_of_the_local_kafka(groups: Group) -> None:
+    assert {"bootstrap", "kafka_port"} <= set(names_of(groups))
 
 
 def test_a_named_file_replaces_the_one_in_the_working_directory(tmp_path: Path) -> None:
