@@ -1,5 +1,7 @@
 """The definitions that are in force, for commands that look once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from infra.kafka.definitions import DefinitionsLog
@@ -14,10 +16,27 @@ def current_plan(bootstrap: str, workspace: str) -> Plan | None:
     Raises:
         UnavailableError: Kafka is away, or was never used by Headrace.
     """
+    with _read(bootstrap) as definitions:
+        return definitions.plan(workspace)
+
+
+def current_plans(bootstrap: str) -> dict[str, Plan]:
+    """Returns the plan of each workspace to which something was applied.
+
+    Raises:
+        UnavailableError: Kafka is away, or was never used by Headrace.
+    """
+    with _read(bootstrap) as definitions:
+        plans = {workspace: definitions.plan(workspace) for workspace in definitions.workspaces()}
+    return {workspace: plan for workspace, plan in plans.items() if plan is not None}
+
+
+@contextmanager
+def _read(bootstrap: str) -> Iterator[DefinitionsLog]:
     follower = DefinitionsLog(bootstrap)
     follower.start()
     try:
         follower.read_to_end(READ_SECONDS)
-        return follower.plan(workspace)
+        yield follower
     finally:
         follower.stop()

@@ -3,7 +3,7 @@ from typing import ClassVar
 import pytest
 
 from headrace import current_plan as module
-from headrace.current_plan import READ_SECONDS, current_plan
+from headrace.current_plan import READ_SECONDS, current_plan, current_plans
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 from tests.support.repositories import plan_of, view
@@ -27,6 +27,9 @@ class Definitions:
         self.calls.append(f"read {seconds:g}")
         if self.failure is not None:
             raise self.failure
+
+    def workspaces(self) -> tuple[str, ...]:
+        return ("gone", "prod")
 
     def plan(self, workspace: str) -> Plan | None:
         self.calls.append("plan")
@@ -56,3 +59,8 @@ def test_where_kafka_is_away_it_says_so_and_nothing_goes_on_reading(monkeypatch:
     with pytest.raises(UnavailableError, match=r"^the definitions were not read within 20 s$"):
         current_plan("kafka:9092", "prod")
     assert Definitions.calls[-2:] == [f"read {READ_SECONDS:g}", "stop"]
+
+
+def test_the_plans_of_all_workspaces_are_told_by_name() -> None:
+    assert current_plans("kafka:9092") == {"prod": PLAN}
+    assert Definitions.calls[-1] == "stop"

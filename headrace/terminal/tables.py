@@ -1,0 +1,55 @@
+"""Tables on the screen, and wide ones where the output is no terminal.
+
+Invariant: text is shown as it is: nothing in it is taken for markup, a colour or an emoji.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+PIPE_WIDTH: Final = 200
+"""Columns of tables where the output is no terminal."""
+
+
+def console() -> Console:
+    """Returns the console of stdout."""
+    shown = Console(highlight=False, markup=False, emoji=False)
+    return shown if shown.is_terminal else Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Returns a table without lines; numbers stand at the right, long texts are folded."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [bool(cells) and all(cell.is_number for cell in column) for column in zip(*cells, strict=True)]
+    made = Table(box=None)
+    for index, head in enumerate(heads):
+        justify = "right" if numeric and numeric[index] else "left"
+        made.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]  # its own literal
+    for row in cells:
+        made.add_row(*(cell.text for cell in row))
+    return made
+
+
+def printed(value: object) -> str:
+    """Returns a value as a cell shows it: numbers with separators, lists joined by commas, None as nothing."""
+    return _cell(value).text
+
+
+class _Cell:
+    def __init__(self, text: str, *, is_number: bool = False) -> None:
+        self.text = text
+        self.is_number = is_number
+
+
+def _cell(value: object) -> _Cell:
+    if value is None:
+        return _Cell("")
+    if isinstance(value, bool):
+        return _Cell("yes" if value else "no")
+    if isinstance(value, int):
+        return _Cell(f"{value:,}", is_number=True)
+    if isinstance(value, list | tuple):
+        return _Cell(", ".join(map(printed, value)))
+    return _Cell(str(value))
