@@ -9,7 +9,8 @@
 7. Tell the addresses, the file of the key, and what to do next; run until asked to stop.
 
 On a terminal all of that is a screen (`headrace.terminal.screen`); elsewhere stdout has one line for each address and
-then one that starts with ``ready`` (`headrace.terminal.display`).
+then one that starts with ``ready`` (`headrace.terminal.display`). Which brokers it uses, where some are given, and that
+they do not answer is told at once, as a note.
 
 Invariant: whatever ends it, nothing it started is left running.
 """
@@ -33,6 +34,7 @@ from rich.console import Console
 from access.admin_key import AdminKey, ensure_admin_key
 from access.store.accounts import AccessStore
 from headrace.applying import Removals
+from headrace.given_brokers import are_given, introduced, watch
 from headrace.removals import FLAG, RemovalsCommand, removals_option
 from headrace.terminal.display import Display, Outlook, Part, Plain
 from headrace.terminal.examples import examples
@@ -143,7 +145,7 @@ def command(settings: Settings, repo: Path | None, removals: Removals | None) ->
     """
     setproctitle.setproctitle("headrace up")
     configure_logs("up", settings.log_level, settings.log_format)
-    if _own_kafka(settings):
+    if not are_given(settings):
         require_extra()
     lock_file = up_lock_path(settings.data)
     lock = FileLock(lock_file)
@@ -181,7 +183,7 @@ def choose_ports(settings: Settings) -> System:
     Raises:
         SettingsError: a port that was given is taken, or given to two servers.
     """
-    own_kafka = _own_kafka(settings)
+    own_kafka = not are_given(settings)
     given = [settings.kafka_port] * own_kafka + [settings.ingest_port, settings.serving_port]
     for port in given:
         if port != 0 and given.count(port) > 1:
@@ -204,10 +206,6 @@ def choose_ports(settings: Settings) -> System:
         settings, ingest_port=port_for(settings.ingest_port), serving_port=port_for(settings.serving_port)
     )
     return System(settings, tuple(port_for(0) for _ in range(settings.processors)), own_kafka)
-
-
-def _own_kafka(settings: Settings) -> bool:
-    return "bootstrap" not in settings.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +233,7 @@ async def _run(system: System, key: AdminKey, apply: Sequence[str] | None) -> _O
         supervisor = Supervisor(list(system.children(display)))
         rising = asyncio.create_task(_start(supervisor, display, system, key, apply))
         stopping = asyncio.create_task(stop.wait())
+        watching = asyncio.create_task(_watch_brokers(display, system))
         outcome = _Outcome()
         try:
             await asyncio.wait({rising, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -249,8 +248,15 @@ async def _run(system: System, key: AdminKey, apply: Sequence[str] | None) -> _O
         finally:
             rising.cancel()
             stopping.cancel()
-            await asyncio.wait({rising, stopping})
+            watching.cancel()
+            await asyncio.wait({rising, stopping, watching})
             await supervisor.stop()
+
+
+async def _watch_brokers(display: Display, system: System) -> None:
+    if not system.own_kafka:
+        display.note(introduced(system.settings))
+        await watch(system.settings, display.note)
 
 
 async def _start(

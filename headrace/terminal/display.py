@@ -1,6 +1,7 @@
 """Where ``headrace up`` shows how its parts are: see ``headrace.terminal.screen`` for terminals.
 
-Invariant: on anything but a terminal, stdout has the addresses and ``ready``, each once, and stderr has logs alone.
+Invariant: on anything but a terminal, stdout has notes, the addresses and ``ready``, each once, and stderr has logs
+alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,12 +64,15 @@ class Display(Protocol):
     def tell(self, name: str, stage: Stage, why: str) -> None:
         """Shows what has become of a part."""
 
+    def note(self, text: str) -> None:
+        """Shows, at once, what the operator is to know though nothing has failed."""
+
     def ready(self, outlook: Outlook) -> None:
         """Shows that all is ready."""
 
 
 class Plain:
-    """For pipes and files: tells the addresses when all is ready, and nothing else."""
+    """For pipes and files: tells the addresses when all is ready, and before only what there is to note."""
 
     environ: Mapping[str, str] = {}
 
@@ -89,8 +93,16 @@ class Plain:
     def tell(self, name: str, stage: Stage, why: str) -> None:
         """Does nothing: the supervisor logs it."""
 
+    def note(self, text: str) -> None:
+        """Prints a line that begins with ``note``."""
+        click.echo(_line("note", text))
+
     def ready(self, outlook: Outlook) -> None:
         """Prints all lines; the last one begins with ``ready``."""
         for name, text in [*outlook.addresses, *outlook.next_steps]:
-            click.echo(f"{name:<{NAME_WIDTH}} {text}")
+            click.echo(_line(name, text))
         click.echo("ready: Ctrl-C stops all")
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:<{NAME_WIDTH}} {text}"

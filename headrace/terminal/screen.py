@@ -167,6 +167,10 @@ class Screen:
         row.was_ready = stage is Stage.READY or (row.was_ready and stage is not Stage.STARTING)
         self._refresh()
 
+    def note(self, text: str) -> None:
+        """Shows it above the parts, as a line of this process's log; the settings' level has no say in it."""
+        self.show(OWN_NAME, msgspec.json.encode({"ts": _now(), "level": "warning", "event": text}))
+
     def ready(self, outlook: Outlook) -> None:
         """Shows below the parts what to do next."""
         self._outlook = outlook

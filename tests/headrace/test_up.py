@@ -142,6 +142,9 @@ def test_stops_all_in_reverse_order_and_exits_with_0(
 @pytest.mark.slow
 def test_starts_no_kafka_when_brokers_are_given(up: Callable[..., Up]) -> None:
     system = up("--bootstrap", "127.0.0.1:1")
+    assert system.printed("note")[0] == (
+        "uses Kafka at 127.0.0.1:1 (flag --bootstrap) and starts none of its own; flag --kafka-port has no effect"
+    )
     assert system.printed("kafka") == ["127.0.0.1:1"]
     assert len(psutil.Process(system.process.pid).children()) == 3
 
@@ -300,6 +303,15 @@ def test_on_a_terminal_ctrl_c_stops_all_and_leaves_the_cursor(
     assert system.written.rfind("\x1b[?25h") > system.written.rfind("\x1b[?25l")
     stopped = (tmp_path / "state/stopped").read_text(encoding="utf-8").split()
     assert stopped == ["serving", "ingest-api", "processor", "processor", "broker"]
+
+
+@pytest.mark.slow
+def test_on_a_terminal_brokers_that_do_not_answer_are_told(on_terminal: Callable[..., OnTerminal]) -> None:
+    system = on_terminal("--bootstrap", "127.0.0.1:1")
+    assert system.reads("up           uses Kafka at 127.0.0.1:1 (flag --bootstrap)")
+    assert system.reads(
+        "up           no Kafka answers at 127.0.0.1:1 (flag --bootstrap): start it, correct bootstrap, or"
+    )
 
 
 @pytest.mark.slow

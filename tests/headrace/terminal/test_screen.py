@@ -82,6 +82,17 @@ def shown(scenario: Callable[[Screen, Terminal], Any], width: int = 80) -> Termi
     return terminal
 
 
+def test_a_note_is_shown_above_the_parts_whatever_level_is_logged() -> None:
+    terminal = Terminal(80)
+
+    async def run() -> None:
+        async with Screen(terminal.console, parts(), Settings(log_level="error")) as entered:
+            entered.note("no Kafka answers")
+
+    asyncio.run(run())
+    assert re.search(r"warning  up +no Kafka answers$", terminal.text(), re.MULTILINE)
+
+
 def test_each_part_has_one_line_with_its_address_and_state() -> None:
     def scenario(screen: Screen, terminal: Terminal) -> None:
         assert terminal.rows() == ["broker   127.0.0.1:9092         waiting", "serving  http://127.0.0.1:8080  waiting"]
