@@ -18,14 +18,18 @@ import httpx
 from confluent_kafka import KafkaException
 
 from access.store.accounts import AccessStore
+from headrace.given_brokers import REMEDY, are_given, named
 from headrace.own_packages import HOME, OWN, shadows
 from infra.http.server import bind, reachable_host
 from infra.installation import known_installation
 from infra.kafka.clients import admin
+from infra.local_kafka.configuration import TOPICS_FOLDER
+from infra.local_kafka.formatted import cluster_of
 from infra.local_kafka.jars import cache_folder, read_lock
 from infra.local_kafka.java import OLDEST_JAVA, find_java, java_version
-from infra.paths import access_path
-from infra.settings import Settings, flag_name
+from infra.paths import access_path, kafka_path
+from infra.process.ports import LOOPBACK
+from infra.settings import Settings, flag_name, local_bootstrap
 from schemas.errors import NotInstalledError, SettingsError, StorageError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
 
@@ -36,6 +40,8 @@ OLDEST_PYTHON: Final = (3, 11)
 GIB: Final = 1024**3
 LOW_DISK_BYTES: Final = 10 * GIB
 LEAST_DISK_BYTES: Final = GIB
+
+UP_STARTS_KAFKA: Final = "`headrace up` starts a local Kafka"
 
 ANSWER_SECONDS: Final = 3.0
 """How long a broker or a server may take to answer."""
@@ -176,17 +182,27 @@ def check_port(setting: str, host: str, port: int) -> Finding:
 
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
-    """Checks that Kafka answers and has the topics that every process needs."""
+    """Checks that Kafka answers, or that ``headrace up`` can start one, and that it has the topics that all need."""
+    if not are_given(settings) and settings.kafka_port == 0:
+        yield Finding("broker", Outcome.WARN, "kafka_port is 0", f"{UP_STARTS_KAFKA} on a free port")
+        return
     try:
         metadata = admin(settings.bootstrap).list_topics(timeout=ANSWER_SECONDS)
     except KafkaException:
-        found = f"{settings.bootstrap} does not answer"
-        if "bootstrap" in settings.given:
-            yield Finding("broker", Outcome.FAIL, found, "start it, or correct --bootstrap")
+        if are_given(settings):
+            yield Finding("broker", Outcome.FAIL, f"no Kafka answers at {named(settings)}", REMEDY)
         else:
-            yield Finding("broker", Outcome.WARN, found, "`headrace up` starts a local Kafka")
+            yield _check_kafka_port(settings.kafka_port)
         return
-    yield Finding("broker", Outcome.OK, f"{settings.bootstrap} answers, {len(metadata.brokers)} in the cluster")
+    count = f"{settings.bootstrap} answers, {len(metadata.brokers)} in the cluster"
+    if not are_given(settings) and metadata.cluster_id != cluster_of(kafka_path(settings.data) / TOPICS_FOLDER):
+        found = f"{count}, but it is not the local Kafka of {settings.data}"
+        remedy = (
+            f"to use it, give it as bootstrap; else stop it, or set {flag_name('kafka_port')} or {flag_name('data')}"
+        )
+        yield Finding("broker", Outcome.FAIL, found, remedy)
+    else:
+        yield Finding("broker", Outcome.OK, count)
     needed = {
         DEFINITIONS_TOPIC,
         SCHEMAS_TOPIC,
@@ -198,6 +214,16 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         yield Finding("topics", Outcome.WARN, f"missing: {', '.join(missing)}", "the first start or `apply` makes them")
     else:
         yield Finding("topics", Outcome.OK, f"all of {', '.join(sorted(needed))}")
+
+
+def _check_kafka_port(port: int) -> Finding:
+    """Checks the port where no Kafka answers."""
+    try:
+        bind(LOOPBACK, port).close()
+    except SettingsError as error:
+        remedy = f"stop what uses it, or set {flag_name('kafka_port')}"
+        return Finding("broker", Outcome.FAIL, f"{error.message.partition(';')[0]}, and it is no Kafka", remedy)
+    return Finding("broker", Outcome.WARN, f"{local_bootstrap(port)} does not answer", f"{UP_STARTS_KAFKA} there")
 
 
 def check_installation(settings: Settings) -> Finding:

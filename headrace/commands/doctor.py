@@ -16,7 +16,12 @@ from infra.settings import LOOK, Settings
 
 
 @click.command(
-    "doctor", epilog=examples("headrace doctor", "headrace doctor --bootstrap kafka-1:9092,kafka-2:9092 --json")
+    "doctor",
+    epilog=examples(
+        "headrace doctor",
+        "headrace doctor --kafka-port 19092",
+        "headrace doctor --bootstrap kafka-1:9092,kafka-2:9092 --json",
+    ),
 )
 @settings_options(LOOK)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -23,7 +23,7 @@ ID_BYTES: Final = 16
 KEY_LETTERS: Final = 16
 
 _ADDRESS: Final = re.compile(r"[^,@/=]+:[0-9]+(?=,|$)", re.MULTILINE)
-_IDS: Final = re.compile(r"^(cluster\.id|directory\.id)=.*$", re.MULTILINE)
+_IDS: Final = re.compile(r"^(cluster\.id|directory\.id)=(.*)$", re.MULTILINE)
 
 
 def formatted_folder(jars: Path, properties: str) -> Path:
@@ -55,6 +55,15 @@ def give_new_ids(topics: Path) -> None:
     """Makes a formatted folder one of a new cluster."""
     meta = topics / META_FILE
     meta.write_text(_IDS.sub(lambda found: f"{found[1]}={new_id()}", meta.read_text("ascii")), "ascii")
+
+
+def cluster_of(topics: Path) -> str | None:
+    """Returns the id of the cluster that a formatted folder belongs to; None if it is none."""
+    try:
+        meta = (topics / META_FILE).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return next((found[2] for found in _IDS.finditer(meta) if found[1] == "cluster.id"), None)
 
 
 def new_id() -> str:

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import sys
 from pathlib import Path
 
@@ -22,13 +23,15 @@ from headrace.checks import (
     check_port,
     check_python,
 )
+from headrace.given_brokers import REMEDY
 from infra.http.api import Api
 from infra.http.operations import operations_api
 from infra.http.server import HttpServer
+from infra.kafka.clients import admin
 from infra.local_kafka.jars import read_lock
 from infra.paths import access_path
 from infra.process.ports import free_port
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 
 
 def test_python_must_be_new_enough() -> None:
@@ -94,13 +97,59 @@ def test_a_port_is_free_or_ours_or_another_programs() -> None:
     assert (other.outcome, other.remedy) == (Outcome.FAIL, "stop what uses it, or set --ingest-port")
 
 
-def test_an_absent_broker_is_no_failure_if_up_would_start_it() -> None:
-    (finding,) = check_broker(Settings(bootstrap=f"127.0.0.1:{free_port()}"))
-    assert (finding.outcome, finding.remedy) == (Outcome.WARN, "`headrace up` starts a local Kafka")
+def local(data: Path, port: int) -> Settings:
+    return load_settings({"data": data, "kafka_port": port}, {}, None)
+
+
+def brokers_of(bootstrap: str, **flags: object) -> Settings:
+    return load_settings({"bootstrap": bootstrap, **flags}, {}, None)
+
+
+def test_an_absent_broker_is_no_failure_if_up_would_start_it(tmp_path: Path) -> None:
+    port = free_port()
+    (finding,) = check_broker(local(tmp_path, port))
+    assert finding == Finding(
+        "broker", Outcome.WARN, f"127.0.0.1:{port} does not answer", "`headrace up` starts a local Kafka there"
+    )
+    (picked,) = check_broker(local(tmp_path, 0))
+    assert (picked.outcome, picked.remedy) == (Outcome.WARN, "`headrace up` starts a local Kafka on a free port")
+
+
+def test_an_absent_broker_that_is_given_fails_in_the_words_of_up() -> None:
+    port = free_port()
+    (finding,) = check_broker(brokers_of(f"127.0.0.1:{port}"))
+    assert finding.found == f"no Kafka answers at 127.0.0.1:{port} (flag --bootstrap)"
+    assert (finding.outcome, finding.remedy) == (Outcome.FAIL, REMEDY)
+
+
+def test_a_port_of_the_local_kafka_that_another_program_uses_fails(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (finding,) = check_broker(local(tmp_path, port))
+    assert finding.outcome is Outcome.FAIL
+    assert finding.found == f"cannot listen on 127.0.0.1:{port}: Address already in use, and it is no Kafka"
+    assert finding.remedy == "stop what uses it, or set --kafka-port"
+
+
+def test_what_answers_at_the_port_of_the_local_kafka_is_that_of_the_data_folder_or_fails(
+    tmp_path: Path, bootstrap: str
+) -> None:
+    settings = Settings(data=tmp_path, bootstrap=bootstrap)
+    strange, _ = check_broker(settings)
+    assert (strange.outcome, f"not the local Kafka of {tmp_path}" in strange.found) == (Outcome.FAIL, True)
+    assert strange.remedy == "to use it, give it as bootstrap; else stop it, or set --kafka-port or --data"
+    topics = tmp_path / "kafka/topics"
+    topics.mkdir(parents=True)
+    cluster = admin(bootstrap).list_topics(timeout=10).cluster_id
+    (topics / "meta.properties").write_text(f"cluster.id={cluster}\n", "ascii")
+    own, _ = check_broker(settings)
+    assert own.outcome is Outcome.OK
 
 
 def test_topics_that_are_missing_are_named(bootstrap: str) -> None:
-    broker, topics = check_broker(Settings(bootstrap=bootstrap, workspace="absent"))
+    broker, topics = check_broker(brokers_of(bootstrap, workspace="absent"))
     assert (broker.outcome, topics.outcome) == (Outcome.OK, Outcome.WARN)
     assert "absent.updates" in topics.found
 

@@ -5,7 +5,7 @@ import pytest
 
 from infra.local_kafka.broker import LocalKafka
 from infra.local_kafka.configuration import server_properties
-from infra.local_kafka.formatted import formatted_folder, give_new_ids, keep, new_id
+from infra.local_kafka.formatted import cluster_of, formatted_folder, give_new_ids, keep, new_id
 from infra.local_kafka.jars import KAFKA_VERSION, cache_folder
 
 META = "#\n#Sun Jan 01 00:00:00 UTC 2023\nnode.id=1\ndirectory.id=aaaa\nversion=1\ncluster.id=bbbb\n"
@@ -44,6 +44,13 @@ def test_a_cache_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     keep(topics, tmp_path / "file" / "kept")
     assert {path.name for path in tmp_path.iterdir()} == {"topics", "file"}
+
+
+def test_the_cluster_of_a_folder_is_known_if_it_is_formatted(tmp_path: Path) -> None:
+    topics = formatted(tmp_path / "topics")
+    assert (cluster_of(topics), cluster_of(tmp_path)) == ("bbbb", None)
+    (topics / "meta.properties").write_bytes(b"cluster.id=\xff")
+    assert cluster_of(topics) is None
 
 
 def test_a_copy_has_ids_of_its_own_and_nothing_else_changes(tmp_path: Path) -> None:
