@@ -23,6 +23,12 @@ SECONDS: Final = (name_of(ACK_SECONDS), name_of(READ_SECONDS))
 """Histograms of what the server is there for, one for each kind of server."""
 
 
+OUTCOME_LABELS: Final = frozenset({"workspace", "view", "outcome"})
+"""Of the counters that say what became of a view's records and rows (`infra.metrics`)."""
+
+Outcomes = Mapping[str, Mapping[str, Mapping[str, int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
     """One server.
@@ -34,6 +40,7 @@ class ServerStatus:
         requests: how many it has answered since it started.
         mean_ms: mean time of its calls since it started; None before the first.
         failed_views: why views do not load there, by workspace and view key; of processors.
+        outcomes: what became of records and rows since it started, by workspace, view key and outcome; of processors.
         clock_ahead_seconds: by how much its host's clock is ahead of what retention believes; 0 unless a step is held.
     """
 
@@ -44,6 +51,7 @@ class ServerStatus:
     mean_ms: float | None = None
     failed_views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clock_ahead_seconds: float = 0.0
+    outcomes: Outcomes = field(default_factory=dict)
 
 
 def server_status(name: str, url: str) -> ServerStatus:
@@ -70,7 +78,19 @@ def server_status(name: str, url: str) -> ServerStatus:
         mean_ms,
         _failed_views(ready),
         greatest.get(CLOCK_STEP, 0.0),
+        _outcomes(metrics),
     )
+
+
+def _outcomes(metrics: str) -> dict[str, dict[str, dict[str, int]]]:
+    """Returns what is counted by workspace, view and outcome, under whichever name."""
+    found: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.labels.keys() == OUTCOME_LABELS and sample.name.endswith("_total"):
+                workspace, view, outcome = (sample.labels[name] for name in ("workspace", "view", "outcome"))
+                found[workspace][view][outcome] += int(sample.value)
+    return {name: {view: dict(counts) for view, counts in views.items()} for name, views in found.items()}
 
 
 def _failed_views(answer: httpx.Response) -> dict[str, dict[str, str]]:

@@ -1,20 +1,22 @@
-"""``headrace status``: what runs, which definitions are in force, how many processors there are and how far behind."""
+"""``headrace status``: what runs, what is in force, how far behind processors are, and what became of records."""
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from headrace.current_plan import current_plan
+from headrace.inspection import outcomes
+from headrace.inspection.dead_letters import HEADS, DeadLetters, dead_letters_of, document, rows
 from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
+from headrace.terminal.tables import console, table
 from infra.http.server import reachable_host
 from infra.installation import known_installation
 from infra.logs import configure_logs
@@ -26,9 +28,6 @@ from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 from schemas.topics import materialize_group, transform_group
 
-PIPE_WIDTH = 160
-"""Columns of the tables where the output is no terminal."""
-
 
 @dataclass(frozen=True, slots=True)
 class KafkaStatus:
@@ -37,6 +36,7 @@ class KafkaStatus:
     Attributes:
         plan: the workspace's; None if nothing was applied, or Kafka is away.
         lags: of what processors read.
+        dead_letters: of each source, with the newest.
         processors: how many of the installation run: members of the consumer group that has fewest; None without a
             plan, as processors then have nothing to read and join no group.
         problem: why it is not known; empty if it is.
@@ -44,6 +44,7 @@ class KafkaStatus:
 
     plan: Plan | None = None
     lags: Sequence[Lag] = ()
+    dead_letters: Sequence[DeadLetters] = ()
     processors: int | None = None
     problem: str = ""
 
@@ -52,7 +53,10 @@ class KafkaStatus:
 @settings_options(LOOK)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
-    """Show servers, processors, definitions and lag; exit with 7 if something is away or not ready, or none runs."""
+    """Show servers, processors, definitions, lag, dead letters and what became of each view's rows.
+
+    Exits with 7 if something is away or not ready, or no processor runs.
+    """
     configure_logs("status", "critical")  # what goes wrong is told as a result
     host = reachable_host(settings.host)
     servers = [
@@ -75,11 +79,12 @@ def _ask_kafka(settings: Settings, installation: str | None) -> KafkaStatus:
         plan = current_plan(settings.bootstrap, settings.workspace)
         if plan is None:
             return KafkaStatus()
+        letters = dead_letters_of(settings.bootstrap, plan.workspace, plan.read_sources(), 1)
         if installation is None:
-            return KafkaStatus(plan, processors=0)
+            return KafkaStatus(plan, dead_letters=letters, processors=0)
         groups = [materialize_group(installation), *([transform_group(installation)] if plan.read_sources() else [])]
         running = min(members(settings.bootstrap, groups).values())
-        return KafkaStatus(plan, lags(settings.bootstrap, plan, installation), running)
+        return KafkaStatus(plan, lags(settings.bootstrap, plan, installation), letters, running)
     except UnavailableError as error:
         return KafkaStatus(problem=error.message)
 
@@ -96,6 +101,11 @@ def _document(
         "servers": [asdict(server) for server in servers],
         "processors": kafka.processors,
         "lags": [asdict(lag) for lag in kafka.lags],
+        "dead_letters": [
+            {"source": each.source, "held": each.held, "newest": [document(letter) for letter in each.newest]}
+            for each in kafka.dead_letters
+        ],
+        "outcomes": outcomes.summed((server.outcomes for server in servers), settings.workspace),
         "kafka": {"bootstrap": settings.bootstrap, "problem": kafka.problem},
     }
 
@@ -118,19 +128,15 @@ def ids_of(plan: Plan, installation: str) -> dict[str, dict[str, str]]:
 
 
 def _show(settings: Settings, installation: str | None, servers: Sequence[ServerStatus], kafka: KafkaStatus) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(_servers_table(settings, servers, kafka.problem))
-    console.print(f"\ninstallation: {installation or f'none yet in {settings.data}; --data names another folder'}")
+    screen = console()
+    screen.print(_servers_table(settings, servers, kafka.problem))
+    screen.print(f"\ninstallation: {installation or f'none yet in {settings.data}; --data names another folder'}")
     for server in servers:
         for workspace, failed in server.failed_views.items():
             for view, problem in failed.items():
-                console.print(
-                    f"\nfailed at {server.url}: view {view} of workspace {workspace}: {problem}", markup=False
-                )
+                screen.print(f"\nfailed at {server.url}: view {view} of workspace {workspace}: {problem}")
         if server.clock_ahead_seconds:
-            console.print(
+            screen.print(
                 f"\nclock: the host of {server.url} is {server.clock_ahead_seconds / 3600:.1f} h ahead of what "
                 "retention believes: its clock stepped, or no processor ran for so long; nothing becomes old by it "
                 "before the host has run on for the hours of clock_hold_hours. If the clock is wrong, set it right"
@@ -138,16 +144,18 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
     plan = kafka.plan
     if plan is not None:
         advice = "" if kafka.processors else "; nothing is computed until `headrace up` or `headrace processor` runs"
-        console.print(f"\nprocessors: {kafka.processors} running{advice}")
-        console.print(
+        screen.print(f"\nprocessors: {kafka.processors} running{advice}")
+        screen.print(
             f"\nworkspace {plan.workspace}: plan {plan.number}, {len(plan.sources)} sources, {len(plan.views)} views, "
             f"{len(plan.services)} services"
         )
         if plan.retired:
-            console.print(f"removed views that are still computed: {', '.join(sorted(plan.retired))}")
-        console.print(_lags_table(kafka.lags))
+            screen.print(f"removed views that are still computed: {', '.join(sorted(plan.retired))}")
+        screen.print(_lags_table(kafka.lags))
+        for shown in (*_outcome_lines(plan, servers), *_dead_letter_lines(kafka.dead_letters)):
+            screen.print(shown)
     elif not kafka.problem:
-        console.print(f"\nworkspace {settings.workspace}: nothing applied yet; `headrace apply REPO` does")
+        screen.print(f"\nworkspace {settings.workspace}: nothing applied yet; `headrace apply REPO` does")
 
 
 def _servers_table(settings: Settings, servers: Sequence[ServerStatus], problem: str) -> Table:
@@ -164,3 +172,25 @@ def _lags_table(behind: Sequence[Lag]) -> Table:
     for each in behind:
         table.add_row(each.topic, each.group, f"{each.records:,}", f"{each.lag:,}")
     return table
+
+
+def _outcome_lines(plan: Plan, servers: Sequence[ServerStatus]) -> Iterator[Table | str]:
+    """Yields what to print of rows and records, if processors have counted any."""
+    counts = outcomes.summed((server.outcomes for server in servers), plan.workspace)
+    if counts:
+        yield "\nrows and records by what became of them, since the processors that run here started"
+        yield table(*outcomes.lines(counts))
+        yield from outcomes.explanations(counts, plan.folded_views())
+
+
+def _dead_letter_lines(every: Sequence[DeadLetters]) -> Iterator[Table | str]:
+    """Yields what to print of dead letters, if there are any."""
+    held = [each for each in every if each.held]
+    if held:
+        yield "\ndead letters that Kafka holds, and the newest of each source"
+        lines = [
+            [*([each.source, each.held] if not index else ["", None]), *line]
+            for each in held
+            for index, line in enumerate(line for letter in each.newest for line in rows(letter))
+        ]
+        yield table(["source", "held", *HEADS], lines)

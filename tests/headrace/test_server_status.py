@@ -65,6 +65,20 @@ def test_a_refusal_without_reasons_is_quoted(body: Any, look: Look) -> None:
     assert look(body, status=503).problem == f"/readyz answered 503: {text}"
 
 
+def test_what_became_of_records_and_rows_is_told_by_view_whatever_counts_it(look: Look) -> None:
+    metrics = """\
+# TYPE headrace_rows counter
+headrace_rows_total{workspace="prod",view="a@V1",outcome="late"} 3
+headrace_rows_total{workspace="prod",view="b@V1",outcome="new"} 4
+headrace_rows_created{workspace="prod",view="b@V1",outcome="new"} 1763000000
+# TYPE headrace_view_records counter
+headrace_view_records_total{workspace="prod",view="a@V1",outcome="dropped"} 5
+# TYPE headrace_records counter
+headrace_records_total{workspace="prod",source="s",outcome="transformed"} 6
+"""
+    assert look(metrics=metrics).outcomes == {"prod": {"a@V1": {"late": 3, "dropped": 5}, "b@V1": {"new": 4}}}
+
+
 def test_views_that_do_not_load_are_told_by_workspace(look: Look) -> None:
     failed = {"prod": {"spending@V1": "No module named 'numpy'"}}
     assert look({"json": {"failed_views": failed}}).failed_views == failed

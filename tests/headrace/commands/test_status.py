@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from examples.running import System
+from infra.kafka.clients import producer
 from infra.metrics import CLOCK_STEP_HELD_SECONDS
 from infra.process.exit_codes import ExitCode
 from infra.process.ports import LOOPBACK
@@ -107,6 +108,40 @@ def a_processor_here() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_what_became_of_rows_is_told_by_view_with_words_for_what_does_not_count(headrace: Headrace) -> None:
+    event = {"user_id": "u1", "amount": 1.0, "timestamp": "2020-01-01T00:00:00Z"}
+    headrace("ingest", "transactions", "-", stdin=json.dumps(event))
+    wait_until(lambda: json.loads(headrace("status", "--json").stdout)["outcomes"]["user_amounts@V1"]["late"] > 0)
+    shown = headrace("status").stdout
+    assert "late: older than the view's horizon when Kafka took them" in shown
+    assert "user_amounts@V1 8 days 1 hour 10 minutes" in shown
+
+
+def test_dead_letters_are_counted_and_the_newest_is_told(headrace: Headrace, system: System) -> None:
+    client = producer(system.kafka)
+    before = json.loads(headrace("status", "--json").stdout)["dead_letters"][0]["held"]
+    client.produce("prod.source.transactions", b"[no] Avro")
+    assert client.flush(20) == 0
+    wait_until(lambda: json.loads(headrace("status", "--json").stdout)["dead_letters"][0]["held"] > before)
+    (letters,) = json.loads(headrace("status", "--json").stdout)["dead_letters"]
+    assert letters["source"] == "transactions"
+    (newest,) = letters["newest"]
+    (problem,) = newest["problems"]
+    assert (problem["view"], problem["code"]) == ("", "MALFORMED")
+    assert problem["text"].startswith("expected the Confluent wire format")
+    shown = headrace("status").stdout
+    assert "dead letters that Kafka holds, and the newest of each source" in shown
+    assert "expected the Confluent wire format" in shown
+
+
+def test_a_source_without_dead_letters_has_none(headrace: Headrace, unique: str, tmp_path: Path) -> None:
+    folder = str(write(tmp_path / "r", features=text(view())))
+    assert headrace("apply", folder, "--workspace", unique).exit_code == ExitCode.OK
+    document = json.loads(headrace("status", "--workspace", unique, "--json").stdout)
+    assert [(each["held"], each["newest"]) for each in document["dead_letters"]] == [(0, [])]
+    assert "dead letters" not in headrace("status", "--workspace", unique).stdout
 
 
 def test_a_workspace_without_definitions_is_told(headrace: Headrace) -> None:

@@ -1,0 +1,66 @@
+"""What became of the records and rows of each view, summed over the processors that run.
+
+Invariant: each count is one that a processor made since it started; nothing is left out, also no outcome that this
+module has no words for.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from headrace.inspection.words import duration_text
+from headrace.server_status import Outcomes
+from schemas.definitions.plan import ViewPlan
+
+Counts = Mapping[str, Mapping[str, int]]
+"""By view key and outcome."""
+
+LATE: Final = "late"
+REPLACED: Final = "replaced"
+FUTURE: Final = "future"
+DROPPED: Final = "dropped"
+FAILED: Final = "failed"
+
+ORDER: Final = ("new", REPLACED, "equal", "superseded", LATE, FUTURE, DROPPED, FAILED)
+"""As they are shown, of rows first, then of records."""
+
+EXPLANATIONS: Final[Mapping[str, str]] = {
+    REPLACED: "same join keys and timestamp as an earlier event, which it replaces; only one of them counts",
+    LATE: "older than the view's horizon when Kafka took them; kept in the offline log, counted in no feature",
+    FUTURE: "later than when Kafka took them; they count as new or replaced, and are read once their time has come",
+    DROPPED: "records of which the view's function returned nothing",
+    FAILED: "records of which the view has no rows, as its function failed; they are dead letters",
+}
+
+
+def summed(every: Iterable[Outcomes], workspace: str) -> dict[str, dict[str, int]]:
+    """Returns the counts of a workspace over several processors, by view key, sorted."""
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for outcomes in every:
+        for view, counts in outcomes.get(workspace, {}).items():
+            for outcome, count in counts.items():
+                sums[view][outcome] += count
+    return {view: dict(counts) for view, counts in sorted(sums.items())}
+
+
+def lines(counts: Counts) -> tuple[list[str], list[list[object]]]:
+    """Returns the heads and the rows of a table: views by outcome."""
+    others = sorted({name for each in counts.values() for name in each} - set(ORDER))
+    names = [*ORDER, *others]
+    return ["view", *names], [[view, *(each.get(name, 0) for name in names)] for view, each in counts.items()]
+
+
+def explanations(counts: Counts, views: Mapping[str, ViewPlan]) -> Sequence[str]:
+    """Returns a sentence for each outcome that needs one and has happened; horizons where rows were late."""
+    said = []
+    for outcome, text in EXPLANATIONS.items():
+        concerned = [view for view, each in counts.items() if each.get(outcome)]
+        if concerned:
+            said.append(f"{outcome}: {text}{_horizons(concerned, views) if outcome == LATE else ''}")
+    return said
+
+
+def _horizons(concerned: Sequence[str], views: Mapping[str, ViewPlan]) -> str:
+    horizons = [(key, views[key].horizon) for key in concerned if key in views]
+    told = ", ".join(f"{key} {duration_text(horizon)}" for key, horizon in horizons if horizon is not None)
+    return f" (horizons: {told})" if told else ""
