@@ -16,6 +16,7 @@ Invariant: whatever ends it, nothing it started is left running.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import os
@@ -147,34 +148,64 @@ def command(settings: Settings, repo: Path | None, removals: Removals | None) ->
     configure_logs("up", settings.log_level, settings.log_format)
     if not are_given(settings):
         require_extra()
-    lock_file = up_lock_path(settings.data)
-    lock = FileLock(lock_file)
+    apply = None if repo is None else apply_arguments(repo, removals)
+    lock = FileLock(up_lock_path(settings.data))
+    made = [folder for folder in (settings.data, *settings.data.parents) if not folder.exists()]
     try:
-        if not lock.acquire(timeout=0):
-            holder = lock_file.read_text("ascii")
-            message = (
-                f"`headrace up` (process {holder}) uses {settings.data}; stop it or choose another folder with --data"
-            )
-            click.echo(f"Error: {message}", err=True)
-            sys.exit(ExitCode.ALREADY_RUNNING)
-        lock_file.write_text(str(os.getpid()), "ascii")
-    except OSError as error:
-        message = f"the folder {settings.data} cannot be used: {error}; check its permissions or choose another --data"
-        raise StorageError(message) from error
-    try:
-        system = choose_ports(settings)
-        store = AccessStore.open(settings.data, settings.access_url)
-        try:
-            key = ensure_admin_key(store, settings.data)
-        finally:
-            store.close()
-        apply = None if repo is None else apply_arguments(repo, removals)
+        _take(lock, settings.data)
+        with _taken_back(made):
+            system = choose_ports(settings)
+            key = _admin_key(settings)
         outcome = asyncio.run(_run(system, key, apply))
     finally:
         lock.release()
     if outcome.problem:
         click.echo(f"Error: {outcome.problem}", err=True)
     sys.exit(outcome.code)
+
+
+@contextlib.contextmanager
+def _taken_back(made: Sequence[Path]) -> Iterator[None]:
+    """Removes, if the block fails, folders that were made for the lock, as long as they hold nothing else.
+
+    Args:
+        made: the data folder and those above it that were not there before; the lock is held.
+    """
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(OSError):  # something is in it, which is not for us to take away
+            for folder in made:
+                up_lock_path(folder).unlink(missing_ok=True)
+                folder.rmdir()
+        raise
+
+
+def _take(lock: FileLock, data: Path) -> None:
+    """Makes this the one ``headrace up`` of the data folder, or ends the process if there is one.
+
+    Raises:
+        StorageError: the folder cannot be made or written.
+    """
+    lock_file = up_lock_path(data)
+    try:
+        if not lock.acquire(timeout=0):
+            holder = lock_file.read_text("ascii")
+            message = f"`headrace up` (process {holder}) uses {data}; stop it or choose another folder with --data"
+            click.echo(f"Error: {message}", err=True)
+            sys.exit(ExitCode.ALREADY_RUNNING)
+        lock_file.write_text(str(os.getpid()), "ascii")
+    except OSError as error:
+        message = f"the folder {data} cannot be used: {error}; check its permissions or choose another --data"
+        raise StorageError(message) from error
+
+
+def _admin_key(settings: Settings) -> AdminKey:
+    store = AccessStore.open(settings.data, settings.access_url)
+    try:
+        return ensure_admin_key(store, settings.data)
+    finally:
+        store.close()
 
 
 def choose_ports(settings: Settings) -> System:

@@ -106,6 +106,24 @@ def test_kafka_that_is_away_is_named(setting: str, folder: Path) -> None:
     assert result.exit_code == ExitCode.UNAVAILABLE
 
 
+@pytest.mark.parametrize("data", ["new", "far/new"])
+def test_an_up_that_is_refused_leaves_no_folder(data: str, taken: int, folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    call = ["up", "--data", data, "--bootstrap", "127.0.0.1:1"]
+    assert CliRunner().invoke(main, [*call, "--ingest-port", str(taken)]).exit_code == ExitCode.USAGE
+    assert CliRunner().invoke(main, [*call, "--access-url", "mysql://a@b/c"]).exit_code == ExitCode.USAGE
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("held", ["other", "access.db"])
+def test_an_up_that_is_refused_takes_nothing_away(held: str, taken: int, folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / held).touch()
+    call = ["up", "--data", "data", "--bootstrap", "127.0.0.1:1", "--ingest-port", str(taken)]
+    assert CliRunner().invoke(main, call).exit_code == ExitCode.USAGE
+    assert (folder / "data" / held).exists()
+
+
 @pytest.mark.parametrize("flag", ["--ingest-port", "--serving-port"])
 def test_a_port_in_use_is_named(flag: str, taken: int) -> None:
     result = CliRunner().invoke(main, ["up", "--bootstrap", "127.0.0.1:1", flag, str(taken)])
