@@ -30,8 +30,16 @@ HTTP_REQUESTS: Final = Counter(
 RECORDS: Final = Counter(
     "headrace_records_total", "Source records by what became of them.", ["workspace", "source", "outcome"]
 )
+VIEW_RECORDS: Final = Counter(
+    "headrace_view_records_total",
+    "Source records of which a feature view has no row: dropped by its function, or failed.",
+    ["workspace", "view", "outcome"],
+)
 ROWS: Final = Counter(
-    "headrace_rows_total", "Rows of feature views by what became of them.", ["workspace", "view", "outcome"]
+    "headrace_rows_total",
+    "Rows of feature views by what became of them in online state: new, replaced, equal, superseded, late or offline; "
+    "and besides, those that were of the future.",
+    ["workspace", "view", "outcome"],
 )
 ROWS_REREAD: Final = Counter(
     "headrace_rows_reread_total",

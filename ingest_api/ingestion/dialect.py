@@ -4,13 +4,14 @@ Invariant: a dialect knows no Kafka, no clock and no socket; it is plain functio
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest_api.ingestion.notices import Notice, notices
 from ingest_api.ingestion.pending import Failure
 from ingest_api.ingestion.sources import Source, Sources
 from schemas.definitions.plan import ViewPlan
@@ -47,12 +48,14 @@ class CheckedSource:
         total: how many records came.
         frames: the valid ones, encoded, by index.
         errors: what is wrong with the others, by index.
+        without_zone: how many of the valid ones have an event time without a zone, which is taken as UTC.
     """
 
     source: Source | None
     total: int
     frames: Mapping[int, bytes]
     errors: Mapping[int, Problem]
+    without_zone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,25 @@ class SourceResult:
         total: how many came.
         errors: what is wrong with those that were refused or lost, by index.
         views: each consuming view and why it failed, or None; in order of name and version.
+        source: that they are of; None if there is no such source.
+        became: by view key, what became of rows and records (`ingest_api.ingestion.publish_and_wait.BatchOutcome`);
+            nothing in a dry run.
+        failed: by index of the record, the views that failed on it, by view key, and why.
+        without_zone: how many records have an event time without a zone, which is taken as UTC.
     """
 
     total: int
     errors: Mapping[int, Problem]
     views: Sequence[tuple[ViewPlan, Failure | None]]
+    source: Source | None = None
+    became: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    failed: Mapping[int, Mapping[str, Failure]] = field(default_factory=dict)
+    without_zone: int = 0
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """Returns what to tell the caller of records that were stored."""
+        return () if self.source is None else tuple(notices(self.source, self.became, self.without_zone))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

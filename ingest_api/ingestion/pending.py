@@ -12,13 +12,19 @@ nothing. A view that transform neither sent rows for nor reported as failed drop
 A record's rows of one view for one updates partition travel in one message, so one `Written` covers them all.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.errors import UNAVAILABLE, WRITE_ERROR, OverloadedError
 from schemas.limits import MAX_INGEST_REQUESTS
 from schemas.messages.updates import Ack, Transformed, Written
+
+DROPPED: Final = "dropped"
+"""What became of a record that a view's function made no row of; beside ``ROW_OUTCOMES``."""
+
+_DROPPED_ONE: Final[Mapping[str, int]] = {DROPPED: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,13 @@ class RecordOutcome:
     Attributes:
         failure: why it did not reach Kafka; then nothing is known of its views.
         views: by view id, None where the view stored or dropped it.
+        became: by view id, how many of its rows had which of ``ROW_OUTCOMES``, and how many were ``FUTURE``; of a view
+            that dropped it, one ``DROPPED``; without the views that failed, and those of which this is not known.
     """
 
     failure: Failure | None
     views: Mapping[int, Failure | None]
+    became: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
 class Answer(NamedTuple):
@@ -80,7 +89,18 @@ class _Record:
             return RecordOutcome(Failure(UNAVAILABLE, self.lost, retryable=True), {})
         if not self.views and not self.is_done():
             return RecordOutcome(Failure(UNAVAILABLE, overdue, retryable=True), {})
-        return RecordOutcome(None, {view: self._of(view, overdue) for view in sorted(self.views)})
+        views = {view: self._of(view, overdue) for view in sorted(self.views)}
+        became = {view: rows for view, failure in views.items() if failure is None and (rows := self._became(view))}
+        return RecordOutcome(None, views, became)
+
+    def _became(self, view: int) -> Mapping[str, int]:
+        answers = [answer.became for (of, _), answer in self.written.items() if of == view]
+        if not answers:
+            return _DROPPED_ONE
+        if len(answers) == 1:
+            return answers[0]
+        # Of rows of one record, those of one partition may be known and others not: then nothing is said.
+        return sum(map(Counter, answers), Counter[str]()) if all(answers) else {}
 
     def _of(self, view: int, overdue: str) -> Failure | None:
         if view in self.failed:

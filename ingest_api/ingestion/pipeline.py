@@ -154,17 +154,21 @@ def _check(dialect: IngestDialect[Options], sources: Sources, name: str, texts: 
     rename = dialect.field_names(source.fields)
     frames: dict[int, bytes] = {}
     errors: dict[int, tuple[str, str]] = {}
+    without_zone = 0
     for index, text in enumerate(texts):
         try:
-            frames[index] = source.encode(rename(decode_record(text, dialect.max_record_bytes)))
+            record = rename(decode_record(text, dialect.max_record_bytes))
+            frames[index] = source.encode(record)
+            without_zone += source.lacks_zone(record)
         except RecordError as error:
             errors[index] = (error.code, error.message)
-    return CheckedSource(source, len(texts), frames, errors)
+    return CheckedSource(source, len(texts), frames, errors, without_zone)
 
 
 def _dry(checked: CheckedSource) -> SourceResult:
     views = checked.source.views if checked.source is not None and checked.frames else ()
-    return SourceResult(checked.total, checked.errors, [(view, None) for view in views])
+    stored = [(view, None) for view in views]
+    return SourceResult(checked.total, checked.errors, stored, checked.source, without_zone=checked.without_zone)
 
 
 def _stored(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> SourceResult:
@@ -174,4 +178,7 @@ def _stored(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> So
     RECORDS.labels(source.workspace, source.name, "lost").inc(lost)
     RECORDS.labels(source.workspace, source.name, "accepted").inc(checked.total - rejected - lost)
     failures = {index: (failure.code, failure.message) for index, failure in outcome.failures.items()}
-    return SourceResult(checked.total, {**checked.errors, **failures}, outcome.views)
+    errors = {**checked.errors, **failures}
+    return SourceResult(
+        checked.total, errors, outcome.views, source, outcome.became, outcome.failed, checked.without_zone
+    )

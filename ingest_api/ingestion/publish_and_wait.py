@@ -11,8 +11,9 @@ source that did not drop it.
 
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from ingest_api.ingestion.answers import Answers
@@ -25,6 +26,12 @@ from schemas.messages.updates import ReplyAddress
 
 NONCE_BYTES: Final = 8
 COUNTER_BYTES: Final = 8
+
+FAILED: Final = "failed"
+"""What became of a record that a view failed on."""
+
+UNKNOWN: Final = "unknown"
+"""What became of a record that is stored, but was not told how: its rows were in state before a processor's restart."""
 
 INDICES_SHOWN: Final = 10
 """How many record indices a message lists."""
@@ -72,10 +79,15 @@ class BatchOutcome:
     Attributes:
         failures: of records that Kafka did not take, by index.
         views: each view of the source, by name and version, and why it failed; None where it did not.
+        became: by view key, in the same order, what became of its rows and of the records that it dropped, and how many
+            records ``FAILED`` or are ``UNKNOWN``; what there is none of is left out.
+        failed: by index of the record, the views that failed on it, by view key, and why.
     """
 
     failures: Mapping[int, Failure]
     views: Sequence[tuple[ViewPlan, Failure | None]]
+    became: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    failed: Mapping[int, Mapping[str, Failure]] = field(default_factory=dict)
 
 
 class Ingestion:
@@ -171,7 +183,26 @@ def _combined(batch: Batch, outcomes: Mapping[int, RecordOutcome]) -> BatchOutco
     failures = {index: outcome.failure for index, outcome in outcomes.items() if outcome.failure is not None}
     reached = {index: outcome.views for index, outcome in outcomes.items() if outcome.failure is None}
     views = [(view, _view_failure(view.id, reached)) for view in batch.source.views] if reached else []
-    return BatchOutcome(failures, views)
+    counted = [outcome for outcome in outcomes.values() if outcome.failure is None]
+    keys = {view.id: view.key for view, _ in views}
+    failed = {
+        index: {keys[view]: failure for view, failure in of_views.items() if failure is not None}
+        for index, of_views in reached.items()
+        if any(of_views.values())
+    }
+    return BatchOutcome(failures, views, {key: _became(view, counted) for view, key in keys.items()}, failed)
+
+
+def _became(view: int, outcomes: Sequence[RecordOutcome]) -> Mapping[str, int]:
+    total: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.views[view] is not None:
+            total[FAILED] += 1
+        elif view in outcome.became:
+            total.update(outcome.became[view])
+        else:
+            total[UNKNOWN] += 1
+    return total
 
 
 def _view_failure(view: int, reached: Mapping[int, Mapping[int, Failure | None]]) -> Failure | None:

@@ -14,6 +14,9 @@ from schemas.messages.updates import plan_header
 from schemas.records.validate import compile_validator
 from schemas.topics import source_topic
 
+_OFFSET_SIGNS: Final = frozenset("+-")
+_TIME_BEGINS: Final = len("2024-01-15T")
+
 
 class Source:
     """One stream source of one plan.
@@ -31,6 +34,7 @@ class Source:
         self.partitions: Final = plan.partitions
         self.fields: Final = tuple(column.name for column in plan.columns)
         self.views: Final = tuple(sorted(views, key=lambda view: (view.name, view.version)))
+        self.timestamp_field: Final = plan.timestamp_field
         self.view_ids: Final = frozenset(view.id for view in views)
         self._validate = compile_validator(plan)
         self._schema = parse(plan.schema)
@@ -49,6 +53,11 @@ class Source:
                 f"Record has {len(value)} bytes in Avro, at most {MAX_SOURCE_RECORD_BYTES} are accepted",
             )
         return value
+
+    def lacks_zone(self, record: object) -> bool:
+        """Returns whether the event time of a valid record names no zone, and so was taken as UTC."""
+        text: str = record[self.timestamp_field]  # type: ignore[index]  # valid: an object with a text there
+        return text[-1] not in "zZ" and not _OFFSET_SIGNS.intersection(text[_TIME_BEGINS:])
 
 
 class Sources:

@@ -1,7 +1,6 @@
 """The ingest API of Snowflake's Feature Store as a server mounts it: the dialect, and where it stands.
 
-``diagnostics`` has milliseconds: ``total_ms``, and of it ``validation_ms`` (parsing and checking) and ``ingestion_ms``
-(from publishing until the last answer; 0 in a dry run).
+What ``diagnostics`` holds: ``ingest_api.snowflake.diagnostics``.
 
 Invariant: whatever is refused is raised, so that there is one table of answers (`ingest_api.snowflake.errors`).
 """
@@ -18,13 +17,12 @@ from infra.http.paths import INGEST
 from ingest_api.ingestion.dialect import IngestCall, IngestDialect, IngestResult, admit_all
 from ingest_api.ingestion.pipeline import IngestEndpoint, IngestService
 from ingest_api.ingestion.sources import Source, Sources
+from ingest_api.snowflake.diagnostics import diagnostics
 from ingest_api.snowflake.errors import error_response
 from ingest_api.snowflake.names import field_names, find_source
 from ingest_api.snowflake.requests import SnowflakeOptions, parse_request
 from ingest_api.snowflake.responses import ingest_response
 from schemas.limits import MAX_INGEST_BODY_BYTES, MAX_INGEST_RECORD_BYTES
-
-_MILLISECONDS: Final = 1_000
 
 
 def snowflake_api(service: IngestService) -> Api:
@@ -53,15 +51,8 @@ def _find_source(name: str, sources: Sources) -> Source:
 
 
 def _answer(call: IngestCall[SnowflakeOptions], result: IngestResult, request_id: str) -> Response:
-    if not call.options.include_diagnostics:
-        return ingest_response(request_id, result.sources, None)
-    seconds = {
-        "total_ms": result.total_seconds,
-        "validation_ms": result.validation_seconds,
-        "ingestion_ms": result.ingestion_seconds,
-    }
-    diagnostics = {name: round(value * _MILLISECONDS, 3) for name, value in seconds.items()}
-    return ingest_response(request_id, result.sources, diagnostics)
+    found = diagnostics(result, dry_run=call.dry_run) if call.options.include_diagnostics else None
+    return ingest_response(request_id, result.sources, found)
 
 
 SNOWFLAKE: Final = IngestDialect(

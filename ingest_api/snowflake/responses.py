@@ -18,14 +18,14 @@ from schemas.definitions.plan import ViewPlan
 
 
 def ingest_response(
-    request_id: str, sources: Mapping[str, SourceResult], diagnostics: Mapping[str, float] | None
+    request_id: str, sources: Mapping[str, SourceResult], diagnostics: Mapping[str, Any] | None
 ) -> Response:
     """Returns the answer to a request whose structure was right.
 
     Args:
         request_id: of the request.
         sources: by name as the caller wrote it, in the caller's order.
-        diagnostics: milliseconds by stage; None if they were not asked for.
+        diagnostics: what it is told besides; None if it was not asked for.
     """
     failed = any(
         source.errors or any(failure is not None for _, failure in source.views) for source in sources.values()

@@ -89,6 +89,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     rejects: list[tuple[Problem, ...]]
     acks: dict[int, list[Ack]]
     rows: int
+    dropped: dict[str, int]
 
 
 Answer = Step | Ready | Result
@@ -118,7 +119,8 @@ def _work(task: Task, say: Callable[[Answer], None]) -> None:
     ):  # else the parent has read that the code came not as far as it did there
         limit_growth(RECORD_MEMORY_BYTES)
         outcome = transform([SourceRecord(*run.record)], writers)
-        say(Result(outcome.updates, [reject.problems for reject in outcome.rejects], outcome.acks, outcome.rows))
+        rejects = [reject.problems for reject in outcome.rejects]
+        say(Result(outcome.updates, rejects, outcome.acks, outcome.rows, outcome.dropped))
 
 
 if __name__ == "__main__":

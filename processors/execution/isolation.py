@@ -74,4 +74,4 @@ async def _transformed(
         except ChildFailedError as error:
             return transform.refuse(record, FUNCTION_FAILED, f"the process that ran this record alone {error}")
     rejects = [Reject(record, problems) for problems in result.rejects]
-    return Transformation(result.updates, rejects, result.acks, result.rows)
+    return Transformation(result.updates, rejects, result.acks, result.rows, result.dropped)

@@ -10,25 +10,46 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Final
 
 from schemas.definitions.plan import ViewPlan, stored_columns
-from schemas.instants import MILLISECOND
-from schemas.messages.updates import Row, UpdateMessage, Value
+from schemas.instants import MILLISECOND, SECOND
+from schemas.messages.updates import (
+    EQUAL,
+    LATE,
+    NEW,
+    OFFLINE_ONLY,
+    REPLACED,
+    SUPERSEDED,
+    Row,
+    UpdateMessage,
+    Value,
+)
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
 from schemas.state.reader import Reader
 from schemas.state.values import NEWEST, VERSION_BYTES, Tile, decode, decode_number, decode_row, encode, version_bytes
 
+CLOCKS_DIFFER: Final = SECOND
+"""By how much, in µs, a producer's clock may be ahead of Kafka's before its events are told to be of the future."""
+
 
 @dataclass(slots=True)
 class Materialization:
-    """What a batch writes: keys and values in order (None deletes), and how many rows counted, by outcome.
+    """What a batch writes: keys and values in order (None deletes), and what became of its rows.
 
+    ``outcomes``: by view, one of ``ROW_OUTCOMES`` for each row, in the order in which they came. ``future``: by view,
+    the indices in it of rows whose event time was still to come when Kafka took them, by more than clocks differ.
     ``reread``: how many rows were read again because one beside them was replaced.
     """
 
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
-    outcomes: dict[str, int] = field(default_factory=lambda: {"written": 0, "superseded": 0, "late": 0})
+    outcomes: dict[int, list[str]] = field(default_factory=dict)
+    future: dict[int, list[int]] = field(default_factory=dict)
     reread: int = 0
+
+
+_Arrival = tuple[int, bytes, list[Value]]
+"""One row of a batch: where in the batch, its version, and the values that state stores."""
 
 
 class ViewState:
@@ -55,82 +76,101 @@ class ViewState:
             partition_rows: (source partition, row), in log order.
             out: takes the writes.
         """
+        outcomes = out.outcomes[self.view.id] = [LATE if self.view.online else OFFLINE_ONLY] * len(partition_rows)
         if not self.view.online:
             return
-        winners, watermark = self._winners(partition_rows, out)
+        arrivals, watermark = self._arrivals(partition_rows, out)
         if self.view.is_aggregate:
-            self._aggregate(state, winners, out)
+            self._aggregate(state, arrivals, outcomes, out)
         else:
-            keys = [row_prefix(self.view.id, key) + time_suffix(time) for key, time in winners]
-            self._put_rows(keys, state.get_many(keys), list(winners.values()), out)
+            keys = [row_prefix(self.view.id, key) + time_suffix(time) for key, time in arrivals]
+            self._put_rows(keys, state.get_many(keys), list(arrivals.values()), outcomes, out)
         if watermark is not None:
             key = watermark_key(self.view.id)
             before = state.get(key)
             if before is None or decode_number(before) < watermark:
                 out.writes[key] = encode(watermark)
 
-    def _winners(
+    def _arrivals(
         self, partition_rows: Sequence[tuple[int, Row]], out: Materialization
-    ) -> tuple[dict[tuple[bytes, int], tuple[bytes, list[Value]]], int | None]:
-        """Returns the highest version of each identity in the batch, and the batch's watermark."""
+    ) -> tuple[dict[tuple[bytes, int], list[_Arrival]], int | None]:
+        """Returns the rows of the batch that are not late by identity, in their order, and the batch's watermark."""
         horizon = self.view.horizon
         stored = self._stored
-        winners: dict[tuple[bytes, int], tuple[bytes, list[Value]]] = {}
+        arrivals: dict[tuple[bytes, int], list[_Arrival]] = {}
         watermark: int | None = None
-        for partition, row in partition_rows:
+        for index, (partition, row) in enumerate(partition_rows):
             # Lateness is judged by when Kafka took the record, never by now: a rebuild must judge the same.
             appended = row.append_time * MILLISECOND
             if horizon is not None and row.event_time < appended - horizon:
-                out.outcomes["late"] += 1
                 continue
             # An event from the future counts but moves no watermark: one wrong clock would make all else old.
-            if row.event_time <= appended and (watermark is None or row.event_time > watermark):
+            if row.event_time > appended:
+                if row.event_time - appended > CLOCKS_DIFFER:
+                    out.future.setdefault(self.view.id, []).append(index)
+            elif watermark is None or row.event_time > watermark:
                 watermark = row.event_time
-            identity = (row.key, row.event_time)
             version = version_bytes(row.append_time, partition, row.offset, row.index)
-            known = winners.get(identity)
-            if known is not None:
-                out.outcomes["superseded"] += 1
-                if known[0] >= version:
-                    continue
-            winners[identity] = (version, [row.values[index] for index in stored])
-        return winners, watermark
+            arrival = (index, version, [row.values[column] for column in stored])
+            arrivals.setdefault((row.key, row.event_time), []).append(arrival)
+        return arrivals, watermark
 
     def _put_rows(
         self,
         keys: Sequence[bytes],
         present: Sequence[bytes | None],
-        rows: Sequence[tuple[bytes, list[Value]]],
+        rows: Sequence[Sequence[_Arrival]],
+        outcomes: list[str],
         out: Materialization,
-    ) -> list[bool | None]:
-        """Writes rows that win over what is there; says of each: True new, False replaced, None no change of values."""
-        verdicts: list[bool | None] = []
-        for key, before, (version, values) in zip(keys, present, rows, strict=True):
-            body = encode(values)
-            # At or above: a row that is read again after a crash has the version that is stored, and changes nothing.
-            if before is not None and before[:VERSION_BYTES] >= version:
-                out.outcomes["superseded"] += 1
-                verdicts.append(None)
-                continue
-            out.writes[key] = version + body
-            out.outcomes["written"] += 1
-            # A correction that says the same moves the version alone: no tile is built again for it.
-            verdicts.append(True if before is None else None if before[VERSION_BYTES:] == body else False)
-        return verdicts
+    ) -> list[list[Value] | None]:
+        """Writes what wins over what is there, and notes what became of each row.
+
+        Each row of an identity is judged as if it had come alone, so that outcomes do not depend on batches.
+
+        Args:
+            keys: one for each identity.
+            present: what state has there.
+            rows: of each identity, in their order.
+            outcomes: of the batch; takes those of these rows.
+            out: takes the writes.
+
+        Returns:
+            by identity the values that are new in state; None where they are what they were.
+        """
+        changed: list[list[Value] | None] = []
+        for key, before, arrivals in zip(keys, present, rows, strict=True):
+            now = before
+            winner: list[Value] | None = None
+            for index, version, values in arrivals:
+                # At or above: a row that is read again after a crash has the version that is stored; nothing changes.
+                if now is not None and now[:VERSION_BYTES] >= version:
+                    outcomes[index] = EQUAL if now[:VERSION_BYTES] == version else SUPERSEDED
+                    continue
+                body = encode(values)
+                # A correction that says the same moves the version alone.
+                outcomes[index] = NEW if now is None else EQUAL if now[VERSION_BYTES:] == body else REPLACED
+                now, winner = version + body, values
+            if winner is not None and now is not None:
+                out.writes[key] = now
+                if before is not None and now[VERSION_BYTES:] == before[VERSION_BYTES:]:
+                    winner = None  # no tile is built again for it
+            changed.append(winner)
+        return changed
 
     def _aggregate(
         self,
         state: Reader,
-        winners: Mapping[tuple[bytes, int], tuple[bytes, list[Value]]],
+        arrivals: Mapping[tuple[bytes, int], Sequence[_Arrival]],
+        outcomes: list[str],
         out: Materialization,
     ) -> None:
         view, finest = self.view, self._finest
-        prefixes = {key: (row_prefix(view.id, key), tile_prefix(view.id, key)) for key, _ in winners}
-        groups: dict[bytes, list[tuple[int, tuple[bytes, list[Value]]]]] = defaultdict(list)
+        prefixes = {key: (row_prefix(view.id, key), tile_prefix(view.id, key)) for key, _ in arrivals}
+        groups: dict[bytes, list[tuple[int, Sequence[_Arrival]]]] = defaultdict(list)
         owner: dict[bytes, bytes] = {}
-        for (key, time), winner in winners.items():
+        for (key, time), rows_of_one in arrivals.items():
             tile_key = prefixes[key][1] + tile_suffix(finest, time - time % finest)
-            groups[tile_key].append((time, winner))
+            groups[tile_key].append((time, rows_of_one))
             owner[tile_key] = key
         tiles = _read_tiles(state, list(groups))
 
@@ -151,12 +191,13 @@ class ViewState:
             key = owner[tile_key]
             prefix = prefixes[key][0]
             row_keys = [prefix + time_suffix(time) for time, _ in rows]
-            verdicts = self._put_rows(row_keys, [found.get(k) for k in row_keys], [row for _, row in rows], out)
-            for (time, (_, values)), verdict in zip(rows, verdicts, strict=True):
-                if verdict is None:
+            present = [found.get(k) for k in row_keys]
+            changed = self._put_rows(row_keys, present, [each for _, each in rows], outcomes, out)
+            for (time, _), before, values in zip(rows, present, changed, strict=True):
+                if values is None:
                     continue
                 fresh[key][time] = values
-                if verdict:
+                if before is None:
                     new[tile_key].append((time, values))
                 else:
                     dirty.add((key, time))

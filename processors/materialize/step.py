@@ -5,7 +5,7 @@ takes the same message twice. A message that is no row of its view is in neither
 """
 
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,7 +18,7 @@ from processors.materialize.view_digests import take_up
 from processors.producer.messages import OutMessage, ack_messages
 from schemas.definitions.plan import Plan, ViewPlan
 from schemas.errors import StorageError, UnavailableError
-from schemas.messages.updates import Ack, UpdateMessage, Written
+from schemas.messages.updates import FUTURE, Ack, UpdateMessage, Written, rows_by_waiting
 from schemas.state.reader import State
 from schemas.state.values import next_offset_of
 
@@ -26,7 +26,10 @@ OFFLINE: Final = "offline"
 ONLINE: Final = "online"
 
 RowCounts = dict[tuple[str, str], int]
-"""How many rows counted, by view (``name@version``) and outcome: written, superseded or late."""
+"""How many rows, by view (``name@version``) and what became of them: one of ``ROW_OUTCOMES``, or besides ``FUTURE``."""
+
+Became = dict[int, dict[str, int]]
+"""The same of one message's waiting records, by their place among them."""
 
 
 # What values of the wrong number, type or size raise in the encoders and the aggregates, and a view that never was.
@@ -90,6 +93,7 @@ class _Fold:
     writes: Mapping[bytes, bytes | None]
     rows: RowCounts
     reread: Mapping[str, int] = field(default_factory=dict)
+    became: Mapping[int, Became] = field(default_factory=dict)  # by offset of the message
 
 
 class MaterializeStep:
@@ -202,7 +206,7 @@ class MaterializeStep:
         except StorageError as error:
             raise self._failed(messages, ONLINE, error) from error
         # 3. Answers.
-        return Materialized(self._acks(messages, "", ""), fold.rows, reread=fold.reread)
+        return Materialized(self._acks(messages, "", "", fold.became), fold.rows, reread=fold.reread)
 
     def write(self, messages: Sequence[UpdateMessage], next_offset: int) -> RowCounts:
         """Does step 2 alone, for messages that are in the log.
@@ -229,14 +233,19 @@ class MaterializeStep:
         writes = materialize({}, self._state, [], next_offset).writes
         counts: RowCounts = {}
         reread: dict[str, int] = {}
+        became: dict[int, Became] = {}
         for view, batch in batches.items():
             made = materialize({view: self._current[view]}, self._state, batch, next_offset)
             writes.update(made.writes)
             key = self._current[view].view.key
-            counts.update({(key, outcome): count for outcome, count in made.outcomes.items() if count})
+            outcomes, future = made.outcomes[view], made.future.get(view, [])
+            counts.update({(key, outcome): count for outcome, count in Counter(outcomes).items()})
+            if future:
+                counts[key, FUTURE] = len(future)
+            became.update(_became(batch, outcomes, frozenset(future)))
             if made.reread:
                 reread[key] = made.reread
-        return _Fold(writes, counts, reread)
+        return _Fold(writes, counts, reread, became)
 
     def _write(self, fold: _Fold) -> None:
         if fold.writes:
@@ -260,17 +269,43 @@ class MaterializeStep:
         return None
 
     def _failed(self, messages: Sequence[UpdateMessage], store: str, error: StorageError) -> StoreFailedError:
-        return StoreFailedError(error.message, self._acks(messages, store, error.message))
+        return StoreFailedError(error.message, self._acks(messages, store, error.message, {}))
 
-    def _acks(self, messages: Sequence[UpdateMessage], store: str, problem: str) -> list[OutMessage]:
+    def _acks(
+        self, messages: Sequence[UpdateMessage], store: str, problem: str, became: Mapping[int, Became]
+    ) -> list[OutMessage]:
         acks: dict[int, list[Ack]] = defaultdict(list)
         for message in messages:
             view = message.update.view
-            for waiting in message.update.waiting:
+            of_message = became.get(message.offset, {})
+            for place, waiting in enumerate(message.update.waiting):
                 reply = waiting.reply
                 # Callers of another installation wait for its stores, and these say nothing about them.
                 if reply.installation != self._installation:
                     continue
-                answer = Written(reply.request, reply.index, view, self._partition, waiting.rows, store, problem)
+                rows = of_message.get(place, {})
+                answer = Written(reply.request, reply.index, view, self._partition, waiting.rows, store, problem, rows)
                 acks[reply.partition].append(answer)
         return ack_messages(self._workspace, acks)
+
+
+def _became(
+    messages: Sequence[UpdateMessage], outcomes: Sequence[str], future: frozenset[int]
+) -> Iterator[tuple[int, Became]]:
+    """Yields what became of the rows of those who wait, by offset of the message.
+
+    Args:
+        messages: of one view.
+        outcomes: of their rows, in order.
+        future: which of them were still to come.
+    """
+    begin = 0
+    for offset, update in messages:
+        if update.waiting:
+            became: Became = {}
+            for place, rows in enumerate(rows_by_waiting(update)):
+                counts = Counter(outcomes[begin + at] for at in rows)
+                ahead = sum(begin + at in future for at in rows) if future else 0
+                became[place] = {**counts, FUTURE: ahead} if ahead else dict(counts)
+            yield offset, became
+        begin += len(update.rows)

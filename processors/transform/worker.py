@@ -29,7 +29,7 @@ from typing_extensions import override
 
 from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.schema_registry import SchemaRegistry
-from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS
+from infra.metrics import BATCH_SECONDS, DEAD_LETTERS, RECORDS, VIEW_RECORDS
 from infra.paths import in_flight_path
 from infra.process.file_lock import FileLock, kept_elsewhere
 from infra.segments.disk import Disk
@@ -48,7 +48,7 @@ from processors.transform.step import Writers, finish, start_offset
 from processors.transform.writer_schemas import WriterSchemas
 from schemas.definitions.plan import Plan, SourcePlan
 from schemas.errors import StorageError
-from schemas.records.transform import Reject, SourceRecord
+from schemas.records.transform import SourceRecord, Transformation
 from schemas.topics import source_topic
 
 
@@ -187,17 +187,22 @@ class TransformWorker(PartitionWorker):
             messages = finish(transform, self._log_of(transform.source), records, outcome, work.writers)
             work.records = work.records[len(records) :]
             self.next_offset = records[-1].offset + 1
-            self._count(records, outcome.rejects)
+            self._count(records, outcome)
             # 7. Send. Noted as expected before anything is sent: a later batch may be delivered before this one.
             then = _nothing if work.records else work.give_back
             await self._parts.deliveries.send(messages, self._delivered.expect(self.next_offset, then))
         return not work.records
 
-    def _count(self, records: Sequence[SourceRecord], rejects: Sequence[Reject]) -> None:
+    def _count(self, records: Sequence[SourceRecord], outcome: Transformation) -> None:
         RECORDS.labels(self._workspace, self._source, "transformed").inc(len(records))
-        for reject in rejects:
+        for view, count in outcome.dropped.items():
+            VIEW_RECORDS.labels(self._workspace, view, "dropped").inc(count)
+        for reject in outcome.rejects:
             DEAD_LETTERS.labels(self._workspace, self._source, reject.problems[0].code).inc()
-        self._parts.dead_letters.take(self._workspace, self._source, rejects)
+            for problem in reject.problems:
+                if problem.view:
+                    VIEW_RECORDS.labels(self._workspace, problem.view, "failed").inc()
+        self._parts.dead_letters.take(self._workspace, self._source, outcome.rejects)
 
     def _log_of(self, source: SourcePlan) -> SourceLog | None:
         """Returns the open log of the partition; None where the plan does not have the source logged."""

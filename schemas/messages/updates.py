@@ -20,6 +20,19 @@ ACKS_FORMAT: Final = 3
 REPLY_HEADER: Final = "headrace-reply"
 PLAN_HEADER: Final = "headrace-plan"
 
+NEW: Final = "new"
+REPLACED: Final = "replaced"
+EQUAL: Final = "equal"
+SUPERSEDED: Final = "superseded"
+LATE: Final = "late"
+OFFLINE_ONLY: Final = "offline"
+ROW_OUTCOMES: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, OFFLINE_ONLY)
+"""What became of a row in online state, exactly one for each: its identity was not there; it was, with other values, or
+with the same; it was, with a higher version; the row is older than the view's horizon; the view is not kept online."""
+
+FUTURE: Final = "future"
+"""Counted besides an outcome: the row's event time was still to come when Kafka took its record."""
+
 Value = Any  # what one column of a row holds: null, bool, int, float, str, or lists and dicts of these
 
 _REPLY: Final = struct.Struct(">IIHB")
@@ -107,14 +120,18 @@ class Row(msgspec.Struct, array_like=True, gc=False):
 
 
 class Waiting(msgspec.Struct, array_like=True, gc=False):
-    """A record that someone waits for, and how many of an update's rows come from it."""
+    """A record that someone waits for, and how many of an update's rows come from it, side by side."""
 
     reply: ReplyAddress
     rows: int
 
 
 class Update(msgspec.Struct, array_like=True):
-    """Rows of one view for one updates partition, made of one source partition by one plan."""
+    """Rows of one view for one updates partition, made of one source partition by one plan.
+
+    ``waiting``: one for each record, in the order of their rows, or none at all; so what becomes of a row can be told
+    to whoever waits for it (``rows_by_waiting``).
+    """
 
     format: int
     plan: int
@@ -147,7 +164,9 @@ class Transformed(msgspec.Struct, frozen=True, array_like=True, tag="transformed
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
     """What became of one record's rows of one view in one updates partition.
 
-    ``store``: which store failed, ``online`` or ``offline``; empty where both hold the rows.
+    ``store``: which store failed, ``online`` or ``offline``; empty where both hold the rows. ``became``: how many rows
+    had which of ``ROW_OUTCOMES``, and how many were ``FUTURE``; empty where that is not known, as of rows that were in
+    state before a crash.
     """
 
     request: bytes
@@ -157,6 +176,7 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
     rows: int
     store: str = ""
     message: str = ""
+    became: dict[str, int] = {}
 
 
 Ack = Transformed | Written
@@ -168,6 +188,16 @@ class _Head(msgspec.Struct, array_like=True):
     format: int
     plan: int
     view: int
+
+
+def rows_by_waiting(update: Update) -> list[range]:
+    """Returns, for each record that someone waits for, the indices of its rows in an update.
+
+    Nothing where that cannot be told: an earlier release put rows that nobody waits for among the others.
+    """
+    begins = [at for at, row in enumerate(update.rows) if at == 0 or row.offset != update.rows[at - 1].offset]
+    groups = list(map(range, begins, [*begins[1:], len(update.rows)]))
+    return groups if [len(group) for group in groups] == [waiting.rows for waiting in update.waiting] else []
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

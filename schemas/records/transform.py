@@ -5,6 +5,7 @@ record ends as rows, as a drop that the view's function chose, or as a problem o
 most one reject, whoever sent it and whether or not someone waits for an answer. None vanishes.
 """
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -76,38 +77,47 @@ class Reject(NamedTuple):
 
 @dataclass(slots=True)
 class Transformation:
-    """What a batch became: update messages with their partition, rejects, and answers by reply partition."""
+    """What a batch became: update messages with their partition, rejects, and answers by reply partition.
+
+    ``dropped``: by view key, of how many records the view's function made no row.
+    """
 
     updates: list[tuple[int, bytes]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     acks: dict[int, list[Ack]] = field(default_factory=dict)
     rows: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 class _Packer:
-    """Collects rows into update messages, one per view and partition, and closes a message that has grown enough."""
+    """Collects rows into update messages, and closes a message that has grown enough.
+
+    One message per view and partition; rows that someone waits for and rows that nobody waits for travel apart, so that
+    it can be told which rows are whose (``rows_by_waiting``).
+    """
 
     def __init__(self, plan: Plan, source_partition: int, out: list[tuple[int, bytes]]) -> None:
         self._plan = plan
         self._source_partition = source_partition
         self._out = out
-        self._open: dict[tuple[int, int], tuple[list[Row], list[Waiting]]] = {}
-        self._sizes: dict[tuple[int, int], int] = {}
+        self._open: dict[tuple[int, int, bool], tuple[list[Row], list[Waiting]]] = {}
+        self._sizes: dict[tuple[int, int, bool], int] = {}
 
     def add(self, record: SourceRecord, view: ViewPlan, built: list[BuiltRow], size: int) -> list[tuple[int, int, int]]:
         """Takes the rows of one record; returns (view id, updates partition, rows) for each partition they go to."""
         counts: dict[int, int] = {}
+        waits = record.reply is not None
         for index, (key, event_time, values) in enumerate(built):
             partition = partition_of(key, self._plan.partitions)
             counts[partition] = counts.get(partition, 0) + 1
-            target = (view.id, partition)
+            target = (view.id, partition, waits)
             collected = self._open.get(target)
             if collected is None:
                 collected = self._open[target] = ([], [])
                 self._sizes[target] = 0
             collected[0].append(Row(key, event_time, record.append_time, record.offset, index, values))
         for partition, count in counts.items():
-            target = (view.id, partition)
+            target = (view.id, partition, waits)
             if record.reply is not None:
                 self._open[target][1].append(Waiting(record.reply, count))
             self._sizes[target] += size + count * ROW_BYTES  # the size of all rows: simple, and never too low
@@ -120,8 +130,8 @@ class _Packer:
         for target, collected in self._open.items():
             self._close(target, *collected)
 
-    def _close(self, target: tuple[int, int], rows: list[Row], waiting: list[Waiting]) -> None:
-        view, partition = target
+    def _close(self, target: tuple[int, int, bool], rows: list[Row], waiting: list[Waiting]) -> None:
+        view, partition, _ = target
         update = Update(MESSAGE_FORMAT, self._plan.number, view, self._source_partition, rows, waiting)
         self._out.append((partition, encode_update(update)))
 
@@ -189,6 +199,8 @@ class SourceTransform:
                     problems.append((view, Problem(view.key, error.code, problem)))
                     continue
                 outcome.rows += len(built)
+                if not built:
+                    outcome.dropped[view.key] = outcome.dropped.get(view.key, 0) + 1
                 sent += packer.add(record, view, built, size)
             if problems:
                 outcome.rejects.append(Reject(record, tuple(problem for _, problem in problems)))
@@ -255,7 +267,7 @@ def _rows(
     except BaseException as error:
         # The function is the user's, and so is what it returns: whatever they raise, SystemExit and KeyboardInterrupt
         # included, is this record's failure alone. Signals do not come as exceptions here.
-        raise RecordError(FUNCTION_FAILED, _described(error)) from error
+        raise RecordError(FUNCTION_FAILED, f"{_raised_at(function, error)}{_described(error)}") from error
 
 
 def _described(error: BaseException) -> str:
@@ -264,6 +276,23 @@ def _described(error: BaseException) -> str:
         return f"{name}: {error}"
     except Exception as broken:  # noqa: BLE001 - the text of a user's exception is made by the user's code
         return f"{name}, whose text cannot be made: {type(broken).__name__}"
+
+
+def _raised_at(function: ViewFunction, error: BaseException) -> str:
+    """Returns the innermost line of the function's repository that an error passed: ``file:line, in name: ``.
+
+    Empty where it passed none, as an error of what the function returned does.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    label, _, _ = code.co_filename.partition("/")  # one for all files of a repository (``repository.load_views``)
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        where, slash, file = frame.f_code.co_filename.partition("/")
+        if slash and where == label:
+            found = f"{file}:{line}, in {frame.f_code.co_name}: "
+    return found
 
 
 def _built(returned: Any, build: Callable[[Mapping[str, Any]], BuiltRow]) -> tuple[list[BuiltRow], int]:

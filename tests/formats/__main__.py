@@ -7,7 +7,7 @@ from tests.formats.test_formats import golden
 def main() -> None:
     """Writes them."""
     for each in FORMATS:
-        path = golden(each.name, each.version)
+        path = golden(each)
         if not path.exists():
             path.write_bytes(each.sample)
 

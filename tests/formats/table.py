@@ -78,6 +78,7 @@ class Format:
     Attributes:
         name: as the page has it.
         version: that is written.
+        additions: how often something was added to it that earlier releases pass over (rule FM-3).
         sample: bytes as they are written today.
         read: returns what the bytes mean, of every version that is read.
         meaning: of the sample.
@@ -88,6 +89,7 @@ class Format:
     sample: bytes
     read: Callable[[bytes], Any]
     meaning: Any
+    additions: int = 0
 
 
 def _segment() -> bytes:
@@ -142,7 +144,7 @@ FORMATS: Final = (
         b"MALFORMED",
     ),
     Format("update", updates.MESSAGE_FORMAT, updates.encode_update(UPDATE), updates.decode_update, UPDATE),
-    Format("acks", updates.ACKS_FORMAT, updates.encode_acks(ACKS), updates.decode_acks, ACKS),
+    Format("acks", updates.ACKS_FORMAT, updates.encode_acks(ACKS), updates.decode_acks, ACKS, additions=1),
     Format("row-key", keys.FORMAT_VERSION, ROW_KEY, lambda key: (keys.view_of(key), keys.time_of(key)), (11, -1)),
     Format(
         "tile-key",

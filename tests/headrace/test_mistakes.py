@@ -58,7 +58,7 @@ def told(result: Result) -> str:
         ("get s a=b --key-file empty.key", 1, "no API key: empty.key is empty", "write the key into it"),
         ("get s a=b --key-file binary.key", 1, "cannot be read (it is no text)", "with --key-file"),
         ("get s a", 2, "join key 'a': expected NAME=VALUE", "as in user_id=u1"),
-        ("ingest s broken.jsonl", 1, "broken.jsonl, line 1: expected one JSON object in each line", "correct this"),
+        ("ingest s broken.jsonl", 1, "broken.jsonl, line 1: expected one JSON object in each line", "correct the file"),
         ("ingest s absent.jsonl", 2, "'absent.jsonl': No such file or directory", ""),
         ("apply absent", 2, "Directory 'absent' does not exist", ""),
         ("apply broken", 1, "broken/features.py:1: invalid syntax", "correct the line"),

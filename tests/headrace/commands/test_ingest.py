@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,19 @@ def test_lines_go_in_by_the_batch_and_are_counted(headrace: Headrace, tmp_path: 
     file.write_text("\n".join(json.dumps(event(number)) for number in range(25)) + "\n\n", encoding="utf-8")
     done = headrace("ingest", "transactions", str(file))
     assert done.exit_code == ExitCode.OK, done.output
-    assert done.stdout.split() == ["25", "ingested"]
+    count, view, *_ = done.stdout.splitlines()
+    assert count.split() == ["25", "ingested"]
+    assert view.split() == ["view", "new"]
 
 
 def test_an_array_on_standard_input_goes_in(headrace: Headrace) -> None:
     done = headrace("ingest", "transactions", "-", "--json", stdin=json.dumps([event(1), event(2)], indent=2))
-    assert json.loads(done.stdout) == {"outcomes": {"ingested": 2}, "problems": []}
+    assert json.loads(done.stdout) == {
+        "outcomes": {"ingested": 2},
+        "views": {"user_activity@V1": {"new": 2}, "user_amounts@V1": {"new": 2}},
+        "notices": [],
+        "problems": [],
+    }
 
 
 def test_what_was_ingested_can_be_read_at_once(headrace: Headrace) -> None:
@@ -50,12 +57,13 @@ def test_failed_records_are_named_by_number_and_the_others_go_in(headrace: Headr
 def test_an_unknown_source_fails_each_record(headrace: Headrace) -> None:
     done = headrace("ingest", "nothing", "-", "--json", stdin=json.dumps(event()))
     assert done.exit_code == ExitCode.FAILURE
-    assert json.loads(done.stdout)["outcomes"] == {"INVALID_ARGUMENT": 1, "ingested": 0}
+    assert json.loads(done.stdout)["outcomes"] == {"INVALID_ARGUMENT": 1}
 
 
 def test_a_dry_run_writes_nothing(headrace: Headrace) -> None:
     done = headrace("ingest", "transactions", "-", "--dry-run", stdin=json.dumps(event(user_id="dry")))
     assert done.exit_code == ExitCode.OK
+    assert "The views' functions were not run" in done.stdout
     answer = json.loads(headrace("get", "fraud_detection", "user_id=dry", "--json").stdout)
     assert set(answer["result"]["features"]) == {None}
 
@@ -89,8 +97,55 @@ def test_what_went_in_before_a_broken_line_is_counted(headrace: Headrace) -> Non
     text = "\n".join([*(json.dumps(event(number)) for number in range(10)), "{"])
     done = headrace("ingest", "transactions", "-", stdin=text)
     assert done.exit_code == ExitCode.FAILURE
-    assert done.stdout.split() == ["10", "ingested"]
+    assert done.stdout.splitlines()[0].split() == ["10", "ingested"]
     assert "line 11" in done.stderr
+    assert "what comes before it was sent (10 records), it and what follows were not" in done.stderr
+
+
+def test_what_comes_before_a_broken_line_goes_in_also_where_it_fills_no_request(headrace: Headrace) -> None:
+    text = "\n".join([json.dumps(event(user_id="early")), "{", json.dumps(event())])
+    done = headrace("ingest", "transactions", "-", stdin=text)
+    assert done.stdout.splitlines()[0].split() == ["1", "ingested"]
+    assert "what comes before it was sent (1 record)" in done.stderr
+
+
+def test_a_table_is_refused_and_nothing_is_sent(headrace: Headrace, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("user_id,amount,timestamp\nu1,2.5,2026-01-01T00:00:00Z\n", encoding="utf-8")
+    done = headrace("ingest", "transactions", str(file))
+    assert done.exit_code == ExitCode.FAILURE
+    assert "looks like CSV" in done.stderr
+    assert "nothing was sent" in done.stderr
+
+
+def test_what_is_replaced_equal_late_ahead_or_dropped_is_said_by_view(headrace: Headrace) -> None:
+    at = datetime.now(UTC)
+    text = [
+        event(user_id="twice", timestamp=at.isoformat()),
+        event(user_id="twice", timestamp=at.isoformat(), amount=2.5),
+        event(user_id="twice", timestamp=at.isoformat(), amount=2.5),
+        event(user_id="old", timestamp=(at - timedelta(days=4000)).isoformat()),
+        event(user_id="ahead", timestamp=(at + timedelta(hours=1)).isoformat()),
+        event(user_id="refund", amount=-1.0),
+        event(user_id="local", timestamp=at.replace(tzinfo=None).isoformat()),
+    ]
+    told = json.loads(headrace("ingest", "transactions", "-", "--json", stdin="\n".join(map(json.dumps, text))).stdout)
+    assert told["outcomes"] == {"ingested": 7}
+    assert told["views"] == {
+        "user_activity@V1": {"new": 3, "replaced": 1, "equal": 1, "late": 1, "future": 1, "dropped": 1},
+        "user_amounts@V1": {"new": 4, "replaced": 1, "equal": 1, "late": 1, "future": 1},
+    }
+    kinds = [(each["about"], each["kind"], each["count"]) for each in told["notices"]]
+    assert kinds == [
+        ("source transactions", "without_zone", 1),
+        *(
+            (view, kind, 1)
+            for view in ("user_activity@V1", "user_amounts@V1")
+            for kind in ("replaced", "late", "future")
+        ),
+    ]
+    shown = headrace("ingest", "transactions", "-", stdin=json.dumps(text[3])).stdout
+    assert "user_activity@V1: 1 row late: in no feature" in shown
 
 
 def test_without_a_key_it_says_where_one_was_sought(headrace: Headrace, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from schemas.messages.updates import Transformed
 
 LONG = 60.0
 DROPPED = Transformed(b"r", 0, [], [])
-STORED = RecordOutcome(None, {1: None})
+STORED = RecordOutcome(None, {1: None}, {1: {"dropped": 1}})
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

@@ -245,3 +245,28 @@ def test_requests_expire_in_the_order_of_their_deadlines(pauses: list[float]) ->
         seen += [answer.request for answer in book.expire()]
     assert seen == [bytes([number]) for number in range(len(pauses))]
     assert all(first < second for first, second in pairwise(seen))
+
+
+def became(*answers: Ack) -> dict[int, dict[str, int]]:
+    (outcome,) = book_of([1, 2]).take(answers)[0].outcomes
+    return {view: dict(counts) for view, counts in outcome.became.items()}
+
+
+def counted(view: int, partition: int = 0, **counts: int) -> Written:
+    return Written(REQUEST, 0, view, partition, 1, became=counts)
+
+
+def test_what_became_of_rows_is_added_up_over_partitions() -> None:
+    told = became(
+        transformed((1, 0), (1, 3), (2, 0)), counted(1, 0, new=1, future=1), counted(1, 3, new=2), counted(2, late=1)
+    )
+    assert told == {1: {"new": 3, "future": 1}, 2: {"late": 1}}
+
+
+def test_a_view_that_dropped_the_record_is_told_so() -> None:
+    assert became(transformed((2, 0)), counted(2, equal=1)) == {1: {"dropped": 1}, 2: {"equal": 1}}
+
+
+def test_of_a_view_that_failed_and_of_rows_that_are_untold_nothing_is_said() -> None:
+    assert became(transformed((2, 0), failures=[(1, "CODE", "no")]), counted(2)) == {}
+    assert became(transformed((1, 0), (1, 1)), counted(1, 0, new=1), counted(1, 1)) == {2: {"dropped": 1}}

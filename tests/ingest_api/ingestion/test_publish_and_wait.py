@@ -11,7 +11,7 @@ from ingest_api.ingestion.pending import Failure
 from ingest_api.ingestion.publish_and_wait import INDICES_SHOWN, Batch, BatchOutcome, Ingestion
 from ingest_api.ingestion.publisher import Delivery
 from schemas.errors import OverloadedError, UnavailableError
-from schemas.messages.updates import Ack, ReplyAddress, Transformed, plan_header
+from schemas.messages.updates import Ack, ReplyAddress, Transformed, Written, plan_header
 from tests.support.plans import HeldPlans
 from tests.support.repositories import HEAD, plan_of, view
 
@@ -43,7 +43,7 @@ class Site:
     replies_failure: str | None = None
     reply_partition: int | None = 3
     room: int = 1_000
-    answer: Callable[["Published"], Ack | Delivery | None] = lambda sent: Transformed(
+    answer: Callable[["Published"], Ack | list[Ack] | Delivery | None] = lambda sent: Transformed(
         sent.reply.request, sent.reply.index, [], []
     )
     sent: list[Published] = field(default_factory=list)
@@ -69,6 +69,8 @@ class Site:
                 self.answers.deliver([delivery])
             case None:
                 pass
+            case list() as acks:
+                self.answers.take(acks)
             case ack:
                 self.answers.take([ack])
 
@@ -257,3 +259,24 @@ def test_before_the_definitions_were_read_no_source_is_said_to_be_unknown() -> N
                 site.ingestion.sources("prod")
 
     asyncio.run(scenario())
+
+
+def test_what_became_of_each_views_rows_is_counted_and_each_failure_is_named_by_its_record() -> None:
+    def answer(sent: Published) -> Ack:
+        if sent.value == b"4":
+            return Transformed(sent.reply.request, sent.reply.index, [], [(A, NO.code, NO.message)])
+        return Transformed(sent.reply.request, sent.reply.index, [], [])
+
+    (outcome,), _ = ingest([1, 4, 7], answer=answer)
+    assert outcome.became == {"a@V1": {"dropped": 2, "failed": 1}, "b@V1": {"dropped": 3}}
+    assert outcome.failed == {4: {"a@V1": NO}}
+
+
+def test_rows_of_which_it_is_not_told_what_became_are_counted_as_unknown() -> None:
+    def answer(sent: Published) -> list[Ack]:
+        request, index = sent.reply.request, sent.reply.index
+        told = Written(request, index, B, 0, 1, became={"new": 1})
+        return [Transformed(request, index, [(A, 0, 1), (B, 0, 1)], []), Written(request, index, A, 0, 1), told]
+
+    (outcome,), _ = ingest([0], answer=answer)
+    assert outcome.became == {"a@V1": {"unknown": 1}, "b@V1": {"new": 1}}

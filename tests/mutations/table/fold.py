@@ -8,8 +8,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-lower-version-wins",
         file="processors/materialize/fold.py",
-        old="if known[0] >= version:",
-        new="if known[0] <= version:",
+        old="now, winner = version + body, values",
+        new="now, winner = (version + body, values) if winner is None else (now, winner)",
         why="of two rows of one identity in a batch the older one would count",
         tests=(
             "tests/processors/materialize/test_fold.py::test_the_winner_of_one_batch_is_its_highest_version_and_the_rest_is_superseded",
@@ -18,8 +18,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-state-version-ignored",
         file="processors/materialize/fold.py",
-        old="before[:VERSION_BYTES] >= version:",
-        new="before[:VERSION_BYTES] == version:",
+        old="now[:VERSION_BYTES] >= version:",
+        new="now[:VERSION_BYTES] == version:",
         why="an old row that is read again would replace its correction",
         tests=("tests/processors/materialize/test_fold.py::test_equal_resend_moves_the_version_alone",),
     ),
@@ -34,8 +34,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-watermark-follows-the-future",
         file="processors/materialize/fold.py",
-        old="if row.event_time <= appended and (watermark",
-        new="if (watermark",
+        old="elif watermark is None or row.event_time > watermark:",
+        new="if watermark is None or row.event_time > watermark:",
         why="one event with a wrong clock would move the edge of all windows into the future",
         tests=(
             "tests/processors/materialize/test_fold.py::test_watermark_is_the_greatest_event_time_not_later_than_its_own_log_time",
@@ -72,8 +72,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-correction-counts-twice",
         file="processors/materialize/fold.py",
-        old="True if before is None else None if before[VERSION_BYTES:] == body else False",
-        new="True if before is None or before[VERSION_BYTES:] != body else None",
+        old="                if before is None:\n                    new[tile_key]",
+        new="                if before is None or before:\n                    new[tile_key]",
         why="a corrected event would be added beside what it replaces",
         tests=(
             "tests/processors/materialize/test_fold.py::test_a_changed_row_rebuilds_its_tile_together_with_new_rows_of_the_same_batch",
@@ -82,9 +82,9 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-equal-resend-counts-twice",
         file="processors/materialize/fold.py",
-        old="True if before is None else None if before[VERSION_BYTES:] == body else False",
-        new="before is None or before[VERSION_BYTES:] == body",
-        why="an event sent again unchanged would count twice",
+        old="now[VERSION_BYTES:] == before[VERSION_BYTES:]:",
+        new="not before:",
+        why="an event sent again unchanged would have its tile built again",
         tests=("tests/processors/materialize/test_fold.py::test_equal_resend_moves_the_version_alone",),
     ),
     Mutation(

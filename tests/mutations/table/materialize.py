@@ -38,8 +38,8 @@ MUTATIONS: Final = (
     Mutation(
         name="step-failed-store-acked-as-written",
         file="processors/materialize/step.py",
-        old="self._acks(messages, store, error.message)",
-        new='self._acks(messages, "", "")',
+        old="self._acks(messages, store, error.message, {})",
+        new='self._acks(messages, "", "", {})',
         why="callers would be told that rows are stored which a full disk refused",
         tests=(
             "tests/processors/materialize/test_step.py::test_a_log_that_cannot_be_written_is_told_and_leaves_both_stores_as_they_were",

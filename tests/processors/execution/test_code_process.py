@@ -22,7 +22,7 @@ from processors.execution.code_process import (
 T = TypeVar("T")
 
 READY = Ready(["a@V1"], {})
-RESULT = Result([(0, b"update")], [], {}, 1)
+RESULT = Result([(0, b"update")], [], {}, 1, {})
 
 
 def frame(answer: Answer) -> bytes:

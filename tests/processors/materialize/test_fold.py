@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from processors.materialize.fold import Materialization, ViewState, materialize
 from schemas.definitions.plan import ViewPlan
-from schemas.messages.updates import UpdateMessage, decode_update, encode_update
+from schemas.messages.updates import (
+    EQUAL,
+    LATE,
+    NEW,
+    OFFLINE_ONLY,
+    REPLACED,
+    SUPERSEDED,
+    UpdateMessage,
+    decode_update,
+    encode_update,
+)
 from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, watermark_key
 from schemas.state.values import VERSION_BYTES, decode
 from serving.reads.views import view_reader
@@ -129,7 +139,7 @@ def test_resent_event_replaces_and_never_counts_twice() -> None:
     (view,) = compiled(BY_TILE)
     state, steps = folded_batches(view, [event(BASE, 5.0)], [event(BASE, 7.0, offset=1)])
     assert total(view, state) == 7.0
-    assert steps[1].outcomes == {"written": 1, "superseded": 0, "late": 0}
+    assert [step.outcomes[1] for step in steps] == [[NEW], [REPLACED]]
 
 
 def test_equal_resend_moves_the_version_alone() -> None:
@@ -137,7 +147,7 @@ def test_equal_resend_moves_the_version_alone() -> None:
     state, steps = folded_batches(view, [event(BASE, 5.0)], [event(BASE, 5.0, offset=9)], [event(BASE, 6.0, offset=8)])
     assert total(view, state) == 5.0
     assert not [key for key in steps[1].writes if key.startswith(b"T")]
-    assert steps[2].outcomes == {"written": 0, "superseded": 1, "late": 0}
+    assert [step.outcomes[1] for step in steps] == [[NEW], [EQUAL], [SUPERSEDED]]
 
 
 def test_the_winner_of_one_batch_is_its_highest_version_and_the_rest_is_superseded() -> None:
@@ -145,7 +155,7 @@ def test_the_winner_of_one_batch_is_its_highest_version_and_the_rest_is_supersed
     batch = [event(BASE, 1.0, offset=2), event(BASE, 2.0, offset=3), event(BASE, 4.0, offset=1)]
     state, (step,) = folded_batches(view, batch)
     assert total(view, state) == 2.0
-    assert step.outcomes == {"written": 1, "superseded": 2, "late": 0}
+    assert step.outcomes[1] == [NEW, REPLACED, SUPERSEDED]
 
 
 def test_version_orders_by_append_time_then_partition_then_offset() -> None:
@@ -169,7 +179,7 @@ def test_a_row_past_the_horizon_changes_nothing_online() -> None:
     appended = (BASE + view.horizon) // 1000
     for time, kept in ((BASE, True), (BASE - 1, False)):
         state, (step,) = folded_batches(view, [event(time, 1.0, appended=appended)])
-        assert step.outcomes["late"] == (0 if kept else 1)
+        assert step.outcomes[1] == [NEW if kept else LATE]
         assert bool(data_of(state)) == kept
 
 
@@ -188,7 +198,7 @@ def test_a_view_that_is_not_online_writes_no_state() -> None:
     (view,) = compiled({"hidden": TILED + ", online=False"})
     state, (step,) = folded_batches(view, [event(BASE, 1.0)])
     assert dict(state.entries) == {NEXT_OFFSET: b"\x01"}
-    assert step.outcomes == {"written": 0, "superseded": 0, "late": 0}
+    assert step.outcomes[1] == [OFFLINE_ONLY]
 
 
 def test_rows_of_views_outside_the_plan_change_nothing_but_the_offset() -> None:
@@ -273,5 +283,5 @@ def test_a_correction_reads_the_rows_of_one_finest_tile_and_the_tiles_within_eac
 def test_an_attribute_view_keeps_rows_however_old_they_arrive() -> None:
     (view,) = compiled({"position": ""})
     state, (step,) = folded_batches(view, [event(BASE, 1.0, appended=BASE // 1000 + 10**11)])
-    assert step.outcomes["written"] == 1
+    assert step.outcomes[1] == [NEW]
     assert view_reader(view).read(state, event(0, 0).key, BASE).effective_time == BASE

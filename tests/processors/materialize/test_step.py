@@ -82,6 +82,10 @@ def answers(messages: Sequence[OutMessage]) -> dict[int | None, list[Written]]:
     }
 
 
+def written(index: int, view: ViewPlan, became: dict[str, int], rows: int = 1) -> Written:
+    return Written(b"request", index, view.id, 3, rows, became=became)
+
+
 def test_callers_of_another_installation_are_left_to_it(stores: Stores) -> None:
     theirs = message(0)
     theirs.update.waiting = [Waiting(ReplyAddress(4, b"request", 0, "elsewhere"), 1)]
@@ -90,20 +94,76 @@ def test_callers_of_another_installation_are_left_to_it(stores: Stores) -> None:
 
 
 def test_each_reply_partition_gets_one_message_with_all_its_answers(stores: Stores) -> None:
-    done = stores.step().run([message(0, replies=[4]), message(1, TOTALS, replies=[4, 9]), message(2)], 3)
+    done = stores.step().run(
+        [message(0, replies=[4]), message(1, TOTALS, replies=[4]), message(2, TOTALS, replies=[9])], 3
+    )
     assert len(done.acks) == 2
     assert answers(done.acks) == {
-        4: [Written(b"request", 0, NEWEST.id, 3, 1), Written(b"request", 1, TOTALS.id, 3, 1)],
-        9: [Written(b"request", 1, TOTALS.id, 3, 1)],
+        4: [written(0, NEWEST, {"new": 1}), written(1, TOTALS, {"new": 1})],
+        9: [written(2, TOTALS, {"new": 1})],
     }
+
+
+def of_several(*records: tuple[int, int, bool], ahead: int = 0) -> UpdateMessage:
+    """Returns one update of (source offset, rows, whether someone waits), all of one user, each row of its own time."""
+    update = message(0).update
+    rows = [
+        changed_row(
+            message(100 * offset + place), offset=offset, index=place, **({"event_time": ahead} if ahead else {})
+        )
+        for offset, count, _ in records
+        for place in range(count)
+    ]
+    update.rows = [each.update.rows[0] for each in rows]
+    update.waiting = [
+        Waiting(ReplyAddress(4, b"request", offset, INSTALLATION), count) for offset, count, waits in records if waits
+    ]
+    return UpdateMessage(0, update)
+
+
+def test_each_who_waits_is_told_what_became_of_his_own_rows(stores: Stores) -> None:
+    step = stores.step()
+    first = of_several((1, 2, True), (2, 1, True))
+    assert answers(step.run([first], 1).acks) == {
+        4: [written(1, NEWEST, {"new": 2}, 2), written(2, NEWEST, {"new": 1})]
+    }
+    again = of_several((1, 2, True), (2, 1, True), (3, 1, True))._replace(offset=1)
+    again.update.rows[1].values[[column.name for column in NEWEST.columns].index("amount")] = 7.0
+    for row in again.update.rows:
+        row.append_time += 1
+    assert answers(step.run([again], 2).acks) == {
+        4: [
+            written(1, NEWEST, {"equal": 1, "replaced": 1}, 2),
+            written(2, NEWEST, {"equal": 1}),
+            written(3, NEWEST, {"new": 1}),
+        ]
+    }
+
+
+def test_rows_that_nobody_waits_for_among_others_leave_it_untold_what_became_of_them(stores: Stores) -> None:
+    mixed = of_several((1, 1, True), (2, 1, False))
+    assert answers(stores.step().run([mixed], 1).acks) == {4: [written(1, NEWEST, {})]}
+
+
+def test_what_is_of_the_future_is_told_besides(stores: Stores) -> None:
+    future = of_several((1, 1, True), ahead=AT + 2_000_000)
+    done = stores.step().run([future], 1)
+    assert done.rows == {("newest@V1", "new"): 1, ("newest@V1", "future"): 1}
+    assert answers(done.acks) == {4: [written(1, NEWEST, {"new": 1, "future": 1})]}
+
+
+def test_rows_that_are_in_state_already_are_answered_without_what_became_of_them(stores: Stores) -> None:
+    step = stores.step()
+    step.run([of_several((1, 1, True))], 1)
+    assert answers(step.run([of_several((1, 1, True))], 1).acks) == {4: [written(1, NEWEST, {})]}
 
 
 def test_rows_are_counted_by_view_and_outcome(stores: Stores) -> None:
     step = stores.step()
     done = step.run([message(0), message(1), message(2, TOTALS)], 3)
-    assert done.rows == {("newest@V1", "written"): 2, ("totals@V1", "written"): 1}
+    assert done.rows == {("newest@V1", "new"): 2, ("totals@V1", "new"): 1}
     again = message(0)._replace(offset=3)
-    assert step.run([again], 4).rows == {("newest@V1", "superseded"): 1}
+    assert step.run([again], 4).rows == {("newest@V1", "equal"): 1}
 
 
 def changed_row(original: UpdateMessage, **changes: Any) -> UpdateMessage:
@@ -130,7 +190,7 @@ def test_a_message_that_is_no_row_of_its_view_is_in_neither_store_and_stops_no_o
     done = stores.step().run([message(0, replies=[4]), wrong(), message(2, TOTALS, replies=[4])], 3)
     assert [refused.offset for refused, _ in done.refused] == [1]
     assert stores.logged() == [0, 2]
-    assert done.rows == {("newest@V1", "written"): 1, ("totals@V1", "written"): 1}
+    assert done.rows == {("newest@V1", "new"): 1, ("totals@V1", "new"): 1}
     assert len(answers(done.acks)[4]) == 2
     assert next_offset_of(stores.state) == 3
 
@@ -146,7 +206,7 @@ def test_damage_in_state_is_never_charged_to_a_row(stores: Stores) -> None:
         step.run([message(1, TOTALS, replies=[4])], 2)
     assert stores.logged() == [0]
     stores.state.entries.update(before)
-    assert step.run([message(1, TOTALS)], 2).rows == {("totals@V1", "written"): 1}
+    assert step.run([message(1, TOTALS)], 2).rows == {("totals@V1", "new"): 1}
 
 
 def test_an_error_that_no_message_explains_is_raised(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +232,7 @@ def test_a_newer_plan_is_used_from_the_next_batch_on(stores: Stores) -> None:
     step = stores.step(smaller)
     step.run([message(0)], 1)
     step.use(PLAN)
-    assert step.run([message(1)], 2).rows == {("newest@V1", "written"): 1}
+    assert step.run([message(1)], 2).rows == {("newest@V1", "new"): 1}
 
 
 def test_a_log_that_cannot_be_written_is_told_and_leaves_both_stores_as_they_were(stores: Stores) -> None:
@@ -204,7 +264,7 @@ def test_a_state_that_fails_is_told_and_the_batch_is_taken_again_without_doublin
     stores.state.fails = ""
     assert stores.step().start_offset(0) == 1
     done = stores.step().run([message(1, replies=[2])], 2)
-    assert done.rows == {("newest@V1", "written"): 1}
+    assert done.rows == {("newest@V1", "new"): 1}
     assert stores.logged() == [0, 1]
 
 

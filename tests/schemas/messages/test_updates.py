@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemas.errors import CodecError, NewerFormatError
 from schemas.messages.updates import (
     MESSAGE_FORMAT,
+    ROW_OUTCOMES,
     ReplyAddress,
     Row,
     Transformed,
@@ -21,6 +22,7 @@ from schemas.messages.updates import (
     place_of,
     plan_header,
     plan_of_header,
+    rows_by_waiting,
 )
 from tests.support.histories import FLOATS, INTEGERS, TEXTS, examples
 
@@ -49,7 +51,17 @@ ACKS = st.lists(
             st.lists(st.tuples(U64, U32, U32), max_size=2),
             st.lists(st.tuples(U64, TEXTS, TEXTS), max_size=2),
         ),
-        st.builds(Written, st.binary(), U32, U64, U32, U32, st.sampled_from(("", "online", "offline")), TEXTS),
+        st.builds(
+            Written,
+            st.binary(),
+            U32,
+            U64,
+            U32,
+            U32,
+            st.sampled_from(("", "online", "offline")),
+            TEXTS,
+            st.dictionaries(st.sampled_from(ROW_OUTCOMES), U32),
+        ),
     ),
     max_size=4,
 )
@@ -135,3 +147,46 @@ def test_headers_of_a_wrong_length_are_refused() -> None:
 def test_an_installation_that_is_no_text_is_refused() -> None:
     with pytest.raises(CodecError, match="names an installation that is no text"):
         ReplyAddress.of_header(bytes(10) + b"\x01\xffrequest")
+
+
+class WrittenOfARelease(msgspec.Struct, frozen=True, array_like=True, tag="written"):
+    """As the release before ``became`` reads it."""
+
+    request: bytes
+    index: int
+    view: int
+    partition: int
+    rows: int
+    store: str = ""
+    message: str = ""
+
+
+def test_an_earlier_release_passes_over_what_became_of_rows_and_its_own_acks_are_read() -> None:
+    release = WrittenOfARelease(b"r", 1, 2, 3, 4)
+    now = Written(b"r", 1, 2, 3, 4, became={"new": 4})
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(now), type=WrittenOfARelease) == release
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(release), type=Written) == Written(b"r", 1, 2, 3, 4)
+
+
+def update_with(offsets: list[int], waiting: list[int]) -> Update:
+    reply = ReplyAddress(1, b"r", 0, "i")
+    rows = [Row(b"k", 0, 0, offset, index, []) for index, offset in enumerate(offsets)]
+    return Update(MESSAGE_FORMAT, 1, 1, 0, rows, [Waiting(reply, count) for count in waiting])
+
+
+@pytest.mark.parametrize(
+    ("offsets", "waiting", "expected"),
+    [
+        ([5, 5, 6], [2, 1], [range(2), range(2, 3)]),
+        ([5], [1], [range(1)]),
+        ([], [], []),
+        ([5, 6], [], []),
+        ([5, 6], [1], []),
+        ([5, 5, 6], [1, 2], []),
+        ([5, 6, 7], [1, 1], []),
+    ],
+)
+def test_rows_are_told_apart_by_who_waits_only_where_someone_waits_for_each(
+    offsets: list[int], waiting: list[int], expected: list[range]
+) -> None:
+    assert rows_by_waiting(update_with(offsets, waiting)) == expected

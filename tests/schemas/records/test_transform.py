@@ -1,5 +1,5 @@
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from schemas.definitions.repository import load_repository
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED, RecordError
 from schemas.instants import micros
 from schemas.limits import MAX_PROBLEM_CHARACTERS, MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
-from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update
+from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update, rows_by_waiting
 from schemas.records.transform import (
     MAX_UPDATE_BYTES,
     Problem,
@@ -23,14 +23,16 @@ from schemas.records.transform import (
     Transformation,
 )
 from schemas.state.keys import encode_join_keys, partition_of
-from tests.support.repositories import plan_of, view
+from tests.support.repositories import HEAD, plan_of, view
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SCHEMA_ID = 7
 REPLY = ReplyAddress(3, b"request", 5, "here")
+BROKEN_AT = f"views.py:{HEAD.count(chr(10)) + 3}, in broken: "
+"""Where the body stands of a view that comes first and is called so."""
 
 
-def transform_of(text: str) -> SourceTransform:
+def transform_of(text: str | Mapping[str, str]) -> SourceTransform:
     plan = plan_of(text, number=42)
     source = msgspec.structs.replace(plan.sources["events"], schema_id=SCHEMA_ID)
     views = load_repository(plan.files, "repo").views
@@ -64,6 +66,13 @@ def failure(body: str) -> str:
     ((problem,),) = [reject.problems for reject in outcome.rejects]
     assert (problem.code, problem.view, outcome.updates) == (FUNCTION_FAILED, "totals@V1", [])
     return problem.message
+
+
+def raised(body: str) -> str:
+    """Returns what is told of a function that raises, without the line and the name that come first."""
+    found = re.fullmatch(r"views\.py:\d+, in [\w<>]+: (.*)", failure(body))
+    assert found is not None
+    return found[1]
 
 
 def test_a_record_becomes_a_row_with_all_that_state_and_log_need() -> None:
@@ -115,13 +124,30 @@ def test_rows_of_one_record_are_numbered_and_go_to_their_partitions() -> None:
         assert all(partition_of(row.key, 4) == partition for row in decode_update(data).rows)
 
 
+def test_what_someone_waits_for_travels_apart_and_each_record_has_its_rows_side_by_side() -> None:
+    transform = transform_of(view(body="return [record, {**record, 'x': 2.0}]"))
+    replies = [REPLY, None, REPLY, None]
+    outcome = transform([source_record(transform, offset, reply) for offset, reply in enumerate(replies)], {})
+    by_waiting = {len(update.waiting): update for update in updates(outcome)}
+    assert [row.offset for row in by_waiting[0].rows] == [1, 1, 3, 3]
+    assert [row.offset for row in by_waiting[2].rows] == [0, 0, 2, 2]
+    assert rows_by_waiting(by_waiting[2]) == [range(2), range(2, 4)]
+
+
+def test_records_that_a_function_drops_are_counted_by_view() -> None:
+    text = view("none", body="return None") + view("empty", body="return []") + view("kept")
+    transform = transform_of(text)
+    outcome = transform([source_record(transform, 0), source_record(transform, 1, REPLY)], {})
+    assert outcome.dropped == {"none@V1": 2, "empty@V1": 2}
+
+
 def test_one_views_failure_is_its_own() -> None:
     text = view("broken", body="return record['nothing']") + view("works")
     outcome = run(text, reply=REPLY)
     (answer,) = outcome.acks[3]
     assert isinstance(answer, Transformed)
     assert [sent[0] for sent in answer.sent] == [11]
-    assert answer.failures == [(10, FUNCTION_FAILED, "KeyError: 'nothing'")]
+    assert answer.failures == [(10, FUNCTION_FAILED, BROKEN_AT + "KeyError: 'nothing'")]
     assert [update.view for update in updates(outcome)] == [11]
 
 
@@ -133,7 +159,7 @@ def test_a_record_that_fails_is_one_dead_letter_of_all_views_that_failed_whoever
     outcome = run(text, reply=reply)
     (reject,) = outcome.rejects
     assert reject.problems == (
-        Problem("broken@V1", FUNCTION_FAILED, "KeyError: 'nothing'"),
+        Problem("broken@V1", FUNCTION_FAILED, BROKEN_AT + "KeyError: 'nothing'"),
         Problem("wrong@V1", FUNCTION_FAILED, "expected a dict, a list of dicts or None, the function returned int"),
     )
     assert not reject.is_unseen
@@ -158,8 +184,6 @@ def test_a_view_that_does_not_load_here_fails_every_record_and_stops_no_other_vi
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("raise ValueError('no')", "ValueError: no"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
         ("from schemas.errors import RecordError\n    raise RecordError('A_CODE_OF_THE_USER', 'no')", "no"),
         ("return 5", "expected a dict, a list of dicts or None, the function returned int"),
         ("return [record, 5]", "expected a dict, a list of dicts or None, the function returned list"),
@@ -169,11 +193,32 @@ def test_a_view_that_does_not_load_here_fails_every_record_and_stops_no_other_vi
             "view 'totals': column 'x': expected float64, the function returned str 'one'",
         ),
         ("return [record] * 1001", "expected at most 1,000 rows of one record, the function returned 1,001"),
-        ("return record['x'] / 0", "ZeroDivisionError: float division by zero"),
     ],
 )
 def test_whatever_a_function_does_wrong_is_said_in_words(body: str, message: str) -> None:
     assert failure(body).startswith(message)
+
+
+def test_where_a_function_failed_is_its_own_innermost_line() -> None:
+    text = {
+        "helper.py": "import json\n\ndef parsed(text):\n    return json.loads(text)\n",
+        "views.py": f"from helper import parsed\n{HEAD}" + view(body="return parsed(record['user'])"),
+    }
+    transform = transform_of(text)
+    ((problem,),) = [each.problems for each in transform([source_record(transform, 9, None)], {}).rejects]
+    assert problem.message.startswith("helper.py:4, in parsed: JSONDecodeError: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise ValueError('no')", "ValueError: no"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("return record['x'] / 0", "ZeroDivisionError: float division by zero"),
+    ],
+)
+def test_what_a_function_raises_is_said_with_its_line(body: str, message: str) -> None:
+    assert raised(body) == message
 
 
 @pytest.mark.parametrize(
@@ -195,12 +240,12 @@ def test_whatever_a_function_does_wrong_is_said_in_words(body: str, message: str
     ids=["text of an exception", "text of a value", "mapping"],
 )
 def test_objects_of_the_user_cannot_break_out(body: str, message: str) -> None:
-    assert failure(body) == message
+    assert raised(body) == message
 
 
 @pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "SystemExit", "BaseException"])
 def test_what_is_no_ordinary_exception_fails_its_record_alone(name: str) -> None:
-    assert failure(f"raise {name}") == f"{name}: "
+    assert raised(f"raise {name}") == f"{name}: "
 
 
 def test_what_is_told_of_a_failure_has_a_limit() -> None:
