@@ -30,7 +30,19 @@ __all__ = ["Array", "Bool", "DataType", "Field", "Float64", "Int64", "Map", "Sca
 
 
 class Scalar(msgspec.Struct, frozen=True, tag_field="kind", tag="scalar"):
-    """A type without parts."""
+    """A type without parts: Int64, Float64, String, Bool or Timestamp.
+
+    Int64 is a whole number of 64 bits. In JSON it is a number without decimal point and exponent; it is served as a
+    decimal string, ``"11"``, since JSON numbers lose digits in many readers.
+
+    Float64 is a 64-bit float. In JSON it is a number, or ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``.
+
+    String is text of whole Unicode characters. Bool is ``true`` or ``false``.
+
+    Timestamp is an instant to the microsecond. In JSON it is ISO 8601 with date and time, ``2026-01-31T09:30:00Z``;
+    without an offset it is UTC, and digits after the sixth are cut off. A view's function gets and returns an aware
+    datetime; it is served in UTC with ``Z``.
+    """
 
     name: str
 
@@ -40,7 +52,11 @@ class Scalar(msgspec.Struct, frozen=True, tag_field="kind", tag="scalar"):
 
 
 class Array(msgspec.Struct, frozen=True, tag_field="kind", tag="array"):
-    """A list whose items are all of one type; items may be null."""
+    """A list whose items are all of one type, such as ``Array(String)``; items may be null.
+
+    Args:
+        element: the type of the items.
+    """
 
     name: ClassVar[str] = "array"
 
@@ -48,7 +64,11 @@ class Array(msgspec.Struct, frozen=True, tag_field="kind", tag="array"):
 
 
 class Map(msgspec.Struct, frozen=True, tag_field="kind", tag="map"):
-    """A mapping from strings to values of one type."""
+    """A mapping from strings to values of one type, such as ``Map(Float64)``; values may be null.
+
+    Args:
+        value: the type of the values.
+    """
 
     name: ClassVar[str] = "map"
 
@@ -56,7 +76,13 @@ class Map(msgspec.Struct, frozen=True, tag_field="kind", tag="map"):
 
 
 class Struct(msgspec.Struct, frozen=True, tag_field="kind", tag="struct"):
-    """Named members in a fixed order."""
+    """Named members in a fixed order, such as ``Struct((Field("lat", Float64), Field("lon", Float64)))``.
+
+    In JSON and for a view's function it is an object with its members; it is served as an array of them, in order.
+
+    Args:
+        fields: a tuple of the members; their names may begin with an underscore too.
+    """
 
     name: ClassVar[str] = "struct"
 
@@ -67,9 +93,10 @@ class Field(msgspec.Struct, frozen=True, array_like=True):
     """A named value of a source, a row, an entity or a struct.
 
     Args:
-        name: letters, digits and underscores, starting with a letter.
-        dtype: its data type.
-        required: whether a record without it (or with null) is refused.
+        name: letters, digits and single underscores, starting with a letter; at most 62 characters.
+        dtype: its data type: Int64, Float64, String, Bool, Timestamp, Array, Map or Struct.
+        required: whether a record without it (or with null) is refused. Of a view's column: whether a row without it
+            is. Only a field with ``required=False`` can be added to a source that was applied.
     """
 
     name: str

@@ -41,6 +41,11 @@ MEMBER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Av
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 JOIN_KEY_TYPES: Final = (String, Int64)
 
+_ATTRIBUTE_VIEW: Final = (
+    "an attribute view has no features, and serves the newest value of each column in schema=[Field(...), ...], or of "
+    "each field of its source"
+)
+
 Row = Mapping[str, Any]
 RowFunction = Callable[[dict[str, Any]], Row | Sequence[Row] | None]
 
@@ -114,16 +119,31 @@ def _check_type(origin: Origin, what: str, dtype: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSource:
-    """A named stream of events, with one Avro schema, in one Kafka topic.
+    """A named stream of events, with one Avro schema, in one Kafka topic: ``{workspace}.source.{name}``.
+
+    Once applied it grows by fields with ``required=False`` alone; for any other change make a new source.
 
     Args:
-        name: at most 32 characters.
+        name: at most 32 characters: letters, digits and single underscores, starting with a letter.
         schema: fields, or the path of an ``.avsc`` file, an Avro record schema, relative to the repository.
         timestamp_field: the field that holds the event time; must be a required Timestamp.
-        log_offline: whether the source's records are kept in the offline log, for later backfills.
+        log_offline: whether the source's records are kept in a log of their own under the data folder, for backfills,
+            which are not built yet. What views make of the records is kept either way.
 
     Raises:
         DefinitionError: a name, the schema or the timestamp field is not usable.
+
+    Example:
+        transactions = StreamSource(
+            name="transactions",
+            schema=[
+                Field("user_id", String),
+                Field("amount", Float64),
+                Field("merchant", String, required=False),
+                Field("timestamp", Timestamp),
+            ],
+            timestamp_field="timestamp",
+        )
     """
 
     name: str
@@ -164,10 +184,17 @@ class StreamSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """What features are about; its join keys identify one of them. Join keys are String or Int64.
+    """What features are about: a user, a card, a store. A read gives its join keys.
+
+    Args:
+        name: at most 32 characters.
+        join_keys: the fields that identify one of them, String or Int64; views find them by name in their rows.
 
     Raises:
         DefinitionError: no join keys, or one of another type.
+
+    Example:
+        user = Entity(name="user", join_keys=[Field("user_id", String)])
     """
 
     name: str
@@ -186,7 +213,16 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class AggregateFeature:
-    """An aggregation of one column over one time window; see ``Aggregate``. ``parameters`` are by name, sorted."""
+    """What ``Aggregate`` returns: an aggregation of one column over one time window.
+
+    Attributes:
+        function: its name.
+        column: of the view's rows.
+        window: how far back it reaches.
+        offset: how far its end lies before now.
+        name: the feature's, where one was given.
+        parameters: of the function, by name, sorted.
+    """
 
     function: str
     column: str
@@ -209,12 +245,18 @@ def Aggregate(  # noqa: N802 - written among the other definitions, which are cl
 
     Args:
         function: ``count``, ``sum``, ``mean``, ``min``, ``max`` or ``last``.
-        column: a column that the view's function returns.
-        window: how far back the window reaches.
-        offset: how far the window's end lies before now, as a non-negative duration.
-        name: the feature's name; default ``{column}_{function}_{window}_{interval}``.
+        column: a column that the view's function returns: a field of its source, or one of its ``schema``.
+        window: how far back the window reaches, at most 365 days; in a tiled view a multiple of its interval.
+        offset: how far the window's end lies before now, not negative: ``window=timedelta(days=7),
+            offset=timedelta(days=7)`` is the week before this one. In a tiled view a multiple of its interval.
+        name: the feature's name; default ``{column}_{function}_{window}_{interval}``, such as ``amount_mean_1h_10m``
+            or ``amount_sum_1d_continuous``.
         parameters: of the function; None is as if it were not given. ``last`` takes ``n``: how many values, oldest
             first; without it, the newest alone.
+
+    Example:
+        mean = Aggregate("mean", "amount", timedelta(hours=1))
+        newest = Aggregate("last", "merchant", timedelta(days=1), n=3, name="merchants")
     """
     given = tuple(sorted((key, value) for key, value in parameters.items() if value is not None))
     return AggregateFeature(function, column, window, offset, name, given)
@@ -222,7 +264,11 @@ def Aggregate(  # noqa: N802 - written among the other definitions, which are cl
 
 @dataclass(frozen=True, slots=True)
 class StreamFeatureView:
-    """A function over one stream source and the features made from what it returns; see ``stream_feature_view``."""
+    """What ``stream_feature_view`` makes of a function: the function, and the features made from what it returns.
+
+    It can still be called with a record, a dict, and returns what the function returns: so tests need no system.
+    Its attributes are what ``stream_feature_view`` was given.
+    """
 
     name: str
     version: str
@@ -262,26 +308,61 @@ def stream_feature_view(
 ) -> Callable[[RowFunction], StreamFeatureView]:
     """Makes a stream feature view of a function that turns one record into no, one or several rows.
 
-    The function gets the record as a dict (timestamps are aware datetimes in UTC) and returns a dict, a list of dicts,
-    or None to drop the event. It must depend on the record alone.
+    There are three kinds of view. A *tiled* one has ``features`` and an ``aggregation_interval``: its windows end at
+    the last complete tile, and it is cheap to keep. A *continuous* one has ``features`` alone: its windows end now. An
+    *attribute view* has no ``features``: it serves the newest row of each key, column by column.
+
+    The function gets the record as a dict with all fields of the source (one that is absent is None, a Timestamp is an
+    aware datetime in UTC) and returns a dict, a list of at most 1,000 dicts, or None to drop the event. Of a dict the
+    view takes its columns and leaves out the rest. A column must be there unless its field has ``required=False``; a
+    wrong type, like an exception, makes a dead letter of the record for this view alone. The function must depend on
+    the record alone: no clock, no network, no state; it may be called again for the same record.
 
     Args:
         source: the stream that it reads.
-        entities: whose join keys identify a row.
+        entities: whose join keys identify a row; each is a column of the rows.
         timestamp_field: the column of the row that holds its event time.
-        version: a changed view needs a new version.
-        features: aggregates; none makes an attribute view, which serves the newest row per key.
+        version: a changed view needs a new version, such as ``V2``, which begins empty; ``name@version`` are what
+            commands and metrics name. Two versions may be applied side by side.
+        features: aggregates; none makes an attribute view.
         aggregation_interval: the width of a tile; omitted: continuous windows.
-        schema: the columns that the function returns, where they are not fields of the source.
-        ttl: attribute views only: a row older than this is not served.
-        grace: how late an event may be and still count in online state.
-        online: whether rows are kept for serving.
-        offline: whether rows are shown to offline readers.
+        schema: columns of the rows. Needed for those that the function computes, which the source does not have; a
+            field given here wins over the source's of the same name. Where it is given, aggregates use its columns
+            alone, and an attribute view serves them and no others. Without it, aggregates use any field of the source,
+            and an attribute view serves all fields that the source had when this version was first applied; fields
+            that the source gets later are for a next version. Join keys and event time need not be listed.
+        ttl: attribute views only: a row is served while now is before its event time plus ttl; without it, for ever.
+        grace: how late an event may be and still count in online state, beyond what the longest window needs. Of an
+            attribute view: how long rows that are no longer the newest are kept for events and reads that come late.
+            The offline log has late rows too.
+        online: whether rows are kept for serving; a feature service takes no view without.
+        offline: whether training sets, which are not built yet, may use the rows; the offline log has them either way.
         mode: ``python``: the function is called once per record.
-        name: default: the function's name.
+        name: default: the function's name. With the version at most 45 characters.
 
     Raises:
-        DefinitionError: what one view alone shows to be wrong.
+        DefinitionError: what one view alone shows to be wrong; what takes the source to tell is told by ``apply``.
+
+    Example:
+        @stream_feature_view(
+            source=transactions,
+            entities=[user],
+            timestamp_field="timestamp",
+            features=[Aggregate("sum", "amount", timedelta(hours=1), name="spent")],
+        )
+        def user_activity(record):
+            return record if record["amount"] > 0 else None
+
+
+        @stream_feature_view(
+            source=transactions,
+            entities=[user],
+            timestamp_field="timestamp",
+            schema=[Field("merchant", String, required=False)],
+            ttl=timedelta(days=30),
+        )
+        def last_purchase(record):
+            return record
     """
     origin = _caller()
 
@@ -300,9 +381,9 @@ def stream_feature_view(
         if not entities or not all(isinstance(entity, Entity) for entity in entities):
             raise _refuse(origin, what, "entities must be a list of at least one Entity")
         if not all(isinstance(aggregate, AggregateFeature) for aggregate in features):
-            raise _refuse(origin, what, "features must be a list of Aggregate; omit it for an attribute view")
+            raise _refuse(origin, what, f"features must be a list of Aggregate(...); {_ATTRIBUTE_VIEW}")
         if ttl is not None and features:
-            raise _refuse(origin, what, "ttl is for attribute views; remove it or the features")
+            raise _refuse(origin, what, f"ttl is for attribute views; remove it or the features; {_ATTRIBUTE_VIEW}")
         return StreamFeatureView(
             name=view_name,
             version=version,
@@ -327,8 +408,20 @@ def stream_feature_view(
 class FeatureService:
     """A named list of views that a model reads in one call.
 
+    A read gives all join keys of its views; a feature is called ``{view}.{feature}``. Views may have different join
+    keys, but a join key has one type.
+
+    Args:
+        name: at most 255 characters.
+        features: the views, each with ``online=True`` and defined at the top of a module. A view's name may be there
+            once: two versions of a view need two services.
+        online_serving_enabled: whether it can be read; if not, reads of it are refused with ``NOT_FOUND``.
+
     Raises:
         DefinitionError: no views, or one twice.
+
+    Example:
+        fraud = FeatureService(name="fraud_detection", features=[user_activity, last_purchase])
     """
 
     name: str

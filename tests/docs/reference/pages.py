@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.docs.reference.command_page import commands_page
+from tests.docs.reference.definitions import definitions_page
 from tests.docs.reference.error_codes import error_codes_page
 from tests.docs.reference.limits import limits_page
 from tests.docs.reference.metrics import metrics_page
@@ -12,6 +13,7 @@ from tests.docs.reference.settings import settings_page
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "definitions.md": definitions_page,
     "commands.md": commands_page,
     "settings.md": settings_page,
     "metrics.md": metrics_page,

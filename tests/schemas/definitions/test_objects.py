@@ -135,9 +135,12 @@ def test_an_entity_that_cannot_be_used_says_why(keys: list[Field], message: str)
         ({"entities": ["user"]}, "stream_feature_view 'function': entities must be a list of at least one Entity"),
         (
             {"ttl": timedelta(1), "features": [COUNT]},
-            "stream_feature_view 'function': ttl is for attribute views; remove it or the features",
+            "ttl is for attribute views; remove it or the features; an attribute view has no features, and serves",
         ),
-        ({"features": ["x"]}, "stream_feature_view 'function': features must be a list of Aggregate; omit it for an"),
+        (
+            {"features": ["x"]},
+            r"features must be a list of Aggregate\(...\); an attribute view has no features, and serves the",
+        ),
         ({"schema": ["x"]}, r"stream_feature_view 'function': expected Field\(name, type\), got 'x'"),
     ],
 )
