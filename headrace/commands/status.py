@@ -191,6 +191,6 @@ def _dead_letter_lines(every: Sequence[DeadLetters]) -> Iterator[Table | str]:
         lines = [
             [*([each.source, each.held] if not index else ["", None]), *line]
             for each in held
-            for index, line in enumerate(line for letter in each.newest for line in rows(letter))
+            for index, line in enumerate(line for letter in each.newest for line in rows(document(letter)))
         ]
         yield table(["source", "held", *HEADS], lines)

@@ -5,7 +5,7 @@ Invariant: what is in the topic is shown, whoever wrote it: what its headers lea
 Layout of the headers: ``processors.producer.messages.dead_letter``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -94,12 +94,12 @@ def document(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def rows(letter: DeadLetter) -> list[list[str]]:
-    """Returns the lines that a table shows of a dead letter: time, record, code, view and text of each problem."""
-    head = [append_time_text(letter.time), f"{letter.partition}/{letter.offset}"]
+def rows(letter: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the lines that a table shows of a dead letter's document, one for each problem."""
+    head = [letter["time"], f"{letter['partition']}/{letter['offset']}"]
     return [
-        [*(head if not index else ["", ""]), problem.code, problem.view or "(all)", problem.text]
-        for index, problem in enumerate(letter.problems)
+        [*(head if not index else ["", ""]), problem["code"], problem["view"] or "(all)", problem["text"]]
+        for index, problem in enumerate(letter["problems"])
     ]
 
 

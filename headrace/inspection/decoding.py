@@ -31,6 +31,10 @@ class Decoded:
     record: Mapping[str, Any] | None
     problem: str = ""
 
+    def document(self) -> dict[str, Any]:
+        """Returns it as it is told as JSON."""
+        return {"record": self.record, "problem": self.problem}
+
 
 class RecordDecoder:
     """Decodes records of one source.

@@ -19,6 +19,7 @@ READ_SECONDS: Final = 5.0
 """How long reading may take; then what has come is what is shown."""
 
 ASK_SECONDS: Final = 10.0
+LEADER_SECONDS: Final = 5.0
 FETCH_WAIT_MS: Final = 100
 BATCH: Final = 500
 POLL_SECONDS: Final = 0.1
@@ -97,8 +98,18 @@ def partitions(client: Consumer, topic: str) -> list[int]:
 
 
 def _bounds(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    begin, end = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=ASK_SECONDS)
-    return begin, end
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        try:
+            begin, end = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=ASK_SECONDS)
+        except KafkaException as error:
+            # A broker may know a moment later than the metadata that it leads a partition.
+            if error.args[0].code() < 0 or time.monotonic() > deadline:
+                raise
+            client.poll(POLL_SECONDS)
+            client.list_topics(topic, timeout=ASK_SECONDS)
+        else:
+            return begin, end
 
 
 def _read(

@@ -75,7 +75,7 @@ def test_a_dead_letter_is_told_without_its_bytes() -> None:
             {"view": "b@V1", "code": "X", "text": "bad"},
         ],
     }
-    lines = rows(letter)
+    lines = rows(document(letter))
     assert lines == [
         ["1970-01-01T00:00:06Z", "2/7", "FUNCTION_FAILED", "a@V1", "broken"],
         ["", "", "X", "b@V1", "bad"],
