@@ -81,7 +81,7 @@ def _lags(client: AdminClient, group: str, topics: Mapping[str, int]) -> list[La
     where = [TopicPartition(topic, number) for topic, count in topics.items() for number in range(count)]
     if not where:
         return []
-    committed = _committed(client, group, where)
+    committed = committed_offsets(client, group, where)
     found = []
     for topic, count in topics.items():
         ends = sum(end_offset(client, topic, number, ANSWER_SECONDS) for number in range(count))
@@ -89,8 +89,12 @@ def _lags(client: AdminClient, group: str, topics: Mapping[str, int]) -> list[La
     return found
 
 
-def _committed(client: AdminClient, group: str, where: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
-    """Returns the group's offsets; nothing for partitions where it has none."""
+def committed_offsets(client: AdminClient, group: str, where: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
+    """Returns the offsets that a group has committed; nothing for partitions where it has none.
+
+    Raises:
+        KafkaException: Kafka does not answer.
+    """
     asked = ConsumerGroupTopicPartitions(group, list(where))
     answer = client.list_consumer_group_offsets([asked], request_timeout=ANSWER_SECONDS)[group].result()
     return {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from headrace.inspection import dead_letters
 from headrace.inspection.description import Document
-from headrace.inspection.words import duration_text, json_text
+from headrace.inspection.words import duration_words, json_text
 from schemas.instants import SECOND
 
 NAME_WIDTH: Final = 14
@@ -174,4 +174,4 @@ def _definition(document: Document) -> Iterator[str]:
 
 
 def _length(seconds: float | None) -> str:
-    return "" if seconds is None else duration_text(round(seconds * SECOND))
+    return "" if seconds is None else duration_words(round(seconds * SECOND))

@@ -89,6 +89,23 @@ def newest(bootstrap: str, topic: str, count: int, seconds: float = READ_SECONDS
     return Newest(held, found[-count:] if count else [], ends)
 
 
+def time_of(bootstrap: str, topic: str, partition: int, offset: int) -> int:
+    """Returns when the record at an offset was written, by Kafka's time in ms; 0 where that is not known.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    client = reader(bootstrap, fetch_wait_ms=FETCH_WAIT_MS)
+    try:
+        client.list_topics(topic, timeout=ASK_SECONDS)
+        found = _read(client, topic, {partition: offset}, {partition: offset + 1}, READ_SECONDS)
+    except KafkaException as error:
+        raise UnavailableError(f"Kafka at {bootstrap} does not tell of {topic}: {words(error)}; try again") from error
+    finally:
+        client.close()
+    return found[0].time if found else 0
+
+
 def partitions(client: Consumer, topic: str) -> list[int]:
     """Returns the numbers of a topic's partitions; none where it is not there."""
     described = client.list_topics(topic, timeout=ASK_SECONDS).topics[topic]

@@ -8,26 +8,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from headrace.inspection.words import duration_text
+from headrace.inspection.words import duration_words
 from headrace.server_status import Outcomes
 from schemas.definitions.plan import ViewPlan
+from schemas.messages.updates import EQUAL, FUTURE, LATE, NEW, OFFLINE_ONLY, REPLACED, SUPERSEDED
 
 Counts = Mapping[str, Mapping[str, int]]
 """By view key and outcome."""
 
-LATE: Final = "late"
-REPLACED: Final = "replaced"
-FUTURE: Final = "future"
 DROPPED: Final = "dropped"
 FAILED: Final = "failed"
 
-ORDER: Final = ("new", REPLACED, "equal", "superseded", LATE, FUTURE, DROPPED, FAILED)
-"""As they are shown, of rows first, then of records."""
+ORDER: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, DROPPED, FAILED)
+"""As they are shown, of rows first, then of records; others follow where there are any."""
 
 EXPLANATIONS: Final[Mapping[str, str]] = {
     REPLACED: "same join keys and timestamp as an earlier event, which it replaces; only one of them counts",
     LATE: "older than the view's horizon when Kafka took them; kept in the offline log, counted in no feature",
     FUTURE: "later than when Kafka took them; they count as new or replaced, and are read once their time has come",
+    OFFLINE_ONLY: "of views with online=False; in the offline log alone",
     DROPPED: "records of which the view's function returned nothing",
     FAILED: "records of which the view has no rows, as its function failed; they are dead letters",
 }
@@ -62,5 +61,5 @@ def explanations(counts: Counts, views: Mapping[str, ViewPlan]) -> Sequence[str]
 
 def _horizons(concerned: Sequence[str], views: Mapping[str, ViewPlan]) -> str:
     horizons = [(key, views[key].horizon) for key in concerned if key in views]
-    told = ", ".join(f"{key} {duration_text(horizon)}" for key, horizon in horizons if horizon is not None)
+    told = ", ".join(f"{key} {duration_words(horizon)}" for key, horizon in horizons if horizon is not None)
     return f" (horizons: {told})" if told else ""

@@ -14,7 +14,7 @@ from schemas.types import DataType, fold
 UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
 
 
-def duration_text(micros: int) -> str:
+def duration_words(micros: int) -> str:
     """Returns a length of time in days, hours, minutes and seconds, such as ``8 days 10 minutes``."""
     parts = []
     rest = abs(micros)

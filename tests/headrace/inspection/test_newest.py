@@ -1,6 +1,6 @@
 import pytest
 
-from headrace.inspection.newest import StoredRecord, newest
+from headrace.inspection.newest import StoredRecord, newest, time_of
 from infra.kafka.clients import TopicSpec, ensure_topics, producer
 from infra.process.ports import LOOPBACK, free_port
 from schemas.errors import UnavailableError
@@ -48,7 +48,15 @@ def test_a_topic_without_records_and_one_that_is_not_there_hold_nothing(bootstra
     assert (missing.held, list(missing.records), dict(missing.ends)) == (0, [], {})
 
 
+def test_the_time_of_a_record_is_kafkas_and_0_of_one_that_is_not_there(bootstrap: str, topic: str) -> None:
+    write(bootstrap, topic, (1, "a"), (1, "b"))
+    assert time_of(bootstrap, topic, 1, 1) == 1_001
+    assert time_of(bootstrap, topic, 1, 7) == 0
+
+
 def test_kafka_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.inspection.newest.ASK_SECONDS", 0.2)
     with pytest.raises(UnavailableError, match=r"does not tell of events: .*; try again"):
         newest(f"{LOOPBACK}:{free_port()}", "events", 1)
+    with pytest.raises(UnavailableError, match=r"does not tell of events: .*; try again"):
+        time_of(f"{LOOPBACK}:{free_port()}", "events", 0, 1)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headrace.inspection.words import append_time_text, duration_text, json_text, time_text, type_text
+from headrace.inspection.words import append_time_text, duration_words, json_text, time_text, type_text
 from schemas.instants import DAY, HOUR, MINUTE, SECOND
 from schemas.types import Array, DataType, Field, Int64, Map, String, Struct
 
@@ -20,7 +20,7 @@ from schemas.types import Array, DataType, Field, Int64, Map, String, Struct
     ],
 )
 def test_a_duration_is_told_in_whole_units(micros: int, text: str) -> None:
-    assert duration_text(micros) == text
+    assert duration_words(micros) == text
 
 
 def test_instants_are_told_in_utc() -> None:
