@@ -18,6 +18,8 @@ DAY: Final = 24 * HOUR
 _NANOSECONDS: Final = 1_000
 """In a µs."""
 
+_DURATION_UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("us", 1))
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -43,3 +45,13 @@ def length(duration: timedelta) -> int:
 def of_nanoseconds(value: int) -> int:
     """Returns µs of ns, such as ``time.time_ns`` counts."""
     return value // _NANOSECONDS
+
+
+def duration_text(duration: int) -> str:
+    """Returns a duration in µs as feature names write it: 24 h is ``1d``, 90 min ``1h30m``, nothing ``0s``."""
+    text = ""
+    for unit, width in _DURATION_UNITS:
+        count, duration = divmod(duration, width)
+        if count:
+            text += f"{count}{unit}"
+    return text or "0s"

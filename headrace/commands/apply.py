@@ -91,9 +91,10 @@ def _document(applied: Applied, workspace: str) -> dict[str, object]:
 
 def _lines(change: Change) -> str:
     detail = f": {change.detail}" if change.detail else ""
+    note = f"\n      note: {change.note}" if change.note else ""
     lost = f"\n      lost: {change.lost}" if change.lost else ""
     problem = "" if change.problem is None else f"\n      refused: {change.problem}"
-    return f"  {MARKS[change.kind]} {change.object}{detail}{lost}{problem}"
+    return f"  {MARKS[change.kind]} {change.object}{detail}{note}{lost}{problem}"
 
 
 def _outcome(applied: Applied) -> str:

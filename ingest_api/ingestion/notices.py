@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ingest_api.ingestion.sources import Source
-from schemas.definitions.compile import duration_text
 from schemas.definitions.plan import ViewPlan
+from schemas.instants import duration_text
 from schemas.messages.updates import FUTURE, LATE, OFFLINE_ONLY, REPLACED, SUPERSEDED
 
 WITHOUT_ZONE: Final = "without_zone"

@@ -5,12 +5,13 @@ and running producers keep their meaning; this holds for retired views, which ma
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import msgspec
 
 from schemas.definitions.plan import Plan, RetiredView, ServicePlan, SourcePlan, ViewPlan, needed_texts
+from schemas.instants import duration_text
 
 Kind = Literal["added", "changed", "removed"]
 
@@ -22,7 +23,8 @@ _LISTED_FEATURES: Final = 10
 class Change:
     """One object that an apply would add, change or remove.
 
-    ``problem`` says why it may not; ``lost`` says of what is removed what goes with it.
+    ``problem`` says why it may not; ``lost`` says of what is removed what goes with it; ``note`` what to expect of what
+    is added or changed.
     """
 
     kind: Kind
@@ -30,6 +32,7 @@ class Change:
     detail: str = ""
     problem: str | None = None
     lost: str = ""
+    note: str = ""
 
 
 def carry_ids(current: Plan | None, views: Mapping[str, ViewPlan]) -> dict[str, ViewPlan]:
@@ -133,7 +136,11 @@ def _view(key: str, current: Plan, new: Plan) -> list[Change]:
     label = f"feature view {key}"
     old, wanted, retired = current.views.get(key), new.views.get(key), current.retired.get(key)
     if old is None:
-        return _view_not_in_force(label, retired, wanted, new.retired.get(key))
+        found = _view_not_in_force(label, retired, wanted, new.retired.get(key))
+        if wanted is not None and wanted.source in current.read_sources():
+            note = _beginning(wanted, current, new)
+            return [replace(each, note=note) if each.kind == "added" and not each.detail else each for each in found]
+        return found
     if wanted is None:
         kept = new.retired.get(key)
         features = f"features {_listed(feature.name for feature in old.features)}"
@@ -163,6 +170,25 @@ def _view_not_in_force(
     return [Change("added", label, ", ".join(_differing(retired.view, wanted)), problem)]
 
 
+def _beginning(view: ViewPlan, current: Plan, new: Plan) -> str:
+    """Returns what to expect of a view without state whose source has had events before."""
+    longest = max((feature.window + feature.offset for feature in view.features), default=0)
+    if longest:
+        filled = (
+            f"its windows are full after {duration_text(longest)}, or once the events of that time were sent again, "
+            "which replace themselves"
+        )
+    else:
+        filled = "a key has values from its next event on, or once its newest was sent again, which replaces itself"
+    others = sorted(each.version for each in current.views.values() if each.name == view.name)
+    both = ""
+    if others:
+        gone = [version for version in others if f"{view.name}@{version}" not in new.views]
+        keep = f"keep {_listed(gone)} in the repository" if gone else f"{_listed(others)} stays"
+        both = f"; {keep} beside {view.version}, in a service of its own, to serve both until then"
+    return f"starts empty: {filled}{both}"
+
+
 def _fate(kept: RetiredView | None) -> str:
     if kept is None:
         return "it is computed no longer and its online state is deleted, at once"
@@ -180,7 +206,15 @@ def _service(name: str, current: Plan, new: Plan) -> list[Change]:
         return [Change("removed", label, lost=f"requests for it are refused; it answers with {answered}")]
     if old is None:
         return [Change("added", label)]
-    return [Change("changed", label, ", ".join(wanted.views))] if old != wanted else []
+    if old == wanted:
+        return []
+    empty = sorted(key for key in wanted.views if key not in old.views and _starts_empty(key, current, new))
+    note = f"answers with what starts empty from now on: {_listed(empty)}" if empty else ""
+    return [Change("changed", label, ", ".join(wanted.views), note=note)]
+
+
+def _starts_empty(key: str, current: Plan, new: Plan) -> bool:
+    return new.views[key].id not in {view.id for view in current.folded_views().values()}
 
 
 def _features(service: ServicePlan, plan: Plan) -> Iterable[str]:

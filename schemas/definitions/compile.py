@@ -18,7 +18,7 @@ from schemas.definitions.objects import NAME, AggregateFeature, FeatureService, 
 from schemas.definitions.plan import FeaturePlan, PartialPlan, ServicePlan, SourcePlan, ViewPlan, join_keys_of
 from schemas.definitions.repository import Repository, module_texts
 from schemas.errors import DefinitionError
-from schemas.instants import DAY, MINUTE, SECOND, length
+from schemas.instants import DAY, duration_text, length
 from schemas.limits import MAX_DURATION_DAYS, MAX_JOIN_KEY_BYTES, MAX_WINDOW_DAYS
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
 from schemas.types import Field, Int64, Timestamp
@@ -26,7 +26,6 @@ from schemas.windows import choose_resolutions, continuous_interval
 
 MAX_WINDOW: Final = MAX_WINDOW_DAYS * DAY
 MAX_DURATION: Final = MAX_DURATION_DAYS * DAY
-_DURATION_UNITS: Final = (("d", DAY), ("h", 60 * MINUTE), ("m", MINUTE), ("s", SECOND), ("us", 1))
 
 
 def compile_sources(repository: Repository, partitions: int) -> dict[str, SourcePlan]:
@@ -110,16 +109,6 @@ def _service(service: FeatureService, repository: Repository, views: Mapping[str
     except DefinitionError as error:
         raise DefinitionError(f"{what}: {error.message}") from None
     return ServicePlan(service.name, keys, service.online_serving_enabled)
-
-
-def duration_text(duration: int) -> str:
-    """Returns a duration in µs as feature names write it: 24 h is ``1d``, 90 min ``1h30m``, nothing ``0s``."""
-    text = ""
-    for unit, width in _DURATION_UNITS:
-        count, duration = divmod(duration, width)
-        if count:
-            text += f"{count}{unit}"
-    return text or "0s"
 
 
 class _ViewCompiler:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.instants import instant, length, micros, of_nanoseconds
+from schemas.instants import DAY, MINUTE, SECOND, duration_text, instant, length, micros, of_nanoseconds
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -41,3 +41,20 @@ def test_lengths_and_nanoseconds_round_down() -> None:
     assert length(timedelta(days=1, microseconds=1)) == 86_400_000_001
     assert length(timedelta(microseconds=-1)) == -1
     assert (of_nanoseconds(1_999), of_nanoseconds(-1)) == (1, -1)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (0, "0s"),
+        (DAY, "1d"),
+        (90 * MINUTE, "1h30m"),
+        (DAY + SECOND, "1d1s"),
+        (7 * DAY, "7d"),
+        (10 * MINUTE, "10m"),
+        (500_000, "500000us"),
+        (SECOND + 1, "1s1us"),
+    ],
+)
+def test_durations_in_names(duration: int, text: str) -> None:
+    assert duration_text(duration) == text

@@ -50,6 +50,10 @@ def test_refused_changes_are_all_shown_with_their_reasons(bootstrap: str, unique
         "  ~ stream source events: x",
         "      refused: fields may only be added, and only with required=False; make a new source for any other change",
         "  + feature view other@V1",
+        (
+            "      note: starts empty: its windows are full after 1d, or once the events of that time were sent again, "
+            "which replace themselves"
+        ),
         "  ~ feature view spending@V1: features, horizon",
         "      refused: an applied version never changes in place; give the view a new version",
         f"workspace {unique}: 2 of 3 changes refused, nothing applied",

@@ -7,6 +7,10 @@ from tests.support.repositories import HEAD, SUM, plan_of, view
 
 IN_PLACE = "an applied version never changes in place; give the view a new version"
 ONLY_GROW = "fields may only be added, and only with required=False; make a new source for any other change"
+EMPTY = (
+    "starts empty: its windows are full after 1h, or once the events of that time were sent again, which replace "
+    "themselves"
+)
 SERVICE = 'service = FeatureService(name="s", features=[totals])\n'
 
 
@@ -56,7 +60,30 @@ def test_what_is_left_out_is_removed() -> None:
 
 def test_a_new_version_is_a_new_view() -> None:
     new = view() + view("totals2", ', name="totals", version="V2"' + SUM)
-    assert difference(HEAD + view(), HEAD + new) == [Change("added", "feature view totals@V2")]
+    (change,) = difference(HEAD + view(), HEAD + new)
+    assert (change.kind, change.object, change.problem) == ("added", "feature view totals@V2", None)
+    assert change.note == f"{EMPTY}; V1 stays beside V2, in a service of its own, to serve both until then"
+
+
+def test_a_version_that_replaces_another_says_that_it_starts_empty_and_how_both_can_be_served() -> None:
+    renamed = view("totals2", ', name="totals", version="V2"' + SUM)
+    service = SERVICE.replace("[totals]", "[totals2]")
+    first = applied(None, HEAD + view() + SERVICE, number=1)
+    second = applied(first, HEAD + renamed + service, number=2)
+    removed, added, changed = changes(first, second)
+    assert (removed.kind, removed.object) == ("removed", "feature view totals@V1")
+    keep = "keep V1 in the repository beside V2, in a service of its own, to serve both until then"
+    assert added == Change("added", "feature view totals@V2", note=f"{EMPTY}; {keep}")
+    note = "answers with what starts empty from now on: totals@V2"
+    assert changed == Change("changed", "feature service s", "totals@V2", note=note)
+
+
+def test_an_attribute_view_that_starts_empty_says_so() -> None:
+    (change,) = difference(HEAD + view(), HEAD + view() + view("newest", ""))
+    assert change.note == (
+        "starts empty: a key has values from its next event on, or once its newest was sent again, which replaces "
+        "itself"
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,7 +242,7 @@ def test_another_definition_of_a_retired_view_is_refused_unless_the_old_one_ends
     assert third.views["b@V1"].id != first.views["b@V1"].id
     assert changes(second, third) == [
         Change("removed", "feature view b@V1 (retired)", lost=ENDED),
-        Change("added", "feature view b@V1"),
+        Change("added", "feature view b@V1", note=EMPTY),
     ]
 
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.aggregation.table import FUNCTIONS
-from schemas.definitions.compile import compile_sources, compile_views, duration_text
+from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import ViewPlan, view_digest
 from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
-from schemas.instants import DAY, HOUR, MINUTE, SECOND
+from schemas.instants import DAY, HOUR
 from tests.support.histories import examples
 from tests.support.repositories import HEAD, plan_of, view, view_plan
 
@@ -95,23 +95,6 @@ def test_sources_compile_with_their_schema() -> None:
     source = plan_of(view()).sources["events"]
     assert (source.partitions, source.schema_id, source.timestamp_field) == (4, -1, "at")
     assert source.schema.startswith('{"fields":[{"name":"user","type":"string"},{"default":null,"name":"x"')
-
-
-@pytest.mark.parametrize(
-    ("length", "text"),
-    [
-        (0, "0s"),
-        (DAY, "1d"),
-        (90 * MINUTE, "1h30m"),
-        (DAY + SECOND, "1d1s"),
-        (7 * DAY, "7d"),
-        (10 * MINUTE, "10m"),
-        (500_000, "500000us"),
-        (SECOND + 1, "1s1us"),
-    ],
-)
-def test_durations_in_names(length: int, text: str) -> None:
-    assert duration_text(length) == text
 
 
 def test_features_of_different_windows_never_get_one_name() -> None:
