@@ -114,7 +114,11 @@ class _Open:
     record: StoredRecord
     views: Sequence[ShownView]
     since: float
-    is_shown: bool = False
+    told: dict[str, str] | None = None  # what was shown of it, by view key
+
+    @property
+    def is_shown(self) -> bool:
+        return self.told is not None
 
 
 class RecordFates:
@@ -204,8 +208,10 @@ class RecordFates:
                 continue
             if is_held and not each.is_shown:
                 continue
-            yield Shown(each.record, fates, each.is_shown)
-            each.is_shown = True
+            told = {view: str(fate) for view, fate in fates.items()}
+            if told != each.told:
+                yield Shown(each.record, fates, each.is_shown)
+            each.told = told
             if is_final or len(self._open) > MAX_OPEN:
                 del self._open[place]
                 self._facts.pop(place, None)

@@ -147,6 +147,17 @@ def test_what_is_not_passed_is_shown_as_pending_after_a_while_and_again_when_it_
     assert world.due() == []
 
 
+def test_what_turns_out_to_be_as_it_was_shown_is_not_shown_again(world: World) -> None:
+    world.passed(10)
+    world.record(10)
+    world.rows(A, 10, IN_TIME)
+    world.rows(B, 10, IN_TIME)
+    world.now += PATIENCE_SECONDS
+    assert world.due() == [(10, {"a@V1": "1 row", "b@V1": "1 row"}, False)]
+    world.passed(11)
+    assert (world.due(), world.fates.is_waiting) == ([], False)
+
+
 def test_records_are_first_shown_in_the_order_of_coming(world: World) -> None:
     world.passed(10)
     world.record(10)
