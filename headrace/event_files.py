@@ -6,7 +6,7 @@ say how far it came.
 
 import json
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from headrace.api_client import encode_json
 from schemas.errors import RequestError
@@ -18,7 +18,14 @@ CSV_HINT: Final = (
 _OF_TABLES: Final = (".csv", ".tsv")
 
 
-def read_events(file: BinaryIO) -> Iterator[Any]:
+class FileEvent(NamedTuple):
+    """An event and its place in the file: ``line 3``, or ``record 3`` of an array."""
+
+    place: str
+    record: Any
+
+
+def read_events(file: BinaryIO) -> Iterator[FileEvent]:
     """Yields the events of a file, line by line unless it is an array.
 
     Raises:
@@ -31,13 +38,14 @@ def read_events(file: BinaryIO) -> Iterator[Any]:
         if line.lstrip().startswith(b"["):
             where = f"{name}, line {number}: begins with [ but is no JSON array"
             for index, event in enumerate(_parse(_decode(line + file.read(), name, number), where), 1):
-                yield _sendable(event, f"{name}, line {number}: record {index} of the array")
+                place = f"record {index}"
+                yield FileEvent(place, _sendable(event, f"{name}, line {number}: {place} of the array"))
             return
         where = f"{name}, line {number}: expected one JSON object in each line"
         text = _decode(line, name, number)
         if number == 1 and _is_of_a_table(name, text):
             raise RequestError(f"{where}: {CSV_HINT}")
-        yield _sendable(_parse(text, where), where)
+        yield FileEvent(f"line {number}", _sendable(_parse(text, where), where))
 
 
 def _is_of_a_table(name: str, first_line: str) -> bool:

@@ -47,7 +47,7 @@ class IngestSummary:
         outcomes: records by what became of them: ingested, ingested but not by each view, or the code of a refusal.
         views: by view, what became of its rows and records.
         told: notices, with how many they are about.
-        problems: one line for each record and view that failed.
+        problems: one line for each record and view that failed, with the record's place in the file.
         sent: how many records the answers are about.
     """
 
@@ -59,18 +59,18 @@ class IngestSummary:
     problems: list[str] = field(default_factory=list)
     sent: int = 0
 
-    def take(self, answer: Any, count: int) -> None:
-        """Adds the answer to the next ``count`` records, which was asked for diagnostics."""
+    def take(self, answer: Any, places: Sequence[str]) -> None:
+        """Adds the answer to the records at these places, which was asked for diagnostics."""
         result, diagnostics = answer["sources"][self.source], answer["diagnostics"]
         refused = {each["index"]: each["error"] for each in result["records"].get("errors", ())}
         failures = [(each["index"], f"view {_view(each)}: ", each["error"]) for each in diagnostics["failures"]]
         partly = {index for index, _, _ in failures}
         self.outcomes.update(error["code"] for error in refused.values())
         self.outcomes[PARTLY] += len(partly)
-        self.outcomes[CHECKED if self.dry_run else INGESTED] += count - len(refused) - len(partly)
+        self.outcomes[CHECKED if self.dry_run else INGESTED] += len(places) - len(refused) - len(partly)
         named = [*((index, "", error) for index, error in refused.items()), *failures]
         for index, where, error in sorted(named, key=lambda each: each[0]):
-            self.problems.append(f"record {self.sent + index + 1}: {where}{error['code']}: {error['message']}")
+            self.problems.append(f"{places[index]}: {where}{error['code']}: {error['message']}")
         for each in diagnostics["feature_views"].get(self.source, ()):
             self.views.setdefault(_view(each), Counter()).update(each["became"])
         for each in diagnostics["notices"]:
@@ -82,7 +82,7 @@ class IngestSummary:
                 "row" if is_view else "record",
             )
             self.told[told] += each["count"]
-        self.sent += count
+        self.sent += len(places)
 
     def document(self) -> dict[str, Any]:
         """Returns it as JSON."""

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
-from headrace.event_files import read_events
+from headrace.event_files import FileEvent, read_events
 from headrace.ingest_summary import IngestSummary, counted
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
@@ -57,8 +57,9 @@ def command(
     with ApiClient(settings.host, settings.ingest_port, f'Snowflake Token="{key}"') as client:
         try:
             for batch in _batches(read_events(file)):
-                request = {"records": {source: batch}, "dry_run": dry_run, "include_diagnostics": True}
-                summary.take(client.post(INGEST, request), len(batch))
+                records = [event.record for event in batch]
+                request = {"records": {source: records}, "dry_run": dry_run, "include_diagnostics": True}
+                summary.take(client.post(INGEST, request), [event.place for event in batch])
         except _BrokenFileError as broken:
             raise RequestError(f"{broken}; {_how_far(summary)}") from broken
         finally:
@@ -71,7 +72,7 @@ class _BrokenFileError(Exception):
     """Something in the file is no event; all before it was yielded."""
 
 
-def _batches(events: Iterable[Any]) -> Iterator[list[Any]]:
+def _batches(events: Iterable[FileEvent]) -> Iterator[list[FileEvent]]:
     """Yields as many records at a time as a request takes.
 
     Raises:
@@ -79,7 +80,7 @@ def _batches(events: Iterable[Any]) -> Iterator[list[Any]]:
     """
     iterator = iter(events)
     while True:
-        batch: list[Any] = []
+        batch: list[FileEvent] = []
         try:
             for event in islice(iterator, MAX_RECORDS_PER_SOURCE):
                 batch.append(event)  # noqa: PERF402 - what came before an error is wanted

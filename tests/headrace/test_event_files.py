@@ -8,13 +8,13 @@ from schemas.errors import RequestError
 
 
 def read(text: str | bytes, name: str = "events.jsonl") -> tuple[list[Any], str]:
-    """Returns what is yielded, and the problem that ends it."""
+    """Returns the records that are yielded, and the problem that ends it."""
     file = io.BytesIO(text.encode() if isinstance(text, str) else text)
     file.name = name
     events = []
     try:
         for event in read_events(file):
-            events.append(event)  # noqa: PERF402 - what came before the error is wanted
+            events.append(event.record)  # noqa: PERF401 - what came before the error is wanted
     except RequestError as error:
         return events, error.message
     return events, ""
@@ -23,6 +23,14 @@ def read(text: str | bytes, name: str = "events.jsonl") -> tuple[list[Any], str]
 @pytest.mark.parametrize("text", ['{"a": 1}\n\n{"a": 2}\n', '[{"a": 1},\n{"a": 2}]', '\n [{"a": 1}, {"a": 2}]'])
 def test_lines_and_arrays_are_read(text: str) -> None:
     assert read(text) == ([{"a": 1}, {"a": 2}], "")
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [('{"a": 1}\n\n{"a": 2}\n', ["line 1", "line 3"]), ('\n[{"a": 1},\n{"a": 2}]', ["record 1", "record 2"])],
+)
+def test_each_event_says_where_it_stands(text: str, places: list[str]) -> None:
+    assert [event.place for event in read_events(io.BytesIO(text.encode()))] == places
 
 
 def test_what_comes_before_a_broken_line_is_yielded_and_the_line_is_named() -> None:

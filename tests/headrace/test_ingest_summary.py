@@ -32,11 +32,15 @@ def answer(
     }
 
 
+def lines(first: int, last: int) -> list[str]:
+    return [f"line {number}" for number in range(first, last + 1)]
+
+
 def test_answers_are_added_up() -> None:
     summary = IngestSummary("tx", dry_run=False)
     notices = ({**LATE, "count": 2}, {**ZONE, "count": 1})
-    summary.take(answer(became={"sums": {"new": 8, "late": 2}}, notices=notices), 10)
-    summary.take(answer(became={"sums": {"new": 1, "replaced": 1}}, notices=({**LATE, "count": 3},)), 2)
+    summary.take(answer(became={"sums": {"new": 8, "late": 2}}, notices=notices), lines(1, 10))
+    summary.take(answer(became={"sums": {"new": 1, "replaced": 1}}, notices=({**LATE, "count": 3},)), lines(11, 12))
     assert summary.document() == {
         "outcomes": {"ingested": 12},
         "views": {"sums@V1": {"new": 9, "replaced": 1, "late": 2}},
@@ -51,19 +55,19 @@ def test_answers_are_added_up() -> None:
 
 def test_a_record_that_one_view_failed_on_is_ingested_and_named_with_its_view() -> None:
     summary = IngestSummary("tx", dry_run=False)
-    summary.take(answer(), 10)
-    summary.take(answer(errors=(0,), failures=((2, "sums"), (2, "means"))), 4)
+    summary.take(answer(), lines(1, 10))
+    summary.take(answer(errors=(0,), failures=((2, "sums"), (2, "means"))), lines(11, 14))
     assert dict(summary.outcomes) == {"ingested": 12, "ingested, not by each view": 1, "INVALID_FIELD_TYPE": 1}
     assert summary.problems == [
-        "record 11: INVALID_FIELD_TYPE: bad",
-        "record 13: view sums@V1: UDF_EXECUTION_FAILED: f.py:3, in sums: no",
-        "record 13: view means@V1: UDF_EXECUTION_FAILED: f.py:3, in sums: no",
+        "line 11: INVALID_FIELD_TYPE: bad",
+        "line 13: view sums@V1: UDF_EXECUTION_FAILED: f.py:3, in sums: no",
+        "line 13: view means@V1: UDF_EXECUTION_FAILED: f.py:3, in sums: no",
     ]
 
 
 def test_a_dry_run_ingests_nothing() -> None:
     summary = IngestSummary("tx", dry_run=True)
-    summary.take(answer(), 3)
+    summary.take(answer(), lines(1, 3))
     assert summary.document()["outcomes"] == {"checked, nothing written": 3}
 
 

@@ -50,8 +50,8 @@ def test_failed_records_are_named_by_number_and_the_others_go_in(headrace: Headr
     done = headrace("ingest", "transactions", "-", stdin="\n".join(map(json.dumps, events)))
     assert done.exit_code == ExitCode.FAILURE
     assert "10  ingested" in done.stdout
-    assert "record 11: INVALID_FIELD_TYPE: Field 'amount'" in done.stderr
-    assert "record 12: MISSING_REQUIRED_FIELD" in done.stderr
+    assert "line 11: INVALID_FIELD_TYPE: Field 'amount'" in done.stderr
+    assert "line 12: MISSING_REQUIRED_FIELD" in done.stderr
 
 
 def test_an_unknown_source_fails_each_record(headrace: Headrace) -> None:
