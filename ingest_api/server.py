@@ -36,6 +36,7 @@ from ingest_api.ingestion.publisher import Delivery, Publisher
 from ingest_api.registry.routes import registry_api
 from ingest_api.registry.subject_rights import SubjectRights
 from ingest_api.snowflake.api import snowflake_api
+from ingest_api.tecton.api import tecton_api
 from schemas.errors import UnavailableError
 from schemas.limits import MAX_INGEST_CONCURRENCY
 from schemas.messages.updates import Ack
@@ -45,7 +46,7 @@ DELIVERY_MARGIN_SECONDS: Final = 2.0
 """How long before the ack deadline a record that Kafka has not confirmed is given up (librdkafka looks once a second),
 so that callers hear that Kafka is away and not merely that time is up; at most half of the deadline."""
 
-INGEST_APIS: Final = (snowflake_api,)
+INGEST_APIS: Final = (snowflake_api, tecton_api)
 """What the process ingests for; the first answers for paths that are nobody's."""
 
 _log = get_logger(__name__)
@@ -72,7 +73,7 @@ class IngestApi:
         self._replies = AckConsumer(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
         installation = installation_of(settings)
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
-        service = IngestService(self._authenticator, self._ingestion, settings.workspace)
+        service = IngestService(self._authenticator, self._ingestion, settings.workspace, installation)
         apis = [*(mount(service) for mount in INGEST_APIS), registry_api(self._registry, self._rights)]
         operations = operations_api("Headrace ingest API", self.missing, described=apis)
         self.server = HttpServer(

@@ -13,5 +13,9 @@ OPENAPI: Final = "/openapi.json"
 INGEST: Final = "/api/v1/ingest"
 """Of the Snowflake dialect."""
 
+TECTON_INGEST: Final = "/ingest"
+TECTON_INGEST_V2: Final = "/v2/ingest"
+"""Both of the Tecton dialect, which has two addresses for one call (rule TI-1)."""
+
 GET_FEATURES: Final = "/api/v1/feature-service/get-features"
 """Of the Tecton dialect."""

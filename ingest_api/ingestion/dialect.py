@@ -119,8 +119,8 @@ class IngestDialect(Generic[Options]):
         parse: understands a body; the request is there for its headers and query. Raises ``RequestError``.
         find_source: returns the source that a name means. Raises ``RecordError`` for each of its records, or
             ``RequestError`` for the call as a whole.
-        field_names: returns the function that gives a decoded record's fields the names that they have in a source of
-            these fields; it may raise ``RecordError``.
+        adapter: returns the function that makes of a decoded record what its source takes: names as they are there,
+            values in the source's own spelling; it may raise ``RecordError``.
         admit: refuses a checked call as a whole, by ``RequestError``, before anything of it is stored.
         answer: writes the answer to a call that was not refused as a whole; the text is the request's id.
     """
@@ -131,7 +131,7 @@ class IngestDialect(Generic[Options]):
     names_workspace: bool
     parse: Callable[[bytes, Request], IngestCall[Options]]
     find_source: Callable[[str, Sources], Source]
-    field_names: Callable[[tuple[str, ...]], Callable[[object], object]]
+    adapter: Callable[[Source], Callable[[object], object]]
     admit: Callable[[IngestCall[Options], Mapping[str, CheckedSource]], None]
     answer: Callable[[IngestCall[Options], IngestResult, str], Response]
 

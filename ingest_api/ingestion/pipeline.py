@@ -49,12 +49,14 @@ class IngestService:
         authenticator: knows the callers.
         ingestion: stores records.
         default_workspace: of callers that name none and are bound to none.
+        installation: whose ids its things have (`schemas.definitions.ids`).
         arrivals: bodies on their way, of all dialects together.
     """
 
     authenticator: Authenticator
     ingestion: Ingestion
     default_workspace: str
+    installation: str
     arrivals: Arrivals = field(default_factory=_arrivals)
 
 
@@ -151,13 +153,13 @@ def _check(dialect: IngestDialect[Options], sources: Sources, name: str, texts: 
         if not texts:
             raise RequestError(error.message) from None  # no record could carry it
         return CheckedSource(None, len(texts), {}, dict.fromkeys(range(len(texts)), (error.code, error.message)))
-    rename = dialect.field_names(source.fields)
+    adapt = dialect.adapter(source)
     frames: dict[int, bytes] = {}
     errors: dict[int, tuple[str, str]] = {}
     without_zone = 0
     for index, text in enumerate(texts):
         try:
-            record = rename(decode_record(text, dialect.max_record_bytes))
+            record = adapt(decode_record(text, dialect.max_record_bytes))
             frames[index] = source.encode(record)
             without_zone += source.lacks_zone(record)
         except RecordError as error:

@@ -32,7 +32,9 @@ class Source:
         self.name: Final = plan.name
         self.topic: Final = source_topic(workspace, plan.name)
         self.partitions: Final = plan.partitions
+        self.columns: Final = plan.columns
         self.fields: Final = tuple(column.name for column in plan.columns)
+        self.log_offline: Final = plan.log_offline
         self.views: Final = tuple(sorted(views, key=lambda view: (view.name, view.version)))
         self.timestamp_field: Final = plan.timestamp_field
         self.view_ids: Final = frozenset(view.id for view in views)

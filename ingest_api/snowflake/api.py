@@ -5,6 +5,7 @@ What ``diagnostics`` holds: ``ingest_api.snowflake.diagnostics``.
 Invariant: whatever is refused is raised, so that there is one table of answers (`ingest_api.snowflake.errors`).
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -50,6 +51,10 @@ def _find_source(name: str, sources: Sources) -> Source:
     return find_source(name, sources.by_name)
 
 
+def _adapter(source: Source) -> Callable[[object], object]:
+    return field_names(source.fields)
+
+
 def _answer(call: IngestCall[SnowflakeOptions], result: IngestResult, request_id: str) -> Response:
     found = diagnostics(result, dry_run=call.dry_run) if call.options.include_diagnostics else None
     return ingest_response(request_id, result.sources, found)
@@ -62,7 +67,7 @@ SNOWFLAKE: Final = IngestDialect(
     names_workspace=False,
     parse=_parse,
     find_source=_find_source,
-    field_names=field_names,
+    adapter=_adapter,
     admit=admit_all,
     answer=_answer,
 )

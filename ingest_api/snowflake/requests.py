@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from ingest_api.ingestion.dialect import IngestCall
-from ingest_api.ingestion.json_body import SHOWN_CHARACTERS, body_fields, flag_of, items_of, members_of, repeated_name
+from ingest_api.ingestion.json_body import body_fields, flag_of, records_by_source
 from schemas.errors import RequestError
-from schemas.limits import MAX_RECORDS_PER_SOURCE, MAX_SOURCES_PER_REQUEST
+from schemas.limits import MAX_SOURCES_PER_REQUEST
 
 _RECORDS: Final = "records"
 _DRY_RUN: Final = "dry_run"
@@ -43,13 +43,7 @@ def parse_request(body: bytes) -> IngestCall[SnowflakeOptions]:
 
 
 def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:
-    sources = members_of(text, _RECORDS, "object of arrays by stream source")
-    repeated = repeated_name(bytes(text), sources)
-    if repeated is not None:
-        raise RequestError(
-            f"Field 'records': stream source '{repeated[:SHOWN_CHARACTERS]}' comes more than once; "
-            f"send all of its records in one array"
-        )
+    sources = records_by_source(text, _RECORDS)
     if not sources:
         raise RequestError(f"Field 'records': expected 1 to {MAX_SOURCES_PER_REQUEST} stream sources, got 0")
     if len(sources) > MAX_SOURCES_PER_REQUEST:
@@ -57,15 +51,4 @@ def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:
             f"Too many stream sources: at most {MAX_SOURCES_PER_REQUEST} are accepted in a request, "
             f"got {len(sources)}; send several requests"
         )
-    return {name: _records(name, records) for name, records in sources.items()}
-
-
-def _records(source: str, text: msgspec.Raw) -> list[msgspec.Raw]:
-    shown = source[:SHOWN_CHARACTERS]
-    records = items_of(text, f"records.{shown}", "array of records")
-    if len(records) > MAX_RECORDS_PER_SOURCE:
-        raise RequestError(
-            f"Too many records for stream source '{shown}': at most {MAX_RECORDS_PER_SOURCE} are accepted in a "
-            f"request, got {len(records)}; send several requests"
-        )
-    return records
+    return sources

@@ -192,15 +192,16 @@ async def api_without_kafka(
     *,
     deadline_seconds: float = 5.0,
     complete: bool = True,
+    workspace: str = WORKSPACE,
     mounts: Sequence[Callable[[IngestService], http_api.Api]] = (snowflake_api,),
 ) -> AsyncIterator[Api]:
     store = AccessStore.open(data)
     try:
-        keys = make_keys(store)
+        keys = make_keys(store, workspace)
         kafka.answers = Answers(deadline_seconds)
         ingestion = Ingestion(kafka, kafka, kafka, kafka.answers, INSTALLATION)
         ingestion.complete = complete
-        service = IngestService(Authenticator(store), ingestion, WORKSPACE)
+        service = IngestService(Authenticator(store), ingestion, workspace, INSTALLATION)
         apis = [mount(service) for mount in mounts]
         app = Dispatcher([*apis, operations_api("ingest", dict)], limit_concurrency=1000)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)

@@ -128,7 +128,7 @@ async def served(data: Path, limit_concurrency: int) -> AsyncIterator[Server]:
         return SubjectRights(await authenticator.authenticate(header), WORKSPACE)
 
     apis = [
-        snowflake_api(IngestService(authenticator, ingestion, WORKSPACE)),
+        snowflake_api(IngestService(authenticator, ingestion, WORKSPACE, INSTALLATION)),
         registry_api(cast("Any", registry), rights),
         operations_api("ingest", dict),
     ]
@@ -220,6 +220,6 @@ def test_every_answer_has_an_id_also_where_the_caller_sends_none(path: str, tmp_
 
 
 def test_what_is_described_is_what_is_served() -> None:
-    service = IngestService(cast("Any", None), cast("Any", None), WORKSPACE)
+    service = IngestService(cast("Any", None), cast("Any", None), WORKSPACE, INSTALLATION)
     described = snowflake_api(service)
     assert {path: sorted(item) for path, item in described.openapi.items()} == {SNOWFLAKE.path: ["post"]}

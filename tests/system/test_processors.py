@@ -17,7 +17,7 @@ from examples.processes import processes_of
 from examples.running import System, running_system
 from infra.process.exit_codes import ExitCode
 from tests.support.site import Site, event, processor, processor_process, spending
-from tests.support.system import snowflake_headers
+from tests.support.system import snowflake_headers, tecton_headers
 from tests.support.waiting import wait_until
 
 USERS = [f"user{number}" for number in range(20)]
@@ -117,11 +117,16 @@ POISON = """if record["user"] == "poison":
     return record"""
 
 
+INVERSE = 'return record if record["amount"] else 1 / 0'
+SERVICE = "spendings"
+
+
 @contextmanager
 def up(site: Site, *flags: str, body: str = "return record") -> Iterator[System]:
     repository = site.folder / "repository"
     repository.mkdir()
-    (repository / "features.py").write_text(spending(body, options=""))
+    service = f'\nserved = FeatureService(name="{SERVICE}", features=[spending])\n'
+    (repository / "features.py").write_text(spending(body, options="") + service)
     kafka = ("--bootstrap", site.bootstrap, "--workspace", site.workspace, "--workspaces", site.workspace)
     with running_system(site.data, *kafka, "--repo", str(repository), "--source-partitions", "1", *flags) as system:
         yield system
@@ -132,6 +137,38 @@ def post(system: System, user: str) -> httpx.Response:
     body = {"records": {"events": [{**record, "at": record["at"].isoformat()}]}}
     url = system.ingest + "/api/v1/ingest"
     return httpx.post(url, json=body, headers=snowflake_headers(system), timeout=120)
+
+
+def post_as_tecton(system: System, site: Site, *amounts: int | str, dry_run: bool = False) -> httpx.Response:
+    records = [{**event("ann", 0), "amount": amount} for amount in amounts]
+    items = [{"record": {**record, "at": str(record["at"])}} for record in records]
+    body = {"workspace_name": site.workspace, "dry_run": dry_run, "records": {"events": items}}
+    return httpx.post(system.ingest + "/v2/ingest", json=body, headers=tecton_headers(system), timeout=120)
+
+
+def features_of(system: System, site: Site, user: str) -> list[str]:
+    params = {"workspaceName": site.workspace, "featureServiceName": SERVICE, "joinKeyMap": {"user": user}}
+    url = system.serving + "/api/v1/feature-service/get-features"
+    read = httpx.post(url, json={"params": params}, headers=tecton_headers(system), timeout=120)
+    found: list[str] = read.json()["result"]["features"]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_both_dialects_write_to_one_state(site: Site) -> None:
+    with up(site, body=INVERSE) as system:
+        wait_until(lambda: post(system, "ann").status_code == 200)
+        counted = post_as_tecton(system, site, 2, "3").json()["ingestMetrics"]["featureViewIngestMetrics"][0]
+        assert counted["featureViewName"] == "spending"
+        assert (counted["onlineRecordIngestCount"], counted["offlineRecordIngestCount"]) == ("2", "2")
+        assert post_as_tecton(system, site, 4, dry_run=True).status_code == 200
+        refused = post_as_tecton(system, site, 5, "six")
+        assert (refused.status_code, len(refused.json()["recordErrors"])) == (400, 1)
+        failed = post_as_tecton(system, site, 0).json()["recordErrors"]
+        assert [each["errorType"] for each in failed] == ["TransformationError"]
+        assert "ZeroDivisionError" in failed[0]["errorMessage"]
+        assert features_of(system, site, "ann") == ["3", "6"]  # n and total
 
 
 @pytest.mark.slow

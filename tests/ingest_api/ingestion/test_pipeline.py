@@ -78,7 +78,7 @@ def find_source(name: str, sources: Sources) -> Source:
     return sources.by_name[name]
 
 
-def as_they_are(_fields: tuple[str, ...]) -> Callable[[object], object]:
+def as_they_are(_source: Source) -> Callable[[object], object]:
     return lambda record: record
 
 
@@ -109,7 +109,7 @@ ROWS: Final = IngestDialect(
     names_workspace=True,
     parse=parse,
     find_source=find_source,
-    field_names=as_they_are,
+    adapter=as_they_are,
     admit=admit,
     answer=answer,
 )
@@ -259,8 +259,9 @@ def test_calls_of_a_workspace_that_is_not_there_are_counted_under_no_name(tmp_pa
 
 def test_a_dialect_gets_what_all_share_and_cannot_change_it() -> None:
     authenticator, ingestion = create_autospec(Authenticator), create_autospec(Ingestion)
-    service = IngestService(authenticator, ingestion, "prod")
-    assert (service.authenticator, service.ingestion, service.default_workspace) == (authenticator, ingestion, "prod")
+    service = IngestService(authenticator, ingestion, "prod", "here")
+    assert (service.authenticator, service.ingestion) == (authenticator, ingestion)
+    assert (service.default_workspace, service.installation) == ("prod", "here")
     for field in fields(service):
         with pytest.raises(FrozenInstanceError):
             setattr(service, field.name, None)
