@@ -78,7 +78,7 @@ def running_system(data: Path, *flags: str) -> Iterator[System]:
         UpError: it did not become ready, had ended before the block did, or did not stop in time.
     """
     data.mkdir(parents=True, exist_ok=True)
-    ports = ("--kafka-port", "0", "--ingest-port", "0", "--serving-port", "0")
+    ports = ("--kafka-port=0", "--ingest-port=0", "--serving-port=0", "--processor-port=0")
     with (data / OUTPUT_FILE).open("wb") as output, (data / LOG_FILE).open("wb") as log:
         process = subprocess.Popen(
             tied_to_parent([*HEADRACE, "up", "--data", str(data), *ports, *flags]),

@@ -29,7 +29,7 @@ from infra.local_kafka.jars import cache_folder, read_lock
 from infra.local_kafka.java import OLDEST_JAVA, find_java, java_version
 from infra.paths import access_path, kafka_path
 from infra.process.ports import LOOPBACK
-from infra.settings import Settings, flag_name, local_bootstrap
+from infra.settings import Settings, flag_name, local_bootstrap, ports_of_processors
 from schemas.errors import NotInstalledError, SettingsError, StorageError, UnavailableError
 from schemas.topics import DEFINITIONS_TOPIC, SCHEMAS_TOPIC, acks_topic, updates_topic
 
@@ -82,6 +82,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield check_disk(shutil.disk_usage(_nearest(settings.data)).free)
     yield check_port("ingest_port", settings.host, settings.ingest_port)
     yield check_port("serving_port", settings.host, settings.serving_port)
+    yield from check_processor_ports(settings)
     yield from check_broker(settings)
     yield check_installation(settings)
     yield check_access_store(settings.data, settings.access_url)
@@ -166,6 +167,8 @@ def check_disk(free_bytes: int) -> Finding:
 def check_port(setting: str, host: str, port: int) -> Finding:
     """Checks that a server's port is free, or that the server is what listens there."""
     name = setting.replace("_", " ")
+    if port == 0:
+        return Finding(name, Outcome.OK, "0 picks a free one")
     try:
         bind(host, port).close()
     except SettingsError as error:
@@ -179,6 +182,18 @@ def check_port(setting: str, host: str, port: int) -> Finding:
             return Finding(name, Outcome.OK, f"{port}: {status}")
         return Finding(name, Outcome.WARN, f"{port}: {answer.text}", "wait, or see the process's log")
     return Finding(name, Outcome.OK, f"{port} is free")
+
+
+def check_processor_ports(settings: Settings) -> Iterator[Finding]:
+    """Checks the port of each processor that ``headrace up`` would start."""
+    try:
+        ports = ports_of_processors(settings)
+    except SettingsError as error:
+        remedy = f"set {flag_name('processor_port')} or {flag_name('processors')}"
+        yield Finding("processor port", Outcome.FAIL, error.message, remedy)
+        return
+    for port in dict.fromkeys(ports):
+        yield check_port("processor_port", settings.host, port)
 
 
 def check_broker(settings: Settings) -> Iterator[Finding]:

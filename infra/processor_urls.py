@@ -1,4 +1,4 @@
-"""Where the processors of a data folder answer ``/readyz`` and ``/metrics``: they have no ports that are known before.
+"""Where the processors of a data folder answer ``/readyz`` and ``/metrics``: a host may run several, at any ports.
 
 Invariant: what is returned was written by a process that runs now. It is a help to operators; nothing depends on it.
 

@@ -43,7 +43,8 @@ class Kind:
 
 
 FOLDER: Final = Kind(Annotated[str, msgspec.Meta(min_length=1)], "a path")
-PORT: Final = Kind(Annotated[int, msgspec.Meta(ge=0, le=65535)], "a port from 0 to 65535, where 0 picks a free one")
+LAST_PORT: Final = 65535
+PORT: Final = Kind(Annotated[int, msgspec.Meta(ge=0, le=LAST_PORT)], "a port from 0 to 65535, where 0 picks a free one")
 COUNT: Final = Kind(Annotated[int, msgspec.Meta(ge=1, le=10_000)], "a whole number from 1 to 10000")
 SECONDS: Final = Kind(Annotated[float, msgspec.Meta(gt=0, le=86_400)], "a number of seconds above 0, at most 86400")
 HOURS: Final = Kind(Annotated[float, msgspec.Meta(ge=0, le=8_760)], "a number of hours from 0 to 8760")
@@ -103,8 +104,7 @@ SERVING: Final = _SERVER | Group.ACCESS | Group.INSTALLATION | Group.SERVING_POR
 
 # What the commands take that work on definitions, or on all roles.
 APPLY: Final = _BROKERS | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
-UP: Final = Group.PROCESSES | APPLY | BROKER | INGEST_API | SERVING | (PROCESSOR & ~Group.PROCESSOR_PORT)
-"""Each processor has a port of its own, which ``up`` chooses."""
+UP: Final = Group.PROCESSES | APPLY | BROKER | INGEST_API | SERVING | PROCESSOR
 LOOK: Final = (
     Group.DATA
     | Group.ACCESS
@@ -115,7 +115,9 @@ LOOK: Final = (
     | Group.INGEST_PORT
     | Group.SERVING_PORT
 )
-"""What ``status`` and ``doctor`` need to find everything."""
+"""What ``status`` needs to find everything."""
+EXAMINE: Final = LOOK | Group.PROCESSOR_PORT | Group.PROCESSES
+"""What ``doctor`` needs to tell what would meet a start."""
 
 
 def local_bootstrap(kafka_port: int) -> str:
@@ -182,7 +184,12 @@ class Settings:
     )
     ingest_port: int = _setting(8181, Group.INGEST_PORT, PORT, "Port of the ingest API and the schema registry.")
     serving_port: int = _setting(8080, Group.SERVING_PORT, PORT, "Port of the serving API.")
-    processor_port: int = _setting(0, Group.PROCESSOR_PORT, PORT, "Port of a processor's health and metrics.")
+    processor_port: int = _setting(
+        8182,
+        Group.PROCESSOR_PORT,
+        PORT,
+        "Port of a processor's health and metrics; the processors of one `up` take this and those that follow it.",
+    )
     processors: int = _setting(1, Group.PROCESSES, COUNT, "Processor processes that `up` starts.")
     partitions: int = _setting(
         4, Group.TOPICS, COUNT, "Partitions of a workspace's updates topic; fixed once the topic exists."
@@ -244,6 +251,23 @@ def shown_default(name: str) -> str:
     """Returns the default of a setting as people are shown it; that there is none is no secret."""
     default = TABLE[name].default
     return NOT_SHOWN if is_secret(name) and default else str(default)
+
+
+def ports_of_processors(settings: Settings) -> list[int]:
+    """Returns the port of each processor of an ``up``: the given one and those that follow it; 0 for all if it is 0.
+
+    Raises:
+        SettingsError: there are not so many ports.
+    """
+    first, count = settings.processor_port, settings.processors
+    if first == 0:
+        return [0] * count
+    if first + count - 1 > LAST_PORT:
+        raise SettingsError(
+            f"processor_port {first} and the ports that follow it are to be those of {count} processors, but the last "
+            f"port is {LAST_PORT}; give a lower processor_port, or 0 for free ones"
+        )
+    return list(range(first, first + count))
 
 
 def flag_name(name: str) -> str:

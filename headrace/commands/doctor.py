@@ -12,7 +12,7 @@ from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
 from infra.logs import configure_logs
 from infra.process.exit_codes import ExitCode
-from infra.settings import LOOK, Settings
+from infra.settings import EXAMINE, Settings
 
 
 @click.command(
@@ -23,7 +23,7 @@ from infra.settings import LOOK, Settings
         "headrace doctor --bootstrap kafka-1:9092,kafka-2:9092 --json",
     ),
 )
-@settings_options(LOOK)
+@settings_options(EXAMINE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, *, as_json: bool) -> None:
     """Check this machine and what Headrace needs; exit with 1 if something must be put right."""
@@ -33,7 +33,7 @@ def command(settings: Settings, *, as_json: bool) -> None:
         findings.append(finding)
         if not as_json:
             remedy = f": {finding.remedy}" if finding.remedy else ""
-            click.echo(f"{finding.outcome:<4}  {finding.check:<12}  {finding.found}{remedy}")
+            click.echo(f"{finding.outcome:<4}  {finding.check:<14}  {finding.found}{remedy}")
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     if any(finding.outcome is Outcome.FAIL for finding in findings):

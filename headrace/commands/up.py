@@ -51,7 +51,7 @@ from infra.process.file_lock import FileLock
 from infra.process.parent_death import PYTHON, tied_to_parent
 from infra.process.ports import LOOPBACK, free_port
 from infra.process.supervisor import STDERR, Child, Supervisor
-from infra.settings import UP, Settings, as_environment, environment_name, local_bootstrap
+from infra.settings import UP, Settings, as_environment, environment_name, local_bootstrap, ports_of_processors
 from schemas.errors import SettingsError, StorageError, UnavailableError
 
 HEADRACE: Final = (*PYTHON, "-m", "headrace")
@@ -212,10 +212,11 @@ def choose_ports(settings: Settings) -> System:
     """Pick a free port for each that is 0, all of them different.
 
     Raises:
-        SettingsError: a port that was given is taken, or given to two servers.
+        SettingsError: a port that was given is taken, or given to two servers, or is too high for all processors.
     """
     own_kafka = not are_given(settings)
-    given = [settings.kafka_port] * own_kafka + [settings.ingest_port, settings.serving_port]
+    processor_ports = ports_of_processors(settings)
+    given = [settings.kafka_port] * own_kafka + [settings.ingest_port, settings.serving_port, *processor_ports]
     for port in given:
         if port != 0 and given.count(port) > 1:
             message = f"port {port} is given to more than one server; give each its own, or 0 for a free one"
@@ -236,7 +237,7 @@ def choose_ports(settings: Settings) -> System:
     settings = dataclasses.replace(
         settings, ingest_port=port_for(settings.ingest_port), serving_port=port_for(settings.serving_port)
     )
-    return System(settings, tuple(port_for(0) for _ in range(settings.processors)), own_kafka)
+    return System(settings, tuple(port_for(port) for port in processor_ports), own_kafka)
 
 
 @dataclass(frozen=True, slots=True)

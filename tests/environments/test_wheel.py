@@ -20,7 +20,7 @@ from tests.environments.test_make import made_from, megabytes
 from tests.support.waiting import wait_until
 from tests.test_locks import HEAVIEST_MB, PACKAGES, locked
 
-FREE_PORTS: Final = ("--kafka-port", "0", "--ingest-port", "0", "--serving-port", "0")
+FREE_PORTS: Final = ("--kafka-port=0", "--ingest-port=0", "--serving-port=0", "--processor-port=0")
 TAKE_UP_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
 

@@ -21,6 +21,7 @@ from headrace.checks import (
     check_jars,
     check_java,
     check_port,
+    check_processor_ports,
     check_python,
 )
 from headrace.given_brokers import REMEDY
@@ -95,6 +96,25 @@ def test_a_port_is_free_or_ours_or_another_programs() -> None:
     assert (busy.outcome, "kafka" in busy.found) == (Outcome.WARN, True)
     other = check_while_served(OTHER)
     assert (other.outcome, other.remedy) == (Outcome.FAIL, "stop what uses it, or set --ingest-port")
+
+
+def test_a_port_that_will_be_picked_is_not_looked_at() -> None:
+    assert check_port("ingest_port", "127.0.0.1", 0) == Finding("ingest port", Outcome.OK, "0 picks a free one")
+
+
+def test_the_port_of_each_processor_is_looked_at() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        before, own = check_processor_ports(Settings(processor_port=port - 1, processors=2))
+    assert (before.check, own.check, own.outcome) == ("processor port", "processor port", Outcome.FAIL)
+    assert before.found != own.found
+    assert own.remedy == "stop what uses it, or set --processor-port"
+    (high,) = check_processor_ports(Settings(processor_port=65_535, processors=2))
+    assert (high.outcome, high.remedy) == (Outcome.FAIL, "set --processor-port or --processors")
+    (picked,) = check_processor_ports(Settings(processor_port=0, processors=2))
+    assert picked.found == "0 picks a free one"
 
 
 def local(data: Path, port: int) -> Settings:

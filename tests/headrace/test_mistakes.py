@@ -124,9 +124,10 @@ def test_an_up_that_is_refused_takes_nothing_away(held: str, taken: int, folder:
     assert (folder / "data" / held).exists()
 
 
-@pytest.mark.parametrize("flag", ["--ingest-port", "--serving-port"])
+@pytest.mark.parametrize("flag", ["--ingest-port", "--serving-port", "--processor-port"])
 def test_a_port_in_use_is_named(flag: str, taken: int) -> None:
-    result = CliRunner().invoke(main, ["up", "--bootstrap", "127.0.0.1:1", flag, str(taken)])
+    free = ["--ingest-port=0", "--serving-port=0", "--processor-port=0"]
+    result = CliRunner().invoke(main, ["up", "--bootstrap", "127.0.0.1:1", *free, flag, str(taken)])
     assert told(result).startswith(f"cannot listen on 127.0.0.1:{taken}: ")
     assert told(result).endswith("; stop what uses the port, choose another, or give port 0")
     assert result.exit_code == ExitCode.USAGE

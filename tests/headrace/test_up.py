@@ -9,6 +9,7 @@ import sys
 import termios
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,13 +17,16 @@ import pytest
 from access.store.accounts import AccessStore
 from headrace.commands.up import HEADRACE, choose_ports
 from infra.process.exit_codes import ExitCode
-from infra.process.ports import free_port
-from infra.settings import Settings
+from infra.process.ports import free_port, is_free
+from infra.settings import Settings, flag_name
 from schemas.errors import SettingsError
 
 pytestmark = pytest.mark.broker  # of its own
 
 EXIT_SECONDS = 30.0
+
+FREE_PORTS: dict[str, Any] = dict.fromkeys(("kafka_port", "ingest_port", "serving_port", "processor_port"), 0)
+FREE_PORT_FLAGS = [f"{flag_name(name)}=0" for name in FREE_PORTS]
 
 DRIVER = """
 import functools, sys
@@ -92,7 +96,7 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     running: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, environ: Mapping[str, str] | None = None) -> Up:
-        flags = ["--data", "state", "--ingest-port", "0", "--serving-port", "0", "--kafka-port", "0", *arguments]
+        flags = ["--data", "state", *FREE_PORT_FLAGS, *arguments]
         with (tmp_path / "log").open("a") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", DRIVER, str(role), *flags],
@@ -204,23 +208,36 @@ def test_packages_in_the_working_directory_do_not_stand_in_for_its_own(tmp_path:
     assert (child.returncode, child.stderr) == (ExitCode.OK, "")
 
 
-def test_a_taken_port_is_named_before_anything_starts() -> None:
+@pytest.mark.parametrize("name", ["kafka_port", "ingest_port", "serving_port", "processor_port"])
+def test_a_taken_port_is_named_before_anything_starts(name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f":{port}: .*"):
-            choose_ports(Settings(ingest_port=port, kafka_port=0, serving_port=0))
+            choose_ports(Settings(**{**FREE_PORTS, name: port}))
 
 
 def test_a_port_given_twice_is_refused() -> None:
     port = free_port()
     with pytest.raises(SettingsError, match=f"port {port} is given to more than one server"):
-        choose_ports(Settings(ingest_port=port, kafka_port=0, serving_port=port))
+        choose_ports(Settings(**{**FREE_PORTS, "ingest_port": port, "serving_port": port}))
+
+
+def test_a_port_of_one_of_several_processors_is_given_to_nobody_else() -> None:
+    port = free_port()
+    with pytest.raises(SettingsError, match=f"port {port} is given to more than one server"):
+        choose_ports(Settings(**{**FREE_PORTS, "ingest_port": port, "processor_port": port - 1}, processors=2))
+
+
+def test_processors_take_the_port_that_is_given_and_the_next() -> None:
+    port = next(port for port in iter(free_port, 0) if is_free(port + 1))
+    system = choose_ports(Settings(**{**FREE_PORTS, "processor_port": port}, processors=2))
+    assert system.processor_ports == (port, port + 1)
 
 
 def test_ports_given_as_0_are_chosen_all_different() -> None:
-    system = choose_ports(Settings(ingest_port=0, serving_port=0, kafka_port=0, processors=5))
+    system = choose_ports(Settings(**FREE_PORTS, processors=5))
     ports = [system.settings.ingest_port, system.settings.serving_port, system.settings.kafka_port]
     assert len({0, *ports, *system.processor_ports}) == 9
     assert system.settings.bootstrap == f"127.0.0.1:{system.settings.kafka_port}"
@@ -240,7 +257,7 @@ class OnTerminal:
         self.terminal, end = pty.openpty()
         termios.tcsetwinsize(end, (40, 140))
         (folder / "role.py").write_text(ROLE, encoding="utf-8")
-        ports = ["--data", "state", "--ingest-port", "0", "--serving-port", "0", "--kafka-port", "0"]
+        ports = ["--data", "state", *FREE_PORT_FLAGS]
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKE_TERMINAL + DRIVER, str(folder / "role.py"), *ports, *flags],
             stdin=end,

@@ -7,6 +7,7 @@ import pytest
 from infra import settings as settings_module
 from infra.settings import (
     APPLY,
+    EXAMINE,
     INGEST_API,
     LOOK,
     NOT_SHOWN,
@@ -21,6 +22,7 @@ from infra.settings import (
     is_secret,
     load_settings,
     names_of,
+    ports_of_processors,
     shown_default,
 )
 from schemas.errors import SettingsError
@@ -79,7 +81,7 @@ def test_a_port_yet_to_be_picked_tells_nobody_where_kafka_is() -> None:
     assert load_settings({"kafka_port": "0"}, {}, None).bootstrap == Settings().bootstrap
 
 
-@pytest.mark.parametrize("groups", [APPLY, LOOK, PROCESSOR, INGEST_API, SERVING, UP])
+@pytest.mark.parametrize("groups", [APPLY, LOOK, EXAMINE, PROCESSOR, INGEST_API, SERVING, UP])
 def test_who_takes_brokers_takes_the_port_of_the_local_kafka(groups: Group) -> None:
     assert {"bootstrap", "kafka_port"} <= set(names_of(groups))
 
@@ -166,6 +168,18 @@ def test_a_child_reads_back_exactly_what_its_parent_passes_on() -> None:
     assert as_environment(settings).keys() == {environment_name(name) for name in TABLE}
 
 
+@pytest.mark.parametrize(
+    ("first", "count", "ports"), [(8182, 1, [8182]), (65_534, 2, [65_534, 65_535]), (0, 3, [0, 0, 0])]
+)
+def test_processors_of_one_up_take_ports_that_follow_each_other(first: int, count: int, ports: list[int]) -> None:
+    assert ports_of_processors(Settings(processor_port=first, processors=count)) == ports
+
+
+def test_more_processors_than_ports_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"processor_port 65534 .* of 3 processors, but the last port is 65535"):
+        ports_of_processors(Settings(processor_port=65_534, processors=3))
+
+
 def test_every_setting_belongs_to_one_group() -> None:
     each = [name for group in Group for name in names_of(group)]
     assert sorted(each) == sorted(TABLE)
@@ -173,4 +187,4 @@ def test_every_setting_belongs_to_one_group() -> None:
 
 def test_the_settings_of_groups_come_in_the_order_of_the_table() -> None:
     assert names_of(Group.TOPICS | Group.DATA) == ["data", "partitions", "replication"]
-    assert [name for name in TABLE if name not in names_of(UP)] == ["processor_port"]
+    assert names_of(UP) == list(TABLE)

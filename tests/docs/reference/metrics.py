@@ -18,7 +18,9 @@ def metrics_page() -> str:
 
 def _lines() -> Iterator[str]:
     yield "Every process answers `/metrics` in the format of Prometheus. The values of labels come from definitions and"
-    yield "from tables of codes, never from callers, so the number of series is bounded."
+    yield "from tables of codes, never from callers, so the number of series is bounded. Ports:"
+    ports = [f"[`{name}`](settings.md#{name})" for name in ("ingest_port", "serving_port", "processor_port")]
+    yield f"{', '.join(ports)}."
     entries = ((entry.title, entry.value) for entry in constants(metrics) if isinstance(entry.value, MetricWrapperBase))
     for title, family in groupby(entries, key=lambda entry: entry[0]):
         yield from ["", f"## {title}"]

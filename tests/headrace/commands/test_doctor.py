@@ -31,7 +31,7 @@ def test_doctor_tells_by_its_exit_code_that_something_must_be_done(tmp_path: Pat
 
 
 def flags(data: Path, bootstrap: str) -> list[str]:
-    ports = ["--ingest-port", str(free_port()), "--serving-port", str(free_port())]
+    ports = [f"--{role}-port={free_port()}" for role in ("ingest", "serving", "processor")]
     return ["--data", str(data), "--bootstrap", bootstrap, *ports]
 
 
@@ -42,9 +42,9 @@ def found(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
 def test_each_finding_is_a_line_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     found(monkeypatch, FINE, LOW, AWAY)
     assert CliRunner().invoke(main, ["doctor"]).stdout.splitlines() == [
-        "ok    python        3.11.7",
-        "warn  disk          5 GiB free: free some space soon",
-        "fail  broker        no answer: start Kafka",
+        "ok    python          3.11.7",
+        "warn  disk            5 GiB free: free some space soon",
+        "fail  broker          no answer: start Kafka",
     ]
 
 

@@ -9,6 +9,7 @@ from headrace.terminal.settings_options import settings_options
 from infra.settings import (
     APPLY,
     BROKER,
+    EXAMINE,
     INGEST_API,
     LOOK,
     PROCESSOR,
@@ -58,7 +59,7 @@ def test_help_shows_flag_variable_and_default() -> None:
 TAKEN = {
     "apply": APPLY,
     "broker": BROKER,
-    "doctor": LOOK,
+    "doctor": EXAMINE,
     "get": Group.DATA | Group.HTTP | Group.WORKSPACE | Group.SERVING_PORT,
     "ingest": Group.DATA | Group.HTTP | Group.INGEST_PORT,
     "ingest-api": INGEST_API,
