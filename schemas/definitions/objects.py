@@ -9,10 +9,10 @@ Names and limits: rule DF-1.
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from schemas.avro.schema import fields_of_avro_record
 from schemas.errors import CodecError, DefinitionError
@@ -42,8 +42,8 @@ VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 JOIN_KEY_TYPES: Final = (String, Int64)
 
 _ATTRIBUTE_VIEW: Final = (
-    "an attribute view has no features, and serves the newest value of each column in schema=[Field(...), ...], or of "
-    "each field of its source"
+    "an attribute view has no features: it serves the newest row's columns, which are written "
+    'schema=[Field("{column}", {type}), ...], or are all fields of its source without it'
 )
 
 Row = Mapping[str, Any]
@@ -73,6 +73,34 @@ def _refuse(origin: Origin, what: str, problem: str) -> DefinitionError:
     return DefinitionError(f"{origin}: {what}: {problem}")
 
 
+def attribute_view(column: object = None) -> str:
+    """Returns how an attribute view is written, with the column that someone meant by what is no aggregate."""
+    match column:
+        case Field(name, dtype):
+            spelled = next((known for known, scalar in NAMED.items() if scalar == dtype), "Type")
+            return _ATTRIBUTE_VIEW.format(column=name, type=spelled)
+        case str():
+            return _ATTRIBUTE_VIEW.format(column=column, type="Type")
+        case _:
+            return _ATTRIBUTE_VIEW.format(column="country", type="String")
+
+
+def _check_features(origin: Origin, what: str, features: object) -> None:
+    expected = "features must be a list of Aggregate(...)"
+    if isinstance(features, AggregateFeature):
+        raise _refuse(origin, what, f"{expected}, got one that is in no list; write features=[Aggregate(...)]")
+    if not _is_list(features):
+        raise _refuse(origin, what, f"{expected}, got {features!r}; {attribute_view(features)}")
+    for item in features:
+        if not isinstance(item, AggregateFeature):
+            raise _refuse(origin, what, f"{expected}, got {item!r} in it; {attribute_view(item)}")
+
+
+def _is_list(value: object) -> TypeGuard[Collection[object]]:
+    """Returns whether a value can be gone through twice, and is not one text."""
+    return isinstance(value, Collection) and not isinstance(value, str)
+
+
 def _check_name(origin: Origin, kind: str, name: object, longest: int) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         expected = "letters, digits and single underscores, starting with a letter"
@@ -82,6 +110,8 @@ def _check_name(origin: Origin, kind: str, name: object, longest: int) -> None:
 
 
 def _check_fields(origin: Origin, what: str, fields: Sequence[Field]) -> tuple[Field, ...]:
+    if not _is_list(fields):
+        raise _refuse(origin, what, f"expected a list, [Field(name, type), ...], got {fields!r}")
     seen: set[str] = set()
     for item in fields:
         if not isinstance(item, Field):
@@ -380,10 +410,9 @@ def stream_feature_view(
             raise _refuse(origin, what, f"source must be a StreamSource, got {type(source).__name__}")
         if not entities or not all(isinstance(entity, Entity) for entity in entities):
             raise _refuse(origin, what, "entities must be a list of at least one Entity")
-        if not all(isinstance(aggregate, AggregateFeature) for aggregate in features):
-            raise _refuse(origin, what, f"features must be a list of Aggregate(...); {_ATTRIBUTE_VIEW}")
+        _check_features(origin, what, features)
         if ttl is not None and features:
-            raise _refuse(origin, what, f"ttl is for attribute views; remove it or the features; {_ATTRIBUTE_VIEW}")
+            raise _refuse(origin, what, f"ttl is for attribute views; remove it or the features; {attribute_view()}")
         return StreamFeatureView(
             name=view_name,
             version=version,

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType, ModuleType
 from typing import Any, Final, TypeVar
 
-from schemas.definitions.objects import Entity, FeatureService, StreamFeatureView, StreamSource
+from schemas.definitions.objects import Entity, FeatureService, StreamFeatureView, StreamSource, attribute_view
 from schemas.errors import DefinitionError
 
 Definition = StreamSource | Entity | StreamFeatureView | FeatureService
@@ -218,7 +218,10 @@ class _Loader:
         except BaseException as error:  # a module that calls sys.exit() must not end the process that loads it
             frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
             line = frames[-1].lineno if frames else 1
-            problem = f"{type(error).__name__}: {error}; the module must load without errors"
+            remedy = "the module must load without errors"
+            if isinstance(error, ImportError | NameError) and "'Attribute'" in str(error):
+                remedy = attribute_view()  # what another platform writes in its place
+            problem = f"{type(error).__name__}: {error}; {remedy}"
             raise DefinitionError(f"{file}:{line}: {problem}") from error
 
     def _import(

@@ -6,6 +6,7 @@ import pytest
 from headrace import (
     Aggregate,
     Array,
+    Bool,
     Entity,
     FeatureService,
     Field,
@@ -42,8 +43,8 @@ def source(**options: Any) -> StreamSource:
 
 
 def test_definitions_remember_where_they_were_written() -> None:
-    assert SOURCE.origin == Origin(__file__, 26)
-    assert str(USER.origin) == f"{__file__}:27"
+    assert SOURCE.origin == Origin(__file__, 27)
+    assert str(USER.origin) == f"{__file__}:28"
 
 
 def test_a_view_is_still_its_function() -> None:
@@ -135,12 +136,20 @@ def test_an_entity_that_cannot_be_used_says_why(keys: list[Field], message: str)
         ({"entities": ["user"]}, "stream_feature_view 'function': entities must be a list of at least one Entity"),
         (
             {"ttl": timedelta(1), "features": [COUNT]},
-            "ttl is for attribute views; remove it or the features; an attribute view has no features, and serves",
+            "ttl is for attribute views; remove it or the features; an attribute view has no features: it serves",
         ),
+        ({"features": ["x"]}, r"got 'x' in it; an attribute view .* schema=\[Field\(\"x\", Type\), ...\]"),
+        ({"features": "x"}, r"got 'x'; an attribute view .* schema=\[Field\(\"x\", Type\), ...\]"),
+        ({"features": [COUNT, Field("x", Bool)]}, r"dtype=boolean.* in it; .* schema=\[Field\(\"x\", Bool\), ...\]"),
+        ({"features": [Field("x", Array(Int64))]}, r" in it; .* schema=\[Field\(\"x\", Type\), ...\]"),
+        ({"features": Field("x", Int64)}, r"required=True\); .* schema=\[Field\(\"x\", Int64\), ...\]"),
         (
-            {"features": ["x"]},
-            r"features must be a list of Aggregate\(...\); an attribute view has no features, and serves the",
+            {"features": None},
+            r"got None; an attribute view .* schema=\[Field\(\"country\", String\), ...\], or are all",
         ),
+        ({"features": COUNT}, r"got one that is in no list; write features=\[Aggregate\(...\)\]"),
+        ({"schema": Field("x", Int64)}, r"expected a list, \[Field\(name, type\), ...\], got Field\(name='x'"),
+        ({"schema": "x"}, r"expected a list, \[Field\(name, type\), ...\], got 'x'"),
         ({"schema": ["x"]}, r"stream_feature_view 'function': expected Field\(name, type\), got 'x'"),
     ],
 )

@@ -70,6 +70,10 @@ def test_a_function_still_imports_from_its_own_plan_when_it_runs() -> None:
         ({"a.py": "import nowhere_at_all"}, "repo/a.py:1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ({"a.py": "import sys\nsys.exit(3)"}, "repo/a.py:2: SystemExit: 3; the module must load without errors"),
         (
+            {"a.py": "features = [Attribute('x')]"},
+            "repo/a.py:1: NameError: name 'Attribute' is not defined; an attribute view has no features: it serves",
+        ),
+        (
             {"a.py": "from b import x\ny = 1", "b.py": "from a import y\nx = 1"},
             "repo/b.py:1: ImportError: 'a' has no 'y' yet: the modules import each other; move it to a third module",
         ),
@@ -88,6 +92,13 @@ def test_what_does_not_load_names_file_and_line(files: dict[str, str], message: 
     with pytest.raises(DefinitionError) as caught:
         load_repository(files, "repo")
     assert caught.value.message.startswith(message)
+
+
+def test_who_imports_what_another_platform_calls_an_attribute_is_told_how_one_is_written() -> None:
+    with pytest.raises(
+        DefinitionError, match=r'ImportError: .*; an attribute view .* schema=\[Field\("country", String'
+    ):
+        load_repository({"a.py": "from headrace import Attribute"}, "repo")
 
 
 def test_keyboard_interrupt_is_not_taken_for_an_error_of_the_module() -> None:
