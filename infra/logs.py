@@ -8,6 +8,7 @@ follows an authorization scheme or looks like one of our keys, in any text.
 """
 
 import logging
+import math
 import os
 import re
 import sys
@@ -50,6 +51,12 @@ KAFKA_LOGGER: Final = "headrace.kafka"
 
 RETRYING: Final = re.compile(r"^GETPID .*: retrying$")
 """What librdkafka warns of at every start of a broker, and has put right a moment later."""
+
+RETRYING_SECONDS: Final = 20.0
+"""After so long it is told: records that wait for it are not in Kafka."""
+
+RETRYING_PAUSE_SECONDS: Final = 60.0
+"""After such a silence it is another start; `infra.kafka.clients` lets a line come again sooner."""
 
 
 def configure_logs(role: str, level: str, log_format: str = "auto", stream: TextIO | None = None) -> None:
@@ -96,7 +103,7 @@ def configure_logs(role: str, level: str, log_format: str = "auto", stream: Text
 
 
 class _Chatter(logging.Filter):
-    """Makes debug lines of what libraries say about starts and stops that go as they should.
+    """Makes debug lines of what libraries say about starts and stops, as long as they go as they should.
 
     Args:
         least: level from which lines are logged.
@@ -105,14 +112,24 @@ class _Chatter(logging.Filter):
     def __init__(self, least: int) -> None:
         super().__init__()
         self._least = least
+        self._retries_since = self._retried = -math.inf
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         library = record.name.partition(".")[0]
         ordinary = library in CHATTER and record.levelno <= logging.INFO
-        if ordinary or (record.name == KAFKA_LOGGER and RETRYING.search(record.getMessage())):
+        if ordinary or (record.name == KAFKA_LOGGER and self._retries_briefly(record)):
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         return record.levelno >= self._least
+
+    def _retries_briefly(self, record: logging.LogRecord) -> bool:
+        """Tells whether a line says that a client tries again, as it has not done for long yet."""
+        if not RETRYING.search(record.getMessage()):
+            return False
+        if record.created - self._retried > RETRYING_PAUSE_SECONDS:
+            self._retries_since = record.created
+        self._retried = record.created
+        return record.created - self._retries_since < RETRYING_SECONDS
 
 
 def _renderer(log_format: str, target: TextIO) -> Processor:

@@ -187,3 +187,19 @@ def test_what_libraries_say_of_an_ordinary_start_is_for_debugging(
     configure_logs("processor", "info")
     logging.getLogger(name).log(level, text)
     assert [line["level"] for line in lines(capsys)] == ([] if shown == "debug" else [shown])
+
+
+def test_a_client_that_tries_again_for_long_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logs("processor", "info")
+    logger = logging.getLogger("headrace.kafka")
+    monkeypatch.setattr(logger, "filters", [])  # it would drop a line that comes again
+
+    def told(at: float) -> int:
+        record = logger.makeRecord(logger.name, logging.WARNING, "", 0, CHATTER, (), None)
+        record.created = at
+        logger.handle(record)
+        return len(lines(capsys))
+
+    assert [told(at) for at in (1_000, 1_019, 1_020, 1_050, 1_111, 1_130, 1_131)] == [0, 0, 1, 1, 0, 0, 1]
