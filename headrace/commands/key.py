@@ -30,7 +30,11 @@ def command() -> None:
 )
 @settings_options(Group.DATA | Group.ACCESS | Group.WORKSPACE)
 @click.option("--name", required=True, metavar="NAME", help="Name of the new service account.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), help="Role in the workspace.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    help="Role in the workspace.  [required without --admin]",
+)
 @click.option("--all-workspaces", is_flag=True, help="Give the role in all workspaces instead.")
 @click.option("--admin", is_flag=True, help="Let the account administer access.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

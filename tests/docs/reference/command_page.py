@@ -34,7 +34,7 @@ def _described(path: str, command: click.Command) -> Iterator[str]:
     options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
     if own := [each for each in options if each.name not in TABLE]:
         yield ""
-        yield from table(["option", "what it does"], [[code(_spelled(each)), each.help or ""] for each in own])
+        yield from table(["option", "what it does"], [[code(_spelled(each)), _explained(each)] for each in own])
     if settings := [each.name for each in options if each.name in TABLE]:
         yield ""
         yield from ["Settings: " + ", ".join(f"[{code(name)}](settings.md#{name})" for name in settings) + "."]
@@ -48,6 +48,11 @@ def _spelled(option: click.Option) -> str:
         return names
     metavar = option.make_metavar(click.Context(main)).strip("[]")
     return f"{names} {metavar}"
+
+
+def _explained(option: click.Option) -> str:
+    required = ["[required]"] if option.required else []
+    return " ".join([*(option.help or "").split(), *required])
 
 
 def _examples(command: click.Command) -> list[str]:

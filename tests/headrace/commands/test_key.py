@@ -52,6 +52,12 @@ def test_a_key_is_shown_once_and_its_id_ever_after() -> None:
     assert key not in listed.stdout + run("list", "--json").stdout
 
 
+def test_help_marks_what_a_key_cannot_be_made_without() -> None:
+    shown = " ".join(run("create", "--help").stdout.split())
+    assert "Name of the new service account. [required]" in shown
+    assert "Role in the workspace. [required without --admin]" in shown
+
+
 def test_revoking_shows_in_the_list() -> None:
     made = created("--name", "a", "--admin")
     assert run("revoke", made["id"]).stdout == f"revoked {made['id']}\n"
