@@ -2,7 +2,7 @@
 
 1. Who calls (401)?
 2. May the caller do anything here (403)? Before its body is looked at.
-3. Its body, within size (413) and time; of one caller a bounded number may come slowly (429).
+3. Its body, within size (413), also once it is decoded, and time; of one caller a bounded number may come slowly (429).
 4. The body's structure (400).
 5. May the caller do this in this workspace (403)? Before anything tells whether it exists.
 6. Each source and record. A dialect may refuse the whole call for one of them.
@@ -18,7 +18,7 @@ Invariant: what is refused as a whole is raised, before anything is stored; the 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Generic
+from typing import Final, Generic
 
 import msgspec
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from starlette.responses import Response
 
 from access.authentication import Authenticator
 from access.roles import Action, Principal
+from infra.http.content_encoding import decoded_body
 from infra.http.request_body import Arrivals, read_body
 from infra.http.request_context import note_workspace, request_id
 from infra.metrics import ACK_SECONDS, RECORDS
@@ -35,6 +36,8 @@ from ingest_api.ingestion.publish_and_wait import Batch, BatchOutcome, Ingestion
 from ingest_api.ingestion.sources import Source, Sources
 from schemas.errors import ForbiddenError, RecordError, RequestError
 from schemas.limits import MAX_INGEST_ARRIVING
+
+_FEWER: Final = "send fewer records in a request"
 
 
 def _arrivals() -> Arrivals:
@@ -88,9 +91,10 @@ class IngestEndpoint(Generic[Options]):
         elif not principal.may(Action.VALIDATE, workspace):
             _require(principal, Action.INGEST, workspace)
         with service.arrivals.of(principal.id) as seconds:
-            body = await read_body(request.receive, dialect.max_body_bytes, "send fewer records in a request", seconds)
+            body = await read_body(request.receive, dialect.max_body_bytes, _FEWER, seconds)
         if body is None:
             raise RequestError("The caller went away")
+        body = decoded_body(body, request.headers.get("content-encoding", ""), dialect.max_body_bytes, _FEWER)
         call = dialect.parse(body, request)
         workspace = call.workspace or workspace
         _require(principal, Action.VALIDATE if call.dry_run else Action.INGEST, workspace)

@@ -21,7 +21,7 @@ from ingest_api.ingestion.sources import Source, Sources
 from ingest_api.snowflake.diagnostics import diagnostics
 from ingest_api.snowflake.errors import error_response
 from ingest_api.snowflake.names import field_names, find_source
-from ingest_api.snowflake.requests import SnowflakeOptions, parse_request
+from ingest_api.snowflake.requests import SnowflakeOptions, check_content_type, parse_request
 from ingest_api.snowflake.responses import ingest_response
 from schemas.limits import MAX_INGEST_BODY_BYTES, MAX_INGEST_RECORD_BYTES
 
@@ -43,7 +43,8 @@ def snowflake_api(service: IngestService) -> Api:
     )
 
 
-def _parse(body: bytes, _request: Request) -> IngestCall[SnowflakeOptions]:
+def _parse(body: bytes, request: Request) -> IngestCall[SnowflakeOptions]:
+    check_content_type(request.headers.get("content-type", ""))
     return parse_request(body)
 
 

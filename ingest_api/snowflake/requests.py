@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from ingest_api.ingestion.dialect import IngestCall
-from ingest_api.ingestion.json_body import body_fields, flag_of, records_by_source
+from ingest_api.ingestion.json_body import SHOWN_CHARACTERS, body_fields, flag_of, records_by_source
 from schemas.errors import RequestError
 from schemas.limits import MAX_SOURCES_PER_REQUEST
 
@@ -18,6 +18,10 @@ _RECORDS: Final = "records"
 _DRY_RUN: Final = "dry_run"
 _INCLUDE_DIAGNOSTICS: Final = "include_diagnostics"
 _FIELDS: Final = (_RECORDS, _DRY_RUN, _INCLUDE_DIAGNOSTICS)
+
+
+_JSON_TYPES: Final = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
+"""JSON, none, and what ``curl --data`` sends whatever the data are (rule SI-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,19 @@ class SnowflakeOptions:
     """
 
     include_diagnostics: bool
+
+
+def check_content_type(content_type: str) -> None:
+    """Refuses a body that says that it is no JSON.
+
+    Args:
+        content_type: the ``Content-Type`` header; empty if there is none.
+
+    Raises:
+        RequestError: it names another type.
+    """
+    if content_type.partition(";")[0].strip().lower() not in _JSON_TYPES:
+        raise RequestError(f"Content-Type: expected application/json, got '{content_type[:SHOWN_CHARACTERS]}'")
 
 
 def parse_request(body: bytes) -> IngestCall[SnowflakeOptions]:

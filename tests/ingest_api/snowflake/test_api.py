@@ -1,4 +1,6 @@
 import asyncio
+import gzip
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -164,11 +166,11 @@ def test_a_late_body_of_a_caller_with_many_on_their_way_is_a_429(
     with_api(tmp_path, kafka, test)
 
 
-def test_content_type_and_names_in_upper_case_are_taken_as_they_come(tmp_path: Path, kafka: Loopback) -> None:
+def test_names_in_upper_case_are_taken_and_no_content_type_is_json(tmp_path: Path, kafka: Loopback) -> None:
     async def test(api: Api) -> None:
         record = b'{"TIMESTAMP": "2024-01-15 10:30:00", "USER_ID": "u", "AMOUNT": "inf"}'
         content = b'{"records": {"TRANSACTIONS_STREAM": [%s]}}' % record
-        response = await api.client.post("/api/v1/ingest", content=content, headers={"Content-Type": "text/plain"})
+        response = await api.client.post("/api/v1/ingest", content=content)
         assert response.status_code == 200
         assert list(response.json()["sources"]) == ["TRANSACTIONS_STREAM"]
 
@@ -416,6 +418,21 @@ def test_diagnostics_come_last_and_only_if_asked_for(dry_run: bool, tmp_path: Pa
         assert all(told[name] >= 0 for name in timings)
         assert (told["ingestion_ms"] == 0, told["functions_run"]) == (dry_run, not dry_run)
         assert "diagnostics" not in (await api.ingest(body_of(dry_run=dry_run))).json()
+
+    with_api(tmp_path, kafka, test)
+
+
+def test_a_body_may_be_compressed_and_says_what_it_is(tmp_path: Path, kafka: Loopback) -> None:
+    async def test(api: Api) -> None:
+        body = json.dumps(body_of()).encode()
+        for headers, content in (({"Content-Encoding": "gzip"}, gzip.compress(body)), ({"Content-Encoding": ""}, body)):
+            assert (await api.client.post("/api/v1/ingest", content=content, headers=headers)).status_code == 200
+        for headers in ({"Content-Encoding": "gzip"}, {"Content-Type": "text/xml"}):
+            refused = await api.client.post("/api/v1/ingest", content=body, headers=headers)
+            assert error_of(refused)[:2] == (400, "INVALID_ARGUMENT")
+        bomb = gzip.compress(b" " * (MAX_INGEST_BODY_BYTES + 1))
+        refused = await api.client.post("/api/v1/ingest", content=bomb, headers={"Content-Encoding": "gzip"})
+        assert error_of(refused)[:2] == (413, "TOO_LARGE")
 
     with_api(tmp_path, kafka, test)
 

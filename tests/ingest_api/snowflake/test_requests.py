@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_api.ingestion.json_body import decode_record
-from ingest_api.snowflake.requests import parse_request
+from ingest_api.snowflake.requests import check_content_type, parse_request
 from schemas.errors import RecordError, RequestError
 from schemas.limits import MAX_INGEST_RECORD_BYTES
 
@@ -67,6 +67,21 @@ def refusal(body: bytes) -> str:
 )
 def test_refusal_says_what_was_expected_and_what_came(body: bytes, message: str) -> None:
     assert refusal(body) == message
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json", "Application/JSON; charset=utf-8", "application/x-www-form-urlencoded"]
+)
+def test_json_nothing_and_the_form_that_curl_claims_are_read_as_json(content_type: str) -> None:
+    check_content_type(content_type)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/xml", "application/jsonl", "multipart/form-data; x"]
+)
+def test_another_content_type_is_refused(content_type: str) -> None:
+    with pytest.raises(RequestError, match=f"Content-Type: expected application/json, got '{content_type}'"):
+        check_content_type(content_type)
 
 
 @pytest.mark.parametrize(
