@@ -43,7 +43,8 @@ JOIN_KEY_TYPES: Final = (String, Int64)
 
 _ATTRIBUTE_VIEW: Final = (
     "an attribute view has no features: it serves the newest row's columns, which are written "
-    'schema=[Field("{column}", {type}), ...], or are all fields of its source without it'
+    'schema=[Field("{column}", {type}), ...], or are all fields of its source without it; '
+    "`headrace init DIR --example profiles` writes one"
 )
 
 Row = Mapping[str, Any]

@@ -1,6 +1,6 @@
 import pytest
 
-from headrace.commands.init import TEXT
+from headrace.example_repositories import TRANSACTIONS
 from headrace.inspection.definition_text import Definition, definition_of
 
 TWO = """\
@@ -32,11 +32,11 @@ FILES = {"folder/two.py": TWO, "broken.py": "def (", "null.py": "\0", "a.avsc": 
 
 
 def test_a_view_is_its_function_with_decorators() -> None:
-    found = definition_of({"features.py": TEXT}, "stream_feature_view", "user_activity", "V1")
+    found = definition_of({"features.py": TRANSACTIONS.definitions}, "stream_feature_view", "user_activity", "V1")
     assert found is not None
     assert found.text.startswith("@stream_feature_view(\n    source=transactions,")
     assert found.text.endswith('return record if record["amount"] > 0 else None')
-    assert TEXT.split("\n")[found.line - 1] == "@stream_feature_view("
+    assert TRANSACTIONS.definitions.split("\n")[found.line - 1] == "@stream_feature_view("
 
 
 def test_versions_of_a_view_are_told_apart_and_the_default_is_known() -> None:
@@ -66,7 +66,7 @@ def test_a_view_that_is_made_by_a_call_is_found_too() -> None:
 
 
 def test_a_service_is_found() -> None:
-    found = definition_of({"features.py": TEXT}, "FeatureService", "fraud_detection")
+    found = definition_of({"features.py": TRANSACTIONS.definitions}, "FeatureService", "fraud_detection")
     assert found is not None
     assert found.text.startswith("fraud = FeatureService(")
 
