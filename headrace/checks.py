@@ -276,7 +276,7 @@ def check_access_store(data: Path, url: str) -> Finding:
     where = "PostgreSQL" if url else "SQLite"
     if not valid:
         return Finding("access store", Outcome.WARN, f"{where}, no valid key", "make one with `headrace key create`")
-    return Finding("access store", Outcome.OK, f"{where}, {valid} valid keys")
+    return Finding("access store", Outcome.OK, f"{where}, valid keys: {valid}")
 
 
 def _nearest(folder: Path) -> Path:

@@ -15,11 +15,6 @@ COLUMNS: Final = ("new", "replaced", "equal", "superseded", "late", "future", "o
 """What may have become of rows and records, as the API's diagnostics name it, in the order of the table."""
 
 
-def counted(count: int, noun: str) -> str:
-    """Returns a count with its noun: ``1 row``, ``2 rows``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 @dataclass(frozen=True, slots=True)
 class Told:
     """A notice of the API, with its counts added up.

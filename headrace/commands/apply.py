@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from headrace.applying import Applied, Removals, apply_repository
+from headrace.inspection.words import counted
 from headrace.removals import RemovalsCommand, removals_option
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
@@ -67,7 +68,7 @@ class _Question:
         self.was_asked = True
         _show(changes)
         count = sum(change.kind == "removed" for change in changes)
-        return click.confirm(f"Remove {count} object{'' if count == 1 else 's'}, as shown?")
+        return click.confirm(f"Remove {counted(count, 'object')}, as shown?")
 
 
 def _show(changes: Sequence[Change]) -> None:
@@ -98,7 +99,7 @@ def _lines(change: Change) -> str:
 
 
 def _outcome(applied: Applied) -> str:
-    count = f"{len(applied.changes)} change{'' if len(applied.changes) == 1 else 's'}"
+    count = counted(len(applied.changes), "change")
     if applied.refused:
         return f"{len(applied.refused)} of {count} refused, nothing applied"
     if not applied.changes:

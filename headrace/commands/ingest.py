@@ -13,7 +13,8 @@ from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
 from headrace.event_files import FileEvent, read_events
-from headrace.ingest_summary import IngestSummary, counted
+from headrace.ingest_summary import IngestSummary
+from headrace.inspection.words import counted
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
 from infra.http.paths import INGEST

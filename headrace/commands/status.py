@@ -12,6 +12,7 @@ from rich.table import Table
 from headrace.current_plan import current_plan
 from headrace.inspection import outcomes
 from headrace.inspection.dead_letters import HEADS, DeadLetters, dead_letters_of, document, rows
+from headrace.inspection.words import counted
 from headrace.lags import Lag, lags, members
 from headrace.server_status import ServerStatus, server_status
 from headrace.terminal.examples import examples
@@ -146,8 +147,8 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
         advice = "" if kafka.processors else "; nothing is computed until `headrace up` or `headrace processor` runs"
         screen.print(f"\nprocessors: {kafka.processors} running{advice}")
         screen.print(
-            f"\nworkspace {plan.workspace}: plan {plan.number}, {len(plan.sources)} sources, {len(plan.views)} views, "
-            f"{len(plan.services)} services"
+            f"\nworkspace {plan.workspace}: plan {plan.number}, {counted(len(plan.sources), 'source')}, "
+            f"{counted(len(plan.views), 'view')}, {counted(len(plan.services), 'service')}"
         )
         if plan.retired:
             screen.print(f"removed views that are still computed: {', '.join(sorted(plan.retired))}")

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from headrace.inspection import dead_letters
 from headrace.inspection.description import Document
-from headrace.inspection.words import duration_words, json_text
+from headrace.inspection.words import counted, duration_words, json_text
 from schemas.instants import SECOND
 
 NAME_WIDTH: Final = 14
@@ -31,7 +31,7 @@ def source_lines(source: Document) -> Lines:
     yield f"stream source {source['name']}{_retired(source)}"
     yield from _facts(
         {
-            "topic": f"{source['topic']}, {source['partitions']} partitions",
+            "topic": f"{source['topic']}, {counted(source['partitions'], 'partition')}",
             "schema id": source["schema_id"],
             "timestamp": source["timestamp_field"],
             "offline log": "kept" if source["log_offline"] else "not kept (log_offline=False)",
@@ -134,7 +134,7 @@ def _rows(rows: Document | None) -> dict[str, str]:
     where = ", ".join(f"{each['partition']}: {each['rows']:,}{'' if each['is_all'] else '+'}" for each in known)
     beside = "".join(f"; partition {each['partition']} unknown: {each['problem']}" for each in unknown)
     return {
-        "rows online": f"{least}{rows['rows']:,} of {least}{rows['keys']:,} keys (partition {where}){beside}",
+        "rows online": f"{least}{rows['rows']:,} of {least}{counted(rows['keys'], 'key')} (partition {where}){beside}",
         "watermark": rows["watermark"] or "none: no event yet",
     }
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from headrace.inspection.dead_letters import DeadLetter, ViewProblem
 from headrace.inspection.newest import StoredRecord
+from headrace.inspection.words import counted
 from schemas.definitions.plan import ViewPlan
 from schemas.instants import MILLISECOND
 from schemas.messages.updates import Update
@@ -72,7 +73,7 @@ class Fate:
         """Returns it as people read it."""
         match self.kind:
             case Kind.ROWS | Kind.LATE:
-                rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
+                rows = counted(self.rows, "row")
                 if self.late:
                     rows = "late" if self.late == self.rows == 1 else f"{rows}, {self.late} late"
                 if self.future:

@@ -1,4 +1,4 @@
-"""Durations, instants, types and records as people read them.
+"""Counts, durations, instants, types and records as people read them.
 
 Invariant: nothing is rounded: what is shown can be written into a definition again.
 """
@@ -14,6 +14,11 @@ from schemas.types import DataType, fold
 UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a count with its noun: ``1 row``, ``2 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration_words(micros: int) -> str:
     """Returns a length of time in days, hours, minutes and seconds, such as ``8 days 10 minutes``."""
     parts = []
@@ -21,7 +26,7 @@ def duration_words(micros: int) -> str:
     for unit, name in UNITS:
         count, rest = divmod(rest, unit)
         if count:
-            parts.append(f"{count:,} {name}{'' if count == 1 else 's'}")
+            parts.append(counted(count, name))
     if rest:
         parts.append(f"{rest:,} µs")
     return ("-" if micros < 0 else "") + (" ".join(parts) or "0 seconds")

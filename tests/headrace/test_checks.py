@@ -179,7 +179,7 @@ def test_the_access_store_is_absent_or_keyless_or_broken_or_good(tmp_path: Path)
     store = AccessStore.open(tmp_path)
     assert check_access_store(tmp_path, "").found == "SQLite, no valid key"
     store.create_account("a", {"prod": frozenset({Role.VIEWER})})
-    assert check_access_store(tmp_path, "").found == "SQLite, 1 valid keys"
+    assert check_access_store(tmp_path, "").found == "SQLite, valid keys: 1"
     store.close()
     broken = tmp_path / "broken"
     broken.mkdir()

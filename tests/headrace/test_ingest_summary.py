@@ -1,6 +1,6 @@
 from typing import Any
 
-from headrace.ingest_summary import COLUMNS, IngestSummary, counted
+from headrace.ingest_summary import COLUMNS, IngestSummary
 from ingest_api.ingestion.pending import DROPPED
 from ingest_api.ingestion.publish_and_wait import FAILED, UNKNOWN
 from schemas.messages.updates import FUTURE, ROW_OUTCOMES
@@ -73,7 +73,3 @@ def test_a_dry_run_ingests_nothing() -> None:
 
 def test_all_that_the_api_counts_has_a_column() -> None:
     assert set(COLUMNS) == {*ROW_OUTCOMES, FUTURE, DROPPED, FAILED, UNKNOWN}
-
-
-def test_one_is_not_several() -> None:
-    assert (counted(1, "row"), counted(0, "row"), counted(1200, "row")) == ("1 row", "0 rows", "1,200 rows")

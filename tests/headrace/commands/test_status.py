@@ -23,7 +23,13 @@ from tests.support.waiting import wait_until
 def test_servers_definitions_and_lag_are_shown(headrace: Headrace, system: System) -> None:
     wait_until(lambda: headrace("status").exit_code == ExitCode.OK)  # serving looks for new state once a second
     done = headrace("status")
-    for shown in (system.kafka, system.ingest, system.serving, "workspace prod: plan ", "prod.source.transactions"):
+    for shown in (
+        system.kafka,
+        system.ingest,
+        system.serving,
+        "1 source, 2 views, 1 service",
+        "prod.source.transactions",
+    ):
         assert shown in done.stdout
 
 

@@ -2,9 +2,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headrace.inspection.words import append_time_text, duration_words, json_text, time_text, type_text
+from headrace.inspection.words import append_time_text, counted, duration_words, json_text, time_text, type_text
 from schemas.instants import DAY, HOUR, MINUTE, SECOND
 from schemas.types import Array, DataType, Field, Int64, Map, String, Struct
+
+
+def test_one_is_not_several() -> None:
+    assert (counted(1, "row"), counted(0, "row"), counted(1200, "row")) == ("1 row", "0 rows", "1,200 rows")
 
 
 @pytest.mark.parametrize(
