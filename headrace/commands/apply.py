@@ -42,6 +42,9 @@ def command(settings: Settings, repo: Path, removals: Removals | None, *, dry_ru
     Running processes take the new definitions up within a second. If any change is refused, nothing is applied, all
     reasons are shown, and the exit code is 1. What the repository leaves out is removed only if you say so: at the
     question on a terminal, or with --allow-removals.
+
+    A plan's number is its place in Kafka's topic of definitions, where each new view takes a place too: a later plan
+    has a higher number, but not the next.
     """
     level = settings.log_level if "log_level" in settings.given else "critical"  # what goes wrong is told once
     configure_logs("apply", level, settings.log_format)
