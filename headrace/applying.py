@@ -25,6 +25,7 @@ import msgspec
 
 from infra.kafka.clients import ensure_topics, partition_counts, producer, warm
 from infra.kafka.definitions import DefinitionsLog, publish_plan, publish_view
+from infra.kafka.listeners import require_listener
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.kafka.topics import control_topics, workspace_topics
 from infra.settings import Settings
@@ -113,6 +114,7 @@ def apply_repository(
     """
     files = read_repository(folder)
     repository = load_repository(files, str(folder))
+    require_listener(settings.bootstrap)
     ensure_topics(settings.bootstrap, control_topics(settings.replication))
     definitions = DefinitionsLog(settings.bootstrap)
     definitions.start()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from infra.kafka.definitions import DefinitionsLog
+from infra.kafka.listeners import require_listener
 from schemas.definitions.plan import Plan
 
 READ_SECONDS: Final = 20.0
@@ -33,6 +34,7 @@ def current_plans(bootstrap: str) -> dict[str, Plan]:
 
 @contextmanager
 def _read(bootstrap: str) -> Iterator[DefinitionsLog]:
+    require_listener(bootstrap)
     follower = DefinitionsLog(bootstrap)
     follower.start()
     try:

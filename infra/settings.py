@@ -91,10 +91,10 @@ class Group(Flag):
     LOGS = auto()
 
 
-_BROKERS: Final = Group.KAFKA | Group.LOCAL_KAFKA
+KAFKA_CLIENT: Final = Group.KAFKA | Group.LOCAL_KAFKA
 """Where Kafka is: given, or the local one."""
 
-_SERVER: Final = Group.DATA | _BROKERS | Group.WORKSPACE | Group.HTTP | Group.LOGS
+_SERVER: Final = Group.DATA | KAFKA_CLIENT | Group.WORKSPACE | Group.HTTP | Group.LOGS
 
 # What the roles take.
 BROKER: Final = Group.DATA | Group.LOCAL_KAFKA | Group.LOGS
@@ -103,12 +103,12 @@ INGEST_API: Final = _SERVER | Group.ACCESS | Group.TOPICS | Group.INSTALLATION |
 SERVING: Final = _SERVER | Group.ACCESS | Group.INSTALLATION | Group.SERVING_PORT
 
 # What the commands take that work on definitions, or on all roles.
-APPLY: Final = _BROKERS | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
+APPLY: Final = KAFKA_CLIENT | Group.WORKSPACE | Group.TOPICS | Group.APPLYING | Group.LOGS
 UP: Final = Group.PROCESSES | APPLY | BROKER | INGEST_API | SERVING | PROCESSOR
 LOOK: Final = (
     Group.DATA
     | Group.ACCESS
-    | _BROKERS
+    | KAFKA_CLIENT
     | Group.WORKSPACE
     | Group.INSTALLATION
     | Group.HTTP

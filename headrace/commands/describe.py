@@ -18,7 +18,7 @@ from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
 from headrace.terminal.tables import console, table
 from infra.logs import configure_logs
-from infra.settings import Group, Settings
+from infra.settings import KAFKA_CLIENT, Group, Settings
 from schemas.definitions.plan import Plan, SourcePlan, ViewPlan
 from schemas.errors import NotFoundError
 from schemas.topics import source_topic
@@ -46,7 +46,7 @@ LINES: Final[Mapping[str, Callable[[Document], Iterator[str | Grid]]]] = {
     ),
 )
 @click.argument("name")
-@settings_options(Group.DATA | Group.KAFKA | Group.WORKSPACE)
+@settings_options(Group.DATA | KAFKA_CLIENT | Group.WORKSPACE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, name: str, *, as_json: bool) -> None:
     """Show the source, view or service NAME: what defines it, and what is in it now.

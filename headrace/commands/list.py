@@ -13,7 +13,7 @@ from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
 from headrace.terminal.tables import console, table
 from infra.logs import configure_logs
-from infra.settings import Group, Settings
+from infra.settings import KAFKA_CLIENT, Group, Settings
 from schemas.definitions.plan import Plan
 
 WORKSPACES: Final = "workspaces"
@@ -33,7 +33,7 @@ LISTS: Final[Mapping[str, Callable[[Plan], Sequence[Document]]]] = {
     ),
 )
 @click.argument("kind", type=click.Choice([*LISTS, WORKSPACES]), metavar="|".join([*LISTS, WORKSPACES]))
-@settings_options(Group.KAFKA | Group.WORKSPACE)
+@settings_options(KAFKA_CLIENT | Group.WORKSPACE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(settings: Settings, kind: str, *, as_json: bool) -> None:
     """List what is applied: the sources, views or services of a workspace, or all workspaces.

@@ -16,8 +16,9 @@ from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
 from infra.installation import known_installation
 from infra.kafka.definitions import DefinitionsLog
+from infra.kafka.listeners import require_listener
 from infra.logs import configure_logs
-from infra.settings import Group, Settings
+from infra.settings import KAFKA_CLIENT, Group, Settings
 from schemas.definitions.plan import SourcePlan
 
 REGISTRY_SECONDS: Final = 5.0
@@ -34,7 +35,7 @@ NO_VIEWS: Final = "no view reads the source"
     ),
 )
 @click.argument("source")
-@settings_options(Group.DATA | Group.KAFKA | Group.WORKSPACE | Group.INSTALLATION)
+@settings_options(Group.DATA | KAFKA_CLIENT | Group.WORKSPACE | Group.INSTALLATION)
 @click.option(
     "-n",
     "count",
@@ -58,6 +59,7 @@ def command(settings: Settings, source: str, *, count: int, follow: bool, as_jso
     installation = known_installation(settings)
     if installation is None:
         click.echo(f"no processor has used {settings.data}; --data names another folder: all is pending", err=True)
+    require_listener(settings.bootstrap)
     definitions = DefinitionsLog(settings.bootstrap)
     definitions.start()
     try:

@@ -1,5 +1,7 @@
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from headrace.applying import Applied, Confirm, apply_repository, read_repositor
 from headrace.current_plan import current_plan
 from infra.kafka.clients import TopicSpec, admin, ensure_topics, produce_checked, producer
 from infra.kafka.definitions import publish_plan, publish_view
+from infra.kafka.listeners import require_listener
 from infra.kafka.schema_registry import SchemaRegistry
 from infra.process.ports import LOOPBACK, free_port
 from infra.settings import Settings
@@ -298,11 +301,21 @@ def test_a_plan_that_is_too_large_is_refused(settings: Settings, tmp_path: Path)
 
 
 def test_without_kafka_nothing_is_applied(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "require_listener", partial(require_listener, patience_seconds=0.2))
+    away = replace(settings, bootstrap=f"{LOOPBACK}:{free_port()}")
+    with pytest.raises(UnavailableError, match=f"no Kafka listens at {away.bootstrap}"):
+        apply(away, tmp_path / "r", text(view()))
+
+
+def test_a_kafka_that_does_not_answer_is_waited_for_and_then_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(applying, "ensure_topics", lambda *_: None)
     monkeypatch.setattr(applying, "READ_SECONDS", 0.5)
-    away = replace(settings, bootstrap=f"{LOOPBACK}:{free_port()}")
-    with pytest.raises(UnavailableError, match="check that Kafka runs"):
-        apply(away, tmp_path / "r", text(view()))
+    with socket.create_server((LOOPBACK, 0)) as server:
+        silent = replace(settings, bootstrap=f"{LOOPBACK}:{server.getsockname()[1]}")
+        with pytest.raises(UnavailableError, match="check that Kafka runs"):
+            apply(silent, tmp_path / "r", text(view()))
 
 
 def test_a_repository_is_its_python_and_avro_files(tmp_path: Path) -> None:

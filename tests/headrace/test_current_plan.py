@@ -1,9 +1,12 @@
+from functools import partial
 from typing import ClassVar
 
 import pytest
 
 from headrace import current_plan as module
 from headrace.current_plan import READ_SECONDS, current_plan, current_plans
+from infra.kafka.listeners import require_listener
+from infra.process.ports import free_port
 from schemas.definitions.plan import Plan
 from schemas.errors import UnavailableError
 from tests.support.repositories import plan_of, view
@@ -42,6 +45,7 @@ class Definitions:
 @pytest.fixture(autouse=True)
 def definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DefinitionsLog", Definitions)
+    monkeypatch.setattr(module, "require_listener", lambda _bootstrap: None)
     monkeypatch.setattr(Definitions, "failure", None)
 
 
@@ -64,3 +68,11 @@ def test_where_kafka_is_away_it_says_so_and_nothing_goes_on_reading(monkeypatch:
 def test_the_plans_of_all_workspaces_are_told_by_name() -> None:
     assert current_plans("kafka:9092") == {"prod": PLAN}
     assert Definitions.calls[-1] == "stop"
+
+
+def test_where_no_kafka_listens_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "require_listener", partial(require_listener, patience_seconds=0.1))
+    Definitions.calls.clear()
+    with pytest.raises(UnavailableError, match="no Kafka listens"):
+        current_plan(f"127.0.0.1:{free_port()}", "prod")
+    assert Definitions.calls == []

@@ -101,8 +101,8 @@ def test_kafka_that_is_away_is_named(setting: str, folder: Path) -> None:
     (folder / "headrace.toml").write_text(setting.format(port=port), "utf-8")
     result = CliRunner().invoke(main, ["apply", str(folder / "features")])
     line = told(result)
-    assert f"127.0.0.1:{port}" in line
-    assert line.endswith("check that Kafka runs, and try again")
+    assert line.startswith(f"no Kafka listens at 127.0.0.1:{port} (")
+    assert line.endswith("start it (`headrace up` starts a local one), or correct bootstrap or kafka_port")
     assert result.exit_code == ExitCode.UNAVAILABLE
 
 

@@ -11,6 +11,7 @@ from infra.settings import (
     BROKER,
     EXAMINE,
     INGEST_API,
+    KAFKA_CLIENT,
     LOOK,
     PROCESSOR,
     SERVING,
@@ -59,13 +60,16 @@ def test_help_shows_flag_variable_and_default() -> None:
 TAKEN = {
     "apply": APPLY,
     "broker": BROKER,
+    "describe": Group.DATA | KAFKA_CLIENT | Group.WORKSPACE,
     "doctor": EXAMINE,
     "get": Group.DATA | Group.HTTP | Group.WORKSPACE | Group.SERVING_PORT,
     "ingest": Group.DATA | Group.HTTP | Group.INGEST_PORT,
     "ingest-api": INGEST_API,
+    "list": KAFKA_CLIENT | Group.WORKSPACE,
     "processor": PROCESSOR,
     "serving": SERVING,
     "status": LOOK,
+    "tail": Group.DATA | KAFKA_CLIENT | Group.WORKSPACE | Group.INSTALLATION,
     "up": UP,
 }
 """By groups: which settings these are shows `docs/reference/settings.md`, which a test keeps current."""
