@@ -32,6 +32,14 @@ Beyond it: the row is refused, and so is a read, with `INVALID_ARGUMENT`; `apply
 Each key is hashed, compared and held in memory many times.
 """
 
+MAX_IDENTITY_BYTES: Final = 128
+"""The identity columns of a row, encoded as join keys are: a number takes 9 bytes, a text 3 more than its own.
+
+Beyond it: the record becomes a dead letter of that view, with `FUNCTION_FAILED`.
+
+They stand in the key of each row, and beside each value that the function last keeps.
+"""
+
 MAX_ROW_BYTES: Final = 1024 * 1024
 """A row that a view's function returned: key, event time and values in MessagePack.
 

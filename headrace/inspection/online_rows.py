@@ -15,7 +15,7 @@ from infra.database.secondary import SecondaryDatabase
 from infra.paths import secondaries_path, state_path, version_path
 from schemas.definitions.plan import Plan, ViewPlan, view_digest
 from schemas.errors import StorageError, UnavailableError
-from schemas.state.keys import WITHOUT_TIME, digest_key, view_ranges, watermark_key
+from schemas.state.keys import WITHOUT_TIME, digest_key, view_ranges, watermark_key, without_identity
 from schemas.state.reader import Reader
 from schemas.state.values import decode_number
 
@@ -115,7 +115,8 @@ def counted(state: Reader, number: int, view: ViewPlan, limit: int, has_time: Ca
             is_all = False
             break
         rows += 1
-        if name[WITHOUT_TIME] != key:
-            key = name[WITHOUT_TIME]
+        of = (without_identity(name) if view.identity else name)[WITHOUT_TIME]
+        if of != key:
+            key = of
             keys += 1
     return PartitionRows(number, rows, keys, is_all, None if watermark is None else decode_number(watermark))

@@ -23,7 +23,7 @@ ORDER: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, DROPPED, FAILED)
 """As they are shown, of rows first, then of records; others follow where there are any."""
 
 EXPLANATIONS: Final[Mapping[str, str]] = {
-    REPLACED: "same join keys and timestamp as an earlier event, which it replaces; only one of them counts",
+    REPLACED: "same join keys, timestamp and identity columns as an earlier event, which it replaces; only one counts",
     LATE: "older than the view's horizon when Kafka took them; kept in the offline log, counted in no feature",
     FUTURE: "later than when Kafka took them; they count as new or replaced, and are read once their time has come",
     OFFLINE_ONLY: "of views with online=False; in the offline log alone",

@@ -55,13 +55,15 @@ def notices(source: Source, became: Mapping[str, Mapping[str, int]], without_zon
 
 
 def _identity(view: ViewPlan) -> str:
-    return " and ".join((", ".join(view.join_keys), view.timestamp_field))
+    names = (*view.join_keys, view.timestamp_field, *view.identity)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _replaced(view: ViewPlan) -> str:
     return (
         f"an event of the same {_identity(view)} was there, which together say which event it is; if these are "
-        "different events, give them different times"
+        f"different events, name what tells them apart in identity=[...] of source {view.source!r}, and give the view "
+        "a new version"
     )
 
 

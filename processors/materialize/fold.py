@@ -1,7 +1,8 @@
 """From rows to writes of online state: the second fold of the pipeline, without I/O.
 
 Invariant: state is a function of the set of winning rows, the same for every batching and order of arrival. An identity
-(view, join keys, event time) counts once; of its rows the one with the highest version wins (docs/design.md §1.2).
+(view, join keys, event time, identity columns if the view has some) counts once; of its rows the one with the highest
+version wins (docs/design.md §1.2).
 
 Layout of keys: ``schemas.state.keys``; of values: ``schemas.state.values``.
 """
@@ -25,7 +26,17 @@ from schemas.messages.updates import (
     UpdateMessage,
     Value,
 )
-from schemas.state.keys import NEXT_OFFSET, row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, watermark_key
+from schemas.state.keys import (
+    NEXT_OFFSET,
+    TIME_BYTES,
+    encode_identity,
+    row_prefix,
+    tile_prefix,
+    tile_suffix,
+    time_of,
+    time_suffix,
+    watermark_key,
+)
 from schemas.state.reader import Reader
 from schemas.state.values import NEWEST, VERSION_BYTES, Tile, decode, decode_number, decode_row, encode, version_bytes
 
@@ -51,6 +62,12 @@ class Materialization:
 _Arrival = tuple[int, bytes, list[Value]]
 """One row of a batch: where in the batch, its version, and the values that state stores."""
 
+_End = bytes
+"""How the row key of an event ends: its time, and its identity columns if the view has some."""
+
+_Event = tuple[int, _End, list[Value]]
+"""Event time, end of the row key, and the values that state stores."""
+
 
 class ViewState:
     """How rows of one view change state; compiled once per view.
@@ -67,6 +84,7 @@ class ViewState:
         self._stored = [names.index(name) for name in stored]
         self._partial_columns = [stored.index(partial.column) for partial in view.partials]
         self._finest = view.resolutions[0] if view.resolutions else 0
+        self._identity = [names.index(name) for name in view.identity]
 
     def fold(self, state: Reader, partition_rows: Sequence[tuple[int, Row]], out: Materialization) -> None:
         """Adds the writes of rows of this view.
@@ -83,7 +101,7 @@ class ViewState:
         if self.view.is_aggregate:
             self._aggregate(state, arrivals, outcomes, out)
         else:
-            keys = [row_prefix(self.view.id, key) + time_suffix(time) for key, time in arrivals]
+            keys = [row_prefix(self.view.id, key) + end for key, _, end in arrivals]
             self._put_rows(keys, state.get_many(keys), list(arrivals.values()), outcomes, out)
         if watermark is not None:
             key = watermark_key(self.view.id)
@@ -93,11 +111,11 @@ class ViewState:
 
     def _arrivals(
         self, partition_rows: Sequence[tuple[int, Row]], out: Materialization
-    ) -> tuple[dict[tuple[bytes, int], list[_Arrival]], int | None]:
+    ) -> tuple[dict[tuple[bytes, int, _End], list[_Arrival]], int | None]:
         """Returns the rows of the batch that are not late by identity, in their order, and the batch's watermark."""
         horizon = self.view.horizon
-        stored = self._stored
-        arrivals: dict[tuple[bytes, int], list[_Arrival]] = {}
+        stored, identity = self._stored, self._identity
+        arrivals: dict[tuple[bytes, int, _End], list[_Arrival]] = {}
         watermark: int | None = None
         for index, (partition, row) in enumerate(partition_rows):
             # Lateness is judged by when Kafka took the record, never by now: a rebuild must judge the same.
@@ -112,7 +130,10 @@ class ViewState:
                 watermark = row.event_time
             version = version_bytes(row.append_time, partition, row.offset, row.index)
             arrival = (index, version, [row.values[column] for column in stored])
-            arrivals.setdefault((row.key, row.event_time), []).append(arrival)
+            end = time_suffix(row.event_time)
+            if identity:
+                end += encode_identity([row.values[column] for column in identity])
+            arrivals.setdefault((row.key, row.event_time, end), []).append(arrival)
         return arrivals, watermark
 
     def _put_rows(
@@ -160,17 +181,17 @@ class ViewState:
     def _aggregate(
         self,
         state: Reader,
-        arrivals: Mapping[tuple[bytes, int], Sequence[_Arrival]],
+        arrivals: Mapping[tuple[bytes, int, _End], Sequence[_Arrival]],
         outcomes: list[str],
         out: Materialization,
     ) -> None:
         view, finest = self.view, self._finest
-        prefixes = {key: (row_prefix(view.id, key), tile_prefix(view.id, key)) for key, _ in arrivals}
-        groups: dict[bytes, list[tuple[int, Sequence[_Arrival]]]] = defaultdict(list)
+        prefixes = {key: (row_prefix(view.id, key), tile_prefix(view.id, key)) for key, _, _ in arrivals}
+        groups: dict[bytes, list[tuple[int, _End, Sequence[_Arrival]]]] = defaultdict(list)
         owner: dict[bytes, bytes] = {}
-        for (key, time), rows_of_one in arrivals.items():
+        for (key, time, end), rows_of_one in arrivals.items():
             tile_key = prefixes[key][1] + tile_suffix(finest, time - time % finest)
-            groups[tile_key].append((time, rows_of_one))
+            groups[tile_key].append((time, end, rows_of_one))
             owner[tile_key] = key
         tiles = _read_tiles(state, list(groups))
 
@@ -181,24 +202,24 @@ class ViewState:
             if tile is not None:
                 newest = tile[NEWEST]
                 prefix = prefixes[owner[tile_key]][0]
-                asked += [prefix + time_suffix(time) for time, _ in rows if time <= newest]
+                asked += [prefix + end for time, end, _ in rows if time <= newest]
         found = dict(zip(asked, state.get_many(asked), strict=True)) if asked else {}
 
-        new: dict[bytes, list[tuple[int, list[Value]]]] = defaultdict(list)  # rows to add, by finest tile
-        fresh: dict[bytes, dict[int, list[Value]]] = defaultdict(dict)  # rows of this batch that count, by key
+        new: dict[bytes, list[_Event]] = defaultdict(list)  # to add, by finest tile
+        fresh: dict[bytes, dict[_End, list[Value]]] = defaultdict(dict)  # rows of this batch that count, by key
         dirty: set[tuple[bytes, int]] = set()  # (key, event time) of replaced rows
         for tile_key, rows in groups.items():
             key = owner[tile_key]
             prefix = prefixes[key][0]
-            row_keys = [prefix + time_suffix(time) for time, _ in rows]
+            row_keys = [prefix + end for _, end, _ in rows]
             present = [found.get(k) for k in row_keys]
-            changed = self._put_rows(row_keys, present, [each for _, each in rows], outcomes, out)
-            for (time, _), before, values in zip(rows, present, changed, strict=True):
+            changed = self._put_rows(row_keys, present, [each for _, _, each in rows], outcomes, out)
+            for (time, end, _), before, values in zip(rows, present, changed, strict=True):
                 if values is None:
                     continue
-                fresh[key][time] = values
+                fresh[key][end] = values
                 if before is None:
-                    new[tile_key].append((time, values))
+                    new[tile_key].append((time, end, values))
                 else:
                     dirty.add((key, time))
         # Grow first: a tile over a replaced row is then written over by the rebuild, which reads all of its rows, those
@@ -210,7 +231,7 @@ class ViewState:
         self,
         state: Reader,
         tiles: dict[bytes, Tile | None],
-        new: Mapping[bytes, list[tuple[int, list[Value]]]],
+        new: Mapping[bytes, list[_Event]],
         owner: Mapping[bytes, bytes],
         prefixes: Mapping[bytes, tuple[bytes, bytes]],
         out: Materialization,
@@ -232,12 +253,13 @@ class ViewState:
                     parts.append(known)
                 out.writes[tile_key] = encode(parts[0] if len(parts) == 1 else self._merged(parts))
 
-    def _lifted(self, rows: Sequence[tuple[int, list[Value]]]) -> Tile:
-        times = [time for time, _ in rows]
-        columns = list(zip(*(values for _, values in rows), strict=True))
+    def _lifted(self, rows: Sequence[_Event]) -> Tile:
+        times = [time for time, _, _ in rows]
+        columns = list(zip(*(values for _, _, values in rows), strict=True))
         tile: Tile = [max(times)]
+        moments: Sequence[int | bytes] = [end for _, end, _ in rows] if self._identity else times
         tile += [
-            kind.lift(times, columns[column]) for kind, column in zip(self._kinds, self._partial_columns, strict=True)
+            kind.lift(moments, columns[column]) for kind, column in zip(self._kinds, self._partial_columns, strict=True)
         ]
         return tile
 
@@ -251,7 +273,7 @@ class ViewState:
         self,
         state: Reader,
         dirty: set[tuple[bytes, int]],
-        fresh: Mapping[bytes, Mapping[int, list[Value]]],
+        fresh: Mapping[bytes, Mapping[_End, list[Value]]],
         prefixes: Mapping[bytes, tuple[bytes, bytes]],
         out: Materialization,
     ) -> None:
@@ -263,11 +285,12 @@ class ViewState:
         stale = {(key, time - time % finest) for key, time in dirty}
         for key, start in stale:
             prefix, tiles = prefixes[key]
-            low, high = prefix + time_suffix(start), prefix + time_suffix(start + finest)
-            rows = {time_of(k): decode_row(value) for k, value in state.scan(low, high)}
+            low, high = time_suffix(start), time_suffix(start + finest)
+            rows = {k[len(prefix) :]: decode_row(value) for k, value in state.scan(prefix + low, prefix + high)}
             out.reread += len(rows)
-            rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + finest)
-            out.writes[tiles + tile_suffix(finest, start)] = encode(self._lifted(list(rows.items())))
+            rows.update((end, values) for end, values in fresh[key].items() if low <= end < high)
+            events = [(time_of(end[:TIME_BYTES]), end, values) for end, values in rows.items()]
+            out.writes[tiles + tile_suffix(finest, start)] = encode(self._lifted(events))
         for finer, width in pairwise(self.view.resolutions):
             stale = {(key, start - start % width) for key, start in stale}
             for key, start in stale:

@@ -5,7 +5,7 @@ was merged. A function is bound: its parameters are in it, so that nobody else h
 
 Invariant: a function sees partials only, never rows, so every path (tiles, window edges, backfill, training sets)
 computes the same value. For every kind of partial, merging the lifts of any split of some rows, in any order, gives the
-lift of all of them (event times are distinct), so a tile's content depends on the set of its rows alone.
+lift of all of them (moments are distinct), so a tile's content depends on the set of its rows alone.
 
 A partial is made of what MessagePack holds; ``None`` stands for "no row at all". Columns may be null; a null counts as
 a row but adds nothing (rule DF-3).
@@ -15,6 +15,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from schemas.types import DataType
+
+Moment = int | bytes
+"""When a row is, to be compared with others of its key: event time in µs since the epoch, or, of a view with identity
+columns, event time and identity as its row key has them (``schemas.state.keys``), which sort by time first."""
 
 
 class PartialKind(Protocol):
@@ -26,11 +30,11 @@ class PartialKind(Protocol):
     def kept(self) -> int:
         """Returns how many values a partial keeps at most; 0 where it keeps a result of fixed size."""
 
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[Moment], values: Sequence[Any]) -> Any:
         """Returns the partial of some rows.
 
         Args:
-            times: event times in µs since the epoch, one per value.
+            times: the rows' moments, one per value.
             values: the column's values; null where the row has none.
         """
 

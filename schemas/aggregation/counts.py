@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from schemas.aggregation.aggregate import AggregateFunction, PartialKind
+from schemas.aggregation.aggregate import AggregateFunction, Moment, PartialKind
 from schemas.types import DataType, Int64
 
 
@@ -22,7 +22,7 @@ class Count(PartialKind):
     kept: ClassVar[int] = 0
 
     @override
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[Moment], values: Sequence[Any]) -> Any:
         return len(values) - values.count(None)
 
     @override

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal, Protocol
 
 from typing_extensions import override
 
-from schemas.aggregation.aggregate import AggregateFunction, PartialKind
+from schemas.aggregation.aggregate import AggregateFunction, Moment, PartialKind
 from schemas.types import DataType, Float64, Int64, String, Timestamp
 
 ORDERED: Final[tuple[DataType, ...]] = (Int64, Float64, String, Timestamp)
@@ -42,7 +42,7 @@ class Extreme(PartialKind):
     floats: bool
 
     @override
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[Moment], values: Sequence[Any]) -> Any:
         return self._best([value for value in values if value is not None])
 
     @override

@@ -2,7 +2,8 @@
 
 | kind | partial                                                       |
 |------|---------------------------------------------------------------|
-| last | [time, value, time, value, ...], the n newest, oldest first   |
+| last | [time, value, time, value, ...], the n newest, oldest first;  |
+|      | of a view with identity columns the times are binary moments  |
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from schemas.aggregation.aggregate import AggregateFunction, PartialKind
+from schemas.aggregation.aggregate import AggregateFunction, Moment, PartialKind
 from schemas.errors import DefinitionError
 from schemas.limits import MAX_N
 from schemas.types import Array, DataType
@@ -31,7 +32,7 @@ class Last(PartialKind):
         return self.n
 
     @override
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[Moment], values: Sequence[Any]) -> Any:
         return self._newest([(time, value) for time, value in zip(times, values, strict=True) if value is not None])
 
     @override
@@ -41,13 +42,13 @@ class Last(PartialKind):
             return list(chain.from_iterable(ordered))[-2 * self.n :]
         return self._newest([pair for partial in ordered for pair in _pairs(partial)])
 
-    def _newest(self, pairs: list[tuple[int, Any]]) -> list[Any]:
+    def _newest(self, pairs: list[tuple[Any, Any]]) -> list[Any]:
         if len(pairs) > 1:
             pairs.sort(key=itemgetter(0))
         return [part for pair in pairs[-self.n :] for part in pair]
 
 
-def _pairs(flat: Sequence[Any]) -> list[tuple[int, Any]]:
+def _pairs(flat: Sequence[Any]) -> list[tuple[Any, Any]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 

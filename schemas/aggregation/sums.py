@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Protocol
 from typing_extensions import override
 
 from schemas.aggregation import exact_sum
-from schemas.aggregation.aggregate import AggregateFunction, PartialKind
+from schemas.aggregation.aggregate import AggregateFunction, Moment, PartialKind
 from schemas.aggregation.counts import Count
 from schemas.types import INT64_MAX, INT64_MIN, DataType, Float64, Int64
 
@@ -27,7 +27,7 @@ class IntSum(PartialKind):
     kept: ClassVar[int] = 0
 
     @override
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[Moment], values: Sequence[Any]) -> Any:
         return self.merge([value for value in values if value is not None])
 
     @override
@@ -47,7 +47,7 @@ class FloatSum(PartialKind):
     kept: ClassVar[int] = 0
 
     @override
-    def lift(self, times: Sequence[int], values: Sequence[Any]) -> Any:
+    def lift(self, times: Sequence[Moment], values: Sequence[Any]) -> Any:
         return exact_sum.lift([value for value in values if value is not None])
 
     @override

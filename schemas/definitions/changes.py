@@ -78,7 +78,7 @@ def changes(current: Plan | None, new: Plan) -> list[Change]:
     found: list[Change] = []
     kept = _kept_sources(current, new)
     for name in sorted(current.sources.keys() | new.sources.keys()):
-        found += _source(name, current.sources.get(name), new.sources.get(name), kept.get(name), new)
+        found += _source(name, current, new, kept.get(name))
     for key in sorted(current.views.keys() | current.retired.keys() | new.views.keys()):
         found += _view(key, current, new)
     for name in sorted(current.services.keys() | new.services.keys()):
@@ -94,10 +94,9 @@ def _kept_sources(current: Plan, new: Plan) -> dict[str, SourcePlan]:
     return {each.source.name: each.source for each in current.retired.values() if each.view.id in ids}
 
 
-def _source(
-    name: str, old: SourcePlan | None, new: SourcePlan | None, kept: SourcePlan | None, plan: Plan
-) -> list[Change]:
+def _source(name: str, current: Plan, plan: Plan, kept: SourcePlan | None) -> list[Change]:
     label = f"stream source {name}"
+    old, new = current.sources.get(name), plan.sources.get(name)
     if new is None:
         fed = sorted(key for key, each in plan.retired.items() if each.view.source == name)
         reading = f"; {_listed(fed)} read{'s' if len(fed) == 1 else ''} it until then" if fed else ""
@@ -111,8 +110,14 @@ def _source(
     details = [column.name for column in new.columns if column.name not in _avro_fields(old)]
     if old.partitions != new.partitions:
         details.append(f"{new.partitions} partitions, as its topic has now (were {old.partitions})")
+    note = ""
+    if old.identity != new.identity:
+        details.append(f"identity {_listed(new.identity) or 'none'} (was {_listed(old.identity) or 'none'})")
+        applied = [key for key, view in sorted(plan.views.items()) if view.source == name and key in current.views]
+        if applied:
+            note = f"applied versions keep the identity that they have: {_listed(applied)}; new versions take this one"
     if details or old.log_offline != new.log_offline or old.timestamp_field != new.timestamp_field:
-        return [Change("changed", label, ", ".join(details))]
+        return [Change("changed", label, ", ".join(details), note=note)]
     return []
 
 

@@ -21,9 +21,10 @@ from schemas.errors import DefinitionError
 from schemas.instants import DAY, duration_text, length
 from schemas.limits import MAX_DURATION_DAYS, MAX_JOIN_KEY_BYTES, MAX_WINDOW_DAYS
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
-from schemas.types import Field, Int64, Timestamp
+from schemas.types import Bool, Field, Int64, String, Timestamp
 from schemas.windows import choose_resolutions, continuous_interval
 
+IDENTITY_TYPES: Final = (String, Int64, Bool, Timestamp)  # each value has one encoding, by which it sorts
 MAX_WINDOW: Final = MAX_WINDOW_DAYS * DAY
 MAX_DURATION: Final = MAX_DURATION_DAYS * DAY
 
@@ -49,6 +50,8 @@ def _source(source: StreamSource, repository: Repository, partitions: int) -> So
         got = "no such field" if stamp is None else f"{'' if stamp.required else 'an optional '}{stamp.dtype.name}"
         problem = f"timestamp_field {source.timestamp_field!r} must be a required Timestamp of the schema, got {got}"
         raise DefinitionError(f"{source.origin}: StreamSource {source.name!r}: {problem}")
+    for name in source.identity:
+        _check_identity(source, name, by_name.get(name))
     return SourcePlan(
         name=source.name,
         columns=fields,
@@ -57,7 +60,17 @@ def _source(source: StreamSource, repository: Repository, partitions: int) -> So
         schema=source_schema(source.name, fields),
         schema_id=-1,
         partitions=partitions,
+        identity=tuple(source.identity),
     )
+
+
+def _check_identity(source: StreamSource, name: str, field: Field | None) -> None:
+    if field is not None and field.required and field.dtype in IDENTITY_TYPES:
+        return
+    got = "no such field" if field is None else f"{'' if field.required else 'an optional '}{field.dtype.name}"
+    expected = f"a required {', '.join(dtype.name for dtype in IDENTITY_TYPES[:-1])} or {IDENTITY_TYPES[-1].name}"
+    problem = f"identity column {name!r} must be {expected} of the schema, got {got}"
+    raise DefinitionError(f"{source.origin}: StreamSource {source.name!r}: {problem}")
 
 
 def compile_views(
@@ -69,7 +82,8 @@ def compile_views(
         repository: what to compile.
         sources: the plans of its sources.
         applied: views that were applied before, by key. An attribute view without ``schema`` serves what its source had
-            when that version was first applied: a source that grows changes no view.
+            when that version was first applied, and each view keeps the identity columns that its source had then: a
+            source that changes changes no view.
 
     Raises:
         DefinitionError: a column, an aggregate or a window is not usable.
@@ -122,11 +136,11 @@ class _ViewCompiler:
         self._view = view
         self._applied = applied
         self._modules = modules
-        self._source = sources.get(view.source.name)
-        self._known: dict[str, Field] = {}
-        if self._source is None:
+        source = sources.get(view.source.name)
+        if source is None:
             raise self._refuse(f"source {view.source.name!r} is not defined at the top of a module; move it there")
-        self._known = {column.name: column for column in self._source.columns}
+        self._source = source
+        self._known = {column.name: column for column in source.columns}
         self._known |= {field.name: field for field in view.schema or ()}
 
     def _refuse(self, problem: str) -> DefinitionError:
@@ -135,16 +149,18 @@ class _ViewCompiler:
     def plan(self) -> ViewPlan:
         view = self._view
         keys = self._join_keys()
-        columns = self._columns(keys)
+        served = self._columns(keys)
+        identity = self._identity(keys)
+        columns = tuple(dict.fromkeys((*served, *(self._known[name] for name in identity))))
         interval = 0
         if view.aggregation_interval is not None:
             interval = self._micros("aggregation_interval", view.aggregation_interval, least=1)
-        served = (*keys, view.timestamp_field)
+        unserved = (*keys, view.timestamp_field)
         partials: tuple[PartialPlan, ...] = ()
         if view.features:
             features, partials = _sharing([self._aggregate(item, interval) for item in view.features])
         else:
-            features = tuple(FeaturePlan(c.name, c.dtype, c.name) for c in columns if c.name not in served)
+            features = tuple(FeaturePlan(c.name, c.dtype, c.name) for c in served if c.name not in unserved)
         if not features:
             raise self._refuse("has nothing to serve: no features, and no columns but join keys and timestamp")
         features = tuple(sorted(features, key=lambda feature: feature.name))
@@ -177,6 +193,7 @@ class _ViewCompiler:
             online=view.online,
             offline=view.offline,
             code=code,
+            identity=identity,
         )
         too_large = tile_budget.problem(plan)
         if too_large is not None:
@@ -203,6 +220,19 @@ class _ViewCompiler:
             problem = f"take at least {error.size:,} bytes in each row, at most {MAX_JOIN_KEY_BYTES:,} are stored"
             raise self._refuse(f"its {len(keys)} join keys {problem}; use fewer") from None
         return tuple(keys)
+
+    def _identity(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the identity columns of the view's source that are not in its identity anyway."""
+        applied = self._source.identity if self._applied is None else self._applied.identity
+        of_source = {column.name: column for column in self._source.columns}
+        names = [n for n in applied if n in of_source and n not in (*keys, self._view.timestamp_field)]
+        for name in names:
+            known, field = self._known[name], of_source[name]
+            if known != field:
+                got = f"{'' if known.required else 'an optional '}{known.dtype.name}"
+                problem = f"is {got} in schema=[...], and a required {field.dtype.name} in its source"
+                raise self._refuse(f"identity column {name!r} {problem}; make them equal")
+        return tuple(names)
 
     def _unknown(self, what: str, name: str, of: str, kind: str) -> str:
         remedy = f"return it from the function and declare it with schema=[Field({name!r}, {kind}), ...]"

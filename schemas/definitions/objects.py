@@ -148,38 +148,57 @@ def _check_type(origin: Origin, what: str, dtype: object) -> None:
             raise _refuse(origin, what, f"expected a type, {expected}, got {dtype!r}")
 
 
+def _check_identity(origin: Origin, what: str, identity: object) -> None:
+    if not isinstance(identity, list | tuple) or not all(isinstance(name, str) for name in identity):
+        raise _refuse(origin, what, f"identity must be a list of names of fields, got {identity!r}")
+    for name in identity:
+        if identity.count(name) > 1:
+            raise _refuse(origin, what, f"identity column {name!r} is given twice; remove one")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSource:
     """A named stream of events, with one Avro schema, in one Kafka topic: ``{workspace}.source.{name}``.
 
-    Once applied it grows by fields with ``required=False`` alone; for any other change make a new source.
+    An event is known by the join keys and the event time of what a view makes of it: sent again, it replaces itself.
+    Where several events of one key may have the same time, ``identity`` names what tells them apart; without it, the
+    one that Kafka took last replaces the others. Of events of one instant the newest is the one with the greatest
+    identity, column by column: a number that counts up says which came last.
+
+    Once applied it grows by fields with ``required=False`` alone; for any other change make a new source. ``identity``
+    may change, for views that are applied from then on: an applied version of a view keeps what it has.
 
     Args:
         name: at most 32 characters: letters, digits and single underscores, starting with a letter.
         schema: fields, or the path of an ``.avsc`` file, an Avro record schema, relative to the repository.
         timestamp_field: the field that holds the event time; must be a required Timestamp.
+        identity: further fields that tell events of one instant apart, such as ``["order_id"]``: required String,
+            Int64, Bool or Timestamp, of at most 128 bytes in each event. Functions of views return them with the rows.
         log_offline: whether the source's records are kept in a log of their own under the data folder, for backfills,
             which are not built yet. What views make of the records is kept either way.
 
     Raises:
-        DefinitionError: a name, the schema or the timestamp field is not usable.
+        DefinitionError: a name, the schema, the timestamp field or an identity field is not usable.
 
     Example:
         transactions = StreamSource(
             name="transactions",
             schema=[
                 Field("user_id", String),
+                Field("order_id", String),
                 Field("amount", Float64),
                 Field("merchant", String, required=False),
                 Field("timestamp", Timestamp),
             ],
             timestamp_field="timestamp",
+            identity=["order_id"],
         )
     """
 
     name: str
     schema: Sequence[Field] | str
     timestamp_field: str
+    identity: Sequence[str] = ()
     log_offline: bool = False
     origin: Origin = field(default_factory=_caller, init=False, compare=False)
 
@@ -188,6 +207,7 @@ class StreamSource:
         what = f"StreamSource {self.name!r}"
         if not isinstance(self.schema, str) and not _check_fields(self.origin, what, self.schema):
             raise _refuse(self.origin, what, "the schema has no fields; give schema=[Field(...), ...]")
+        _check_identity(self.origin, what, self.identity)
 
     def resolved(self, read_file: Callable[[str], str]) -> "tuple[Field, ...]":
         """Returns the fields, reading the ``.avsc`` file where the schema was given by name.
@@ -351,7 +371,8 @@ def stream_feature_view(
 
     Args:
         source: the stream that it reads.
-        entities: whose join keys identify a row; each is a column of the rows.
+        entities: whose join keys identify a row, with the event time and the source's ``identity``; each is a column of
+            the rows.
         timestamp_field: the column of the row that holds its event time.
         version: a changed view needs a new version, such as ``V2``, which begins empty; ``name@version`` are what
             commands and metrics name. Two versions may be applied side by side.

@@ -20,12 +20,14 @@ from schemas.errors import DefinitionError
 from schemas.types import DataType, Field, Timestamp
 
 PLAN_FORMAT: Final = 3
+IDENTITY_PLAN_FORMAT: Final = 4  # of a plan with identity columns, which releases that know none must not fold by
 
 
-class SourcePlan(msgspec.Struct, frozen=True):
+class SourcePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stream source.
 
-    ``schema`` is the Avro text registered for it under ``schema_id``.
+    ``schema`` is the Avro text registered for it under ``schema_id``. ``identity``: columns that tell events of one
+    instant apart, for views that are applied from here on.
     """
 
     name: str
@@ -35,6 +37,7 @@ class SourcePlan(msgspec.Struct, frozen=True):
     schema: str
     schema_id: int
     partitions: int
+    identity: tuple[str, ...] = ()
 
 
 class PartialPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +84,8 @@ class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``columns`` are what a row holds, in order: join keys, event time, then the rest. Durations in µs. ``horizon`` is
     None for attribute views, which keep the newest row however old it is. ``interval`` is the width of a tiled view's
-    tiles, 0 for continuous and attribute views; ``resolutions`` is empty for attribute views.
+    tiles, 0 for continuous and attribute views; ``resolutions`` is empty for attribute views. ``identity`` are the
+    columns that tell rows of one key and event time apart.
     """
 
     id: int
@@ -101,6 +105,7 @@ class ViewPlan(msgspec.Struct, frozen=True, omit_defaults=True):
     online: bool
     offline: bool
     code: str  # schemas.definitions.code.code_digest of its function
+    identity: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -167,6 +172,13 @@ class Plan(msgspec.Struct, frozen=True):
     repositories: dict[str, dict[str, str]] = {}
     format: int = PLAN_FORMAT
     number: int = -1
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether a source or a view has identity columns."""
+        return any(source.identity for source in self.read_sources().values()) or any(
+            view.identity for view in self.folded_views().values()
+        )
 
     def views_of(self, source: str) -> tuple[ViewPlan, ...]:
         """Returns the served views that a source feeds, by key."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.definitions.plan import PLAN_FORMAT, Plan, RetiredView, ViewPlan, check_known
+from schemas.definitions.plan import IDENTITY_PLAN_FORMAT, PLAN_FORMAT, Plan, RetiredView, ViewPlan, check_known
 from schemas.errors import CodecError, DefinitionError
 
 VIEW_FORMAT: Final = 1
@@ -63,7 +63,11 @@ def ended_key(workspace: str, view: int) -> bytes:
 
 def encode(document: Plan | ViewPlan) -> bytes:
     """Returns the message of a plan or of a view."""
-    return _JSON.encode(_View(VIEW_FORMAT, document) if isinstance(document, ViewPlan) else document)
+    if isinstance(document, ViewPlan):
+        return _JSON.encode(_View(VIEW_FORMAT, document))
+    if document.has_identity:
+        document = msgspec.structs.replace(document, format=IDENTITY_PLAN_FORMAT)
+    return _JSON.encode(document)
 
 
 def encode_ended(retired: RetiredView) -> bytes:
@@ -94,7 +98,7 @@ def decode_plan(number: int, data: bytes) -> Plan:
     Raises:
         CodecError: it is not a plan, or of a format that this version does not know.
     """
-    _check_format(f"plan {number}", data, PLAN_FORMAT)
+    _check_format(f"plan {number}", data, PLAN_FORMAT, IDENTITY_PLAN_FORMAT)
     try:
         plan = _PLAN.decode(data)
     except _UNDECODABLE as error:
@@ -120,7 +124,7 @@ def decode_view(offset: int, data: bytes) -> ViewPlan:
         raise CodecError(f"view message {offset} does not decode: {error}") from error
 
 
-def _check_format(what: str, data: bytes, known: int) -> None:
+def _check_format(what: str, data: bytes, *known: int) -> None:
     """Refuses a message of another format by name of it, before anything else of it is looked at.
 
     Raises:
@@ -130,6 +134,6 @@ def _check_format(what: str, data: bytes, known: int) -> None:
         found = _FORMAT.decode(data).format
     except _UNDECODABLE as error:
         raise CodecError(f"{what} does not decode: {error}") from error
-    if found != known:
-        remedy = "upgrade Headrace" if found > known else "run `headrace apply` again with this version"
-        raise CodecError(f"{what} has format {found}, expected {known}; {remedy}")
+    if found not in known:
+        remedy = "upgrade Headrace" if found > max(known) else "run `headrace apply` again with this version"
+        raise CodecError(f"{what} has format {found}, expected {' or '.join(map(str, known))}; {remedy}")

@@ -7,7 +7,7 @@ values, whatever rows it covers. What else a tile holds (counts, exact sums) has
 from collections.abc import Sequence
 
 from schemas.definitions.plan import ViewPlan
-from schemas.limits import KEPT_VALUE_BYTES, MAX_TILE_BYTES, MIN_TEXT_BYTES
+from schemas.limits import KEPT_VALUE_BYTES, MAX_IDENTITY_BYTES, MAX_TILE_BYTES, MIN_TEXT_BYTES
 from schemas.types import String
 
 
@@ -22,7 +22,9 @@ def text_limit(view: ViewPlan) -> int:
     texts = _texts(view)
     kept = _kept(view)
     slots = sum(values for column, values in kept if column in texts)
-    left = MAX_TILE_BYTES - KEPT_VALUE_BYTES * sum(values for _, values in kept)
+    # A value of a view with identity columns may have them beside its time.
+    each = KEPT_VALUE_BYTES + (MAX_IDENTITY_BYTES if view.identity else 0)
+    left = MAX_TILE_BYTES - each * sum(values for _, values in kept)
     return left // slots if slots else left
 
 

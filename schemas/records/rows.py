@@ -1,7 +1,7 @@
 """What a view's function returned, checked and put in the order of the view's columns.
 
-Invariant: a row that leaves here has exactly the types of its view's columns and keeps to the limits of its join keys
-and of the texts that tiles keep; timestamps are µs since the epoch.
+Invariant: a row that leaves here has exactly the types of its view's columns and keeps to the limits of its join keys,
+of its identity columns and of the texts that tiles keep; timestamps are µs since the epoch.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +12,9 @@ from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import kept_texts, text_limit
 from schemas.errors import FUNCTION_FAILED, RecordError
 from schemas.instants import micros
-from schemas.limits import MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
+from schemas.limits import MAX_IDENTITY_BYTES, MAX_JOIN_KEY_BYTES, MAX_TILE_BYTES
 from schemas.messages.updates import Value
-from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys
+from schemas.state.keys import JoinKey, LongKeyError, encode_identity, encode_join_keys
 from schemas.types import INT64_MAX, INT64_MIN, DataType, fold
 
 BuiltRow = tuple[bytes, int, list[Value]]
@@ -36,7 +36,7 @@ def compile_row_builder(view: ViewPlan) -> Callable[[Mapping[str, Any]], BuiltRo
         (
             column.name,
             _kept_string(limit) if column.name in kept else _converter(column.dtype),
-            column.dtype.name,
+            column.dtype.name + (", as the source has it in identity=[...]" if column.name in view.identity else ""),
             column.required,
         )
         for column in view.columns
@@ -77,7 +77,29 @@ def compile_row_builder(view: ViewPlan) -> Callable[[Mapping[str, Any]], BuiltRo
             ) from None
         return key, event_time, values
 
-    return build
+    return _with_checked_identity(view, build) if view.identity else build
+
+
+def _with_checked_identity(
+    view: ViewPlan, build: Callable[[Mapping[str, Any]], BuiltRow]
+) -> Callable[[Mapping[str, Any]], BuiltRow]:
+    names = [column.name for column in view.columns]
+    places = [names.index(name) for name in view.identity]
+
+    def checked(row: Mapping[str, Any]) -> BuiltRow:
+        built = build(row)
+        try:
+            encode_identity(cast("list[JoinKey]", [built[2][place] for place in places]))
+        except LongKeyError as error:
+            raise _refused(
+                view,
+                view.identity[error.position],
+                f"at most {MAX_IDENTITY_BYTES:,} bytes of identity columns",
+                f"{error.size:,} bytes",
+            ) from None
+        return built
+
+    return checked
 
 
 def _refused(view: ViewPlan, column: str, expected: str, came: str) -> RecordError:

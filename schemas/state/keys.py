@@ -1,17 +1,19 @@
 """Keys of online state: prefix-free, ordered by time within a key, and the partition that holds them.
 
-Invariant: no encoded key is a prefix of another of the same view, bytes sort as (view, join keys, time) do, and join
-keys that are longer than ``MAX_JOIN_KEY_BYTES`` are never encoded, so that nothing behind has to fear them.
+Invariant: no encoded key is a prefix of another of the same view, bytes sort as (view, join keys, time, identity) do,
+and join keys that are longer than ``MAX_JOIN_KEY_BYTES`` are never encoded, so that nothing behind has to fear them.
 
 Format version 2. Integers are big-endian; signed ones have their sign bit flipped, so that bytes sort as numbers.
 
 | space | bytes                                                                        |
 |-------|------------------------------------------------------------------------------|
-| row   | ``R``, view id u64, join keys, event time i64 µs                             |
+| row   | ``R``, view id u64, join keys, event time i64 µs; of a view with identity    |
+|       | columns also these, encoded as join keys are, and their length u8            |
 | tile  | ``T``, view id u64, join keys, resolution u64 µs, tile start i64 µs          |
 | meta  | ``M``, name in ASCII                                                         |
 
-A join key is ``00`` for null; ``01`` and i64; or ``02``, UTF-8 with each ``00`` written ``00 FF``, and ``00 00``.
+A join key is ``00`` for null; ``01`` and i64; or ``02``, UTF-8 with each ``00`` written ``00 FF``, and ``00 00``. Of an
+identity column a bool is the i64 0 or 1, and a timestamp its µs.
 """
 
 import struct
@@ -19,15 +21,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from schemas.limits import MAX_JOIN_KEY_BYTES
+from schemas.limits import MAX_IDENTITY_BYTES, MAX_JOIN_KEY_BYTES
 
 FORMAT_VERSION: Final = 2
 
 ROWS: Final = b"R"
 TILES: Final = b"T"
 
-WITHOUT_TIME: Final = slice(0, -8)
-"""Of a row key: what all rows of its key have in common."""
+TIME_BYTES: Final = 8
+
+WITHOUT_TIME: Final = slice(0, -TIME_BYTES)
+"""Of a row key without identity (``without_identity``): what all rows of its key have in common."""
 
 _VIEW: Final = slice(1, 9)
 _RESOLUTION: Final = slice(-16, -8)
@@ -46,7 +50,9 @@ JoinKey = str | int | None
 
 
 class LongKeyError(Exception):
-    """Join keys are too long; whoever knows their names turns this into an error of the record or of the request.
+    """Join keys, or identity columns, are too long.
+
+    Whoever knows their names turns this into an error of the record or of the request.
 
     Attributes:
         position: of the longest value.
@@ -80,6 +86,27 @@ def encode_join_keys(values: Sequence[JoinKey]) -> bytes:
     return key
 
 
+def encode_identity(values: Sequence[JoinKey]) -> bytes:
+    """Returns what stands behind the event time in the row key of a view with identity columns.
+
+    Args:
+        values: of these columns, in their order.
+
+    Raises:
+        LongKeyError: they take more than ``MAX_IDENTITY_BYTES``.
+    """
+    identity = encode_join_keys(values)
+    if len(identity) > MAX_IDENTITY_BYTES:
+        sizes = [len(encode_join_keys([value])) for value in values]
+        raise LongKeyError(sizes.index(max(sizes)), len(identity))
+    return identity + bytes((len(identity),))
+
+
+def without_identity(key: bytes) -> bytes:
+    """Returns the row key of a view with identity columns up to its event time."""
+    return key[: -1 - key[-1]]
+
+
 def row_prefix(view: int, key: bytes) -> bytes:
     """Returns what all rows of one key of one view begin with."""
     return ROWS + _pack_u64(view) + key
@@ -91,7 +118,7 @@ def tile_prefix(view: int, key: bytes) -> bytes:
 
 
 def time_suffix(event_time: int) -> bytes:
-    """Returns the last part of a row key; ``event_time`` in µs since the epoch."""
+    """Returns how a row key ends, but for ``encode_identity``; ``event_time`` in µs since the epoch."""
     return _pack_u64(event_time + _SIGN)
 
 
@@ -101,7 +128,7 @@ def tile_suffix(resolution: int, start: int) -> bytes:
 
 
 def time_of(key: bytes) -> int:
-    """Returns the event time of a row key, or the start of a tile key."""
+    """Returns the event time of a row key without identity, or the start of a tile key."""
     return int(_unpack_u64(key, len(key) - 8)[0]) - _SIGN
 
 

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from typing_extensions import override
 
-from schemas.aggregation.aggregate import AggregateFunction
+from schemas.aggregation.aggregate import AggregateFunction, Moment
 from schemas.aggregation.sums import is_out_of_range
 from schemas.definitions.plan import ViewPlan, stored_columns
-from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix
+from schemas.state.keys import row_prefix, tile_prefix, tile_suffix, time_of, time_suffix, without_identity
 from schemas.state.reader import Reader
 from schemas.state.values import FIRST_PARTIAL, decode, decode_row, decode_rows
 from schemas.windows import Piece, continuous_bounds, cover, floor, tiled_bounds
@@ -55,7 +55,7 @@ class ViewReader(Protocol):
 
 
 class AttributeReader(ViewReader):
-    """Reads the newest row at or before the leading edge."""
+    """Reads the newest row at or before the leading edge; of several of one instant, that of the greatest identity."""
 
     def __init__(self, view: ViewPlan) -> None:
         stored = stored_columns(view)
@@ -70,7 +70,7 @@ class AttributeReader(ViewReader):
         found = state.last_before(prefix + time_suffix(EARLIEST), prefix + time_suffix(edge + 1))
         if found is None:
             return self.nothing
-        time = time_of(found[0])
+        time = time_of(without_identity(found[0]) if self._view.identity else found[0])
         if self._view.ttl is not None and edge >= time + self._view.ttl:
             return self.nothing
         row = decode_row(found[1])
@@ -116,7 +116,7 @@ class _Rows:
 
     prefix: bytes
     keys: list[bytes]
-    times: list[int]
+    moments: Sequence[Moment]
     columns: Sequence[Sequence[Any]]
 
 
@@ -207,7 +207,10 @@ class AggregateReader(ViewReader):
             return None
         keys = [key for key, _ in found]
         columns = list(zip(*decode_rows(found), strict=True))
-        return _Rows(prefix, keys, [time_of(key) for key in keys], columns)
+        return _Rows(prefix, keys, self._moments(keys, len(prefix)), columns)
+
+    def _moments(self, keys: list[bytes], at: int) -> Sequence[Moment]:
+        return [key[at:] for key in keys] if self._view.identity else [time_of(key) for key in keys]
 
     def _gather(self, gathered: dict[int, list[Any]], part: _Part, content: _Rows | _Tiles) -> None:
         first = bisect_left(content.keys, content.prefix + part.first)
@@ -219,9 +222,9 @@ class AggregateReader(ViewReader):
                 found.extend(content.partials[index + FIRST_PARTIAL][first:behind])
             return
         # Rows at a ragged edge are lifted by what also made the tiles, so edge and middle count alike.
-        times = content.times[first:behind]
+        moments = content.moments[first:behind]
         for index, found in gathered.items():
-            found.append(self._kinds[index].lift(times, content.columns[self._columns[index]][first:behind]))
+            found.append(self._kinds[index].lift(moments, content.columns[self._columns[index]][first:behind]))
 
 
 def _layout(covers: Sequence[Sequence[Piece]]) -> _Layout:

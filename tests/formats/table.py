@@ -15,7 +15,7 @@ from processors.producer.messages import dead_letter
 from schemas.avro import wire
 from schemas.avro.schema import parse, source_schema
 from schemas.definitions import plan_codec
-from schemas.definitions.plan import PLAN_FORMAT, RetiredView
+from schemas.definitions.plan import IDENTITY_PLAN_FORMAT, PLAN_FORMAT, RetiredView
 from schemas.messages import updates
 from schemas.messages.updates import Ack, ReplyAddress, Row, Transformed, Update, Waiting, Written
 from schemas.records.transform import Problem, Reject, SourceRecord
@@ -45,6 +45,12 @@ def newest(record):
 service = FeatureService(name="service", features=[spent, newest])
 """
 PLAN: Final = plan_of(REPOSITORY, schema_id=7)
+IDENTITY_PLAN: Final = plan_of(
+    REPOSITORY.replace("log_offline=True", 'identity=["line"]').replace(
+        'Field("at"', 'Field("line", Int64), Field("at"'
+    ),
+    schema_id=7,
+)
 RETIRED: Final = RetiredView(PLAN.views["spent@V1"], PLAN.sources["events"], "digest", 41, 3600.0)
 FIELDS: Final = PLAN.sources["events"].columns
 SCHEMA: Final = parse(source_schema("events", FIELDS))
@@ -67,6 +73,7 @@ LETTER: Final = dead_letter(
     "events",
     Reject(SourceRecord(1, 42, 1_760_000_000_123, b"raw", None), (Problem("v@V1", "MALFORMED", "no"),)),
 )
+IDENTITY_END: Final = keys.time_suffix(-1) + keys.encode_identity(["o", True])
 ROW_KEY: Final = keys.row_prefix(11, keys.encode_join_keys(["ann", 5, None])) + keys.time_suffix(-1)
 TILE_KEY: Final = keys.tile_prefix(11, keys.encode_join_keys(["ann"])) + keys.tile_suffix(600_000_000, 0)
 
@@ -113,6 +120,13 @@ def _offsets(segment: bytes) -> tuple[int, int]:
 FORMATS: Final = (
     Format("plan", PLAN_FORMAT, plan_codec.encode(PLAN), lambda data: plan_codec.decode_plan(1, data), PLAN),
     Format(
+        "plan-with-identity",
+        IDENTITY_PLAN_FORMAT,
+        plan_codec.encode(IDENTITY_PLAN),
+        lambda data: plan_codec.decode_plan(1, data),
+        msgspec.structs.replace(IDENTITY_PLAN, format=IDENTITY_PLAN_FORMAT),
+    ),
+    Format(
         "view",
         plan_codec.VIEW_FORMAT,
         plan_codec.encode(PLAN.views["spent@V1"]),
@@ -147,6 +161,13 @@ FORMATS: Final = (
     Format("acks", updates.ACKS_FORMAT, updates.encode_acks(ACKS), updates.decode_acks, ACKS, additions=1),
     Format("row-key", keys.FORMAT_VERSION, ROW_KEY, lambda key: (keys.view_of(key), keys.time_of(key)), (11, -1)),
     Format(
+        "row-key-with-identity",
+        keys.FORMAT_VERSION,
+        keys.row_prefix(11, keys.encode_join_keys(["ann"])) + IDENTITY_END,
+        lambda key: (keys.view_of(key), keys.time_of(keys.without_identity(key))),
+        (11, -1),
+    ),
+    Format(
         "tile-key",
         keys.FORMAT_VERSION,
         TILE_KEY,
@@ -162,5 +183,12 @@ FORMATS: Final = (
     ),
     Format("segment", segments.FORMAT_VERSION, _segment(), _offsets, (0, 1)),
     Format("tile-value", keys.FORMAT_VERSION, values.encode([8, 2, [1.5]]), values.decode, [8, 2, [1.5]]),
+    Format(
+        "tile-value-with-identity",
+        keys.FORMAT_VERSION,
+        values.encode([-1, [IDENTITY_END, 1.5]]),
+        values.decode,
+        [-1, [IDENTITY_END, 1.5]],
+    ),
 )
 """What has bytes of its own. Databases, mapped files and the access store are opened as a whole by their own tests."""

@@ -1,5 +1,9 @@
-"""What the simulated cluster runs: three views of one source, small enough that windows and tiles are met often."""
+"""What the simulated cluster runs: four views of one source, small enough that windows and tiles are met often.
 
+Two of them have an identity, as their source has it; the others are taken to have been applied before it had one.
+"""
+
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -17,7 +21,7 @@ from tests.support.plans import plan_of
 REPOSITORY: Final = '''
 from datetime import timedelta
 
-from headrace import Aggregate, Entity, Field, Float64, StreamSource, String, Timestamp, stream_feature_view
+from headrace import Aggregate, Entity, Field, Float64, Int64, StreamSource, String, Timestamp, stream_feature_view
 
 events = StreamSource(
     name="events",
@@ -25,9 +29,11 @@ events = StreamSource(
         Field("user", String),
         Field("amount", Float64, required=False),
         Field("word", String, required=False),
+        Field("line", Int64),
         Field("at", Timestamp),
     ],
     timestamp_field="at",
+    identity=["line"],
     log_offline=True,
 )
 user = Entity(name="user", join_keys=[Field("user", String)])
@@ -52,7 +58,7 @@ def tiled(record):
 
 @stream_feature_view(
     source=events, entities=[user], timestamp_field="at", grace=60 * SECOND,
-    features=[*FEATURES, Aggregate("last", "word", 60 * SECOND)],
+    features=[*FEATURES, Aggregate("last", "word", 60 * SECOND), Aggregate("last", "amount", 60 * SECOND, n=3)],
 )
 def continuous(record):
     """Makes two rows of an event with two words, for two users."""
@@ -65,7 +71,14 @@ def continuous(record):
 @stream_feature_view(source=events, entities=[user], timestamp_field="at")
 def newest(record):
     return record
+
+
+@stream_feature_view(source=events, entities=[user], timestamp_field="at")
+def newest_line(record):
+    return record
 '''
+
+WITHOUT_IDENTITY: Final = ("tiled@V1", "newest@V1")
 
 WORKSPACE: Final = "sim"
 PARTITIONS: Final = 2
@@ -78,7 +91,7 @@ GRACE_SECONDS: Final = 1e9  # no removed view ends
 
 @cache
 def plan() -> Plan:
-    return plan_of(
+    compiled = plan_of(
         {"events.py": REPOSITORY},
         workspace=WORKSPACE,
         partitions=PARTITIONS,
@@ -87,6 +100,11 @@ def plan() -> Plan:
         first_view=FIRST_VIEW,
         number=PLAN_NUMBER,
     )
+    views = {
+        key: msgspec.structs.replace(view, identity=()) if key in WITHOUT_IDENTITY else view
+        for key, view in compiled.views.items()
+    }
+    return msgspec.structs.replace(compiled, views=views)
 
 
 def plan_after(current: Plan, kept: frozenset[str]) -> Plan:
@@ -113,13 +131,15 @@ def schema() -> avro.ParsedSchema:
 @cache
 def oracle_views() -> dict[int, View]:
     ids = {view.name: view.id for view in plan().views.values()}
-    return views_of_module(REPOSITORY, ids, columns=("amount", "word"))
+    views = views_of_module(REPOSITORY, ids, columns=("amount", "line", "word"))
+    with_identity = {view.id for key, view in plan().views.items() if key not in WITHOUT_IDENTITY}
+    return {number: replace(view, identity=("line",) * (number in with_identity)) for number, view in views.items()}
 
 
 def expected_rows(record: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
     """What each view makes of a record, by view id, written anew."""
     ids = {view.name: view.id for view in plan().views.values()}
-    rows: dict[int, list[dict[str, Any]]] = {ids["newest"]: [record]}
+    rows: dict[int, list[dict[str, Any]]] = {ids["newest"]: [record], ids["newest_line"]: [record]}
     rows[ids["tiled"]] = [] if record["word"] in {"dropped", "cursed"} else [record]
     words = (record["word"] or "").split()
     second = {**record, "user": words[1], "word": words[1]} if len(words) > 1 else None

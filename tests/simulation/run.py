@@ -12,7 +12,7 @@ from processors.logs.offline_log import read_updates
 from processors.producer.messages import DEAD_LETTER_OFFSET, DEAD_LETTER_PARTITION, DEAD_LETTER_VIEW
 from schemas.errors import FUNCTION_FAILED
 from schemas.instants import DAY, HOUR, instant
-from schemas.state.keys import encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
+from schemas.state.keys import encode_identity, encode_join_keys, partition_of, row_prefix, time_suffix, watermark_key
 from schemas.state.values import VERSION_BYTES, decode, version_bytes
 from schemas.topics import dead_letter_topic
 from serving.reads.views import view_reader
@@ -35,6 +35,7 @@ QUIET_ODDS = 0.02
 USERS = ("a", "b", "c")
 WORDS = (None, "x", "y", "z", "x a", "y b", "dropped", "cursed")
 REMOVED = "nobody waits for it"
+LINES = (-1, 0, 1)
 AMOUNTS = (None, 0.1, 0.2, -0.3, 1e16, -1e16, 1.0, float("inf"), float("nan"), 1e308)
 
 
@@ -106,12 +107,15 @@ def _record(cluster: Cluster, random: Random) -> dict[str, Any]:
         record = dict(random.choice(earlier))
         if random.random() < 0.5:
             record["amount"] = random.choice(AMOUNTS)
+        if random.random() < 0.5:
+            record["line"] = random.choice(LINES)
         return record
     lateness = random.choice((0, 0, 0, 5, 30, 300, 2_100, 2_400)) * SECOND
     return {
         "user": random.choice(USERS),
         "amount": random.choice(AMOUNTS),
         "word": random.choice(WORDS),
+        "line": random.choice(LINES),
         "at": cluster.clock.now - lateness + random.choice((0, 0, -1, 1, 10 * SECOND)),
     }
 
@@ -175,7 +179,9 @@ def _check_stored(cluster: Cluster, event: Event) -> None:
         return  # its folder was lost since; readers keep the view they had
     if cluster.clock.now - event.time > DAY:
         return  # days have passed since, and it may be too old by now for anybody to ask for
-    row = state.get(row_prefix(event.view, key) + time_suffix(event.time))
+    identity = oracle_views()[event.view].identity
+    end = encode_identity([event.values[column] for column in identity]) if identity else b""
+    row = state.get(row_prefix(event.view, key) + time_suffix(event.time) + end)
     assert row is not None, f"acked, but not in online state: {event}"
     assert row[:VERSION_BYTES] >= version_bytes(*event.version), f"acked, but an older version is served: {event}"
 

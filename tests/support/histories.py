@@ -5,7 +5,7 @@ A view is compiled from the text of a feature repository, so what is proven is w
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -67,6 +67,7 @@ class History:
     arrivals: tuple[Arrival, ...]
     reads: tuple[int, ...]
     keys: tuple[tuple[Any, ...], ...]
+    identity: tuple[str, ...] = ()
 
     def events(self) -> list[oracle.Event]:
         """Returns the events, as the oracle takes them."""
@@ -81,8 +82,17 @@ user = Entity(name="user", join_keys=[Field("user", String), Field("number", Int
 source = StreamSource(name="events", timestamp_field="at", schema=[
     Field("user", String, required=False), Field("number", Int64, required=False), Field("at", Timestamp),
     Field("flag", Bool, required=False), Field("text", String, required=False), Field("whole", Int64, required=False),
-    Field("x", Float64, required=False), Field("y", Float64, required=False)])
+    Field("x", Float64, required=False), Field("y", Float64, required=False){fields}], identity={identity})
 """
+
+IDENTITY_COLUMNS: Mapping[str, tuple[str, Sequence[Any]]] = {
+    "order": ("String", ("", "a", "b", "a\x00", "é", "\U0001f600")),
+    "line": ("Int64", (-1, 0, 1, 2**63 - 1)),
+    "gift": ("Bool", (False, True)),
+    "paid": ("Timestamp", (-1, 0, BASE)),
+}
+"""By name: type, and values that events have."""
+
 
 VIEW = """
 @stream_feature_view(source=source, entities=[user], timestamp_field="at", {options})
@@ -91,9 +101,17 @@ def {name}(record):
 """
 
 
-def compiled(views: Mapping[str, str]) -> tuple[ViewPlan, ...]:
-    """Returns views over the one source, numbered from 1; each is the text of its options, by name."""
-    text = SOURCE + "".join(VIEW.format(name=name, options=options) for name, options in views.items())
+def compiled(views: Mapping[str, str], identity: Sequence[str] = ()) -> tuple[ViewPlan, ...]:
+    """Returns views over the one source, numbered from 1.
+
+    Args:
+        views: the text of the options of each, by name.
+        identity: of ``IDENTITY_COLUMNS``, which the source has besides.
+    """
+    fields = "".join(f', Field("{name}", {IDENTITY_COLUMNS[name][0]})' for name in identity)
+    text = SOURCE.format(fields=fields, identity=list(identity)) + "".join(
+        VIEW.format(name=name, options=options) for name, options in views.items()
+    )
     repository = load_repository({"views.py": text}, "repo")
     plans = compile_views(repository, compile_sources(repository, 4)).values()
     return tuple(msgspec.structs.replace(plan, id=number) for number, plan in enumerate(plans, 1))
@@ -194,8 +212,9 @@ def _instants(views: Sequence[ViewPlan], reads: Sequence[int]) -> st.SearchStrat
 def histories(draw: st.DrawFn) -> History:
     """Draws a whole history: late, resent, changed, duplicated and out-of-order rows of several views and keys."""
     chosen = draw(st.lists(view_options(), min_size=1, max_size=3))
+    identity = tuple(draw(st.just([]) | st.lists(st.sampled_from(tuple(IDENTITY_COLUMNS)), max_size=2, unique=True)))
     try:
-        views = compiled({f"v{number}": options for number, options in enumerate(chosen)})
+        views = compiled({f"v{number}": options for number, options in enumerate(chosen)}, identity)
     except DefinitionError as error:
         assert "is too long for tiles of" in str(error)  # noqa: PT017 - any other refusal is a bug
         reject()
@@ -207,18 +226,22 @@ def histories(draw: st.DrawFn) -> History:
     )
     reads = tuple(draw(st.lists(moment, min_size=1, max_size=4)))
     keys = tuple(draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True)))
-    log = _Log(views, keys)
+    log = _Log(views, keys, identity)
     instants = _instants(views, reads)
     for _ in range(draw(st.integers(0, 30))):
         log.arrive(draw, instants)
-    judges = tuple(view_of_text(options, number, COLUMNS) for number, options in enumerate(chosen, 1))
-    return History(views, judges, tuple(log.arrivals), reads, keys)
+    judges = tuple(
+        replace(view_of_text(options, number, (*COLUMNS, *identity)), identity=identity)
+        for number, options in enumerate(chosen, 1)
+    )
+    return History(views, judges, tuple(log.arrivals), reads, keys, identity)
 
 
 @dataclass(slots=True)
 class _Log:
     views: tuple[ViewPlan, ...]
     keys: tuple[tuple[Any, ...], ...]
+    identity: tuple[str, ...]
     arrivals: list[Arrival] = field(default_factory=list)
     offset: int = 0
 
@@ -231,17 +254,22 @@ class _Log:
             return
         view = draw(st.sampled_from(self.views))
         if earlier is None:
-            key, time, values = draw(st.sampled_from(self.keys)), draw(instants), draw(rows())
+            key, time, values = draw(st.sampled_from(self.keys)), draw(instants), draw(rows()) | self._which(draw)
         else:  # the producer sends the event again, changed or not
             view = next(view for view in self.views if view.id == earlier.view)
             key, time = earlier.key, earlier.time
-            values = dict(earlier.values) if draw(st.booleans()) else draw(rows())
+            values = dict(earlier.values) | (draw(rows()) if draw(st.booleans()) else {})
+            if draw(st.booleans()):  # another event of the same instant, where there is an identity
+                values |= self._which(draw)
         self.offset += draw(st.integers(1, 3))
         lateness = draw(st.sampled_from((0, 0, 5, -5)))
         if view.horizon is not None and draw(st.integers(0, 9)) == 0:
             lateness = view.horizon // 1000 + draw(st.sampled_from((-1, 0, 1, 2)))
         version = (time // 1000 + lateness, draw(st.integers(0, 2)), self.offset, draw(st.integers(0, 1)))
         self.arrivals.append(Arrival(oracle.Event(view.id, key, time, version, values)))
+
+    def _which(self, draw: st.DrawFn) -> dict[str, Any]:
+        return {name: draw(st.sampled_from(IDENTITY_COLUMNS[name][1])) for name in self.identity}
 
 
 def update_of(view: ViewPlan, arrivals: Sequence[Arrival]) -> Update:

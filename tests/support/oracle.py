@@ -45,7 +45,8 @@ class Feature:
 class View:
     """A view: tiled where ``interval`` is positive, else continuous (or an attribute view, without aggregates).
 
-    ``horizon``: a row that is appended later than this after its event time changes nothing online.
+    ``horizon``: a row that is appended later than this after its event time changes nothing online. ``identity``:
+    columns that tell events of one key and time apart, and put them in an order.
     """
 
     id: int
@@ -53,6 +54,7 @@ class View:
     interval: int = 0
     horizon: int | None = None
     ttl: int | None = None
+    identity: tuple[str, ...] = ()
 
 
 def in_time(view: View, events: Iterable[Event]) -> list[Event]:
@@ -66,11 +68,14 @@ def watermark(view: View, events: Iterable[Event]) -> int | None:
     return max((e.time for e in in_time(view, events) if e.time <= e.version[0] * 1000), default=None)
 
 
-def winners(view: View, events: Iterable[Event]) -> dict[tuple[tuple[Any, ...], int], Event]:
+Identity = tuple[tuple[Any, ...], int, tuple[Any, ...]]
+
+
+def winners(view: View, events: Iterable[Event]) -> dict[Identity, Event]:
     """Returns the one event that counts for each identity: of those in time, the one with the highest version."""
-    best: dict[tuple[tuple[Any, ...], int], Event] = {}
+    best: dict[Identity, Event] = {}
     for event in in_time(view, events):
-        identity = (event.key, event.time)
+        identity = (event.key, event.time, tuple(event.values[column] for column in view.identity))
         if identity not in best or event.version > best[identity].version:
             best[identity] = event
     return best
@@ -78,10 +83,8 @@ def winners(view: View, events: Iterable[Event]) -> dict[tuple[tuple[Any, ...], 
 
 def answer(view: View, events: Iterable[Event], key: tuple[Any, ...], now: int) -> tuple[list[Any], int | None]:
     """Returns what a read at ``now`` must give: the features' values and the effective time."""
-    rows = sorted(
-        ((event.time, event.values) for (k, _), event in winners(view, events).items() if k == key),
-        key=lambda row: row[0],
-    )
+    won = winners(view, events)
+    rows = [(time, won[key, time, which].values) for time, which in sorted(w[1:] for w in won if w[0] == key)]
     if all(feature.function is None for feature in view.features):
         return _newest(view, rows, now)
     values = [_aggregate(view, feature, rows, now) for feature in view.features]

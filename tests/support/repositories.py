@@ -15,6 +15,11 @@ source = StreamSource(name="events", timestamp_field="at", schema=[
 user = Entity(name="user", join_keys=[Field("user", String)])
 """
 
+WITH_IDENTITY = HEAD.replace(
+    'Field("at", Timestamp)])', 'Field("at", Timestamp), Field("order", String), Field("line", Int64)], identity={})'
+)
+"""The same with identity columns; braces stand for the list of them."""
+
 VIEW = """\
 @stream_feature_view(source=source, entities=[user], timestamp_field="at"{options})
 def {name}(record):

@@ -7,10 +7,10 @@ from infra.database.layout import DatabaseResources
 from infra.database.primary import PrimaryDatabase
 from infra.paths import state_path, version_path
 from schemas.definitions.plan import view_digest
-from schemas.state.keys import digest_key, encode_join_keys, row_prefix, time_suffix, watermark_key
+from schemas.state.keys import digest_key, encode_identity, encode_join_keys, row_prefix, time_suffix, watermark_key
 from schemas.state.values import encode
 from tests.support.memory_state import MemoryState
-from tests.support.repositories import plan_of, view
+from tests.support.repositories import WITH_IDENTITY, plan_of, view
 
 PLAN = plan_of(view() + view("others"))
 VIEW, OTHER = PLAN.views["totals@V1"], PLAN.views["others@V1"]
@@ -77,3 +77,12 @@ def test_sums_are_of_the_partitions_that_are_known() -> None:
     part = document([PartitionRows(0, 4, 2, True, None), PartitionRows(1, problem="elsewhere")])
     assert (part["rows"], part["is_all"], part["watermark"]) == (4, False, None)
     assert part["partitions"][1] == {"partition": 1, "rows": 0, "keys": 0, "is_all": True, "problem": "elsewhere"}
+
+
+def test_events_of_one_instant_are_rows_of_one_key() -> None:
+    text = WITH_IDENTITY.format('["order"]') + view()
+    identified = msgspec.structs.replace(plan_of({"views.py": text}).views["totals@V1"], id=VIEW.id)
+    entries = {digest_key(VIEW.id): view_digest(identified), watermark_key(VIEW.id): encode(77)}
+    for user, order in (("ann", "a"), ("ann", "bcd"), ("bob", "a")):
+        entries[row_prefix(VIEW.id, encode_join_keys([user])) + time_suffix(5) + encode_identity([order])] = b""
+    assert counted(MemoryState(entries), 0, identified, 100, always) == PartitionRows(0, 3, 2, True, 77)

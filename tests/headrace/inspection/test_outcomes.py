@@ -28,4 +28,4 @@ def test_what_has_happened_and_needs_words_gets_them() -> None:
     assert late.startswith("late: older than the view's horizon when Kafka took them; kept in the offline log")
     assert late.endswith("counted in no feature (horizons: totals@V1 7 days 1 hour 5 minutes)"), late
     (replaced,) = explanations({"gone@V1": {"replaced": 1}}, VIEWS)
-    assert replaced.startswith("replaced: same join keys and timestamp as an earlier event")
+    assert replaced.startswith("replaced: same join keys, timestamp and identity columns as an earlier event")

@@ -5,7 +5,7 @@ import pytest
 from ingest_api.ingestion.notices import Notice, notices
 from ingest_api.ingestion.sources import Source
 from schemas.messages.updates import ROW_OUTCOMES
-from tests.support.repositories import plan_of, view
+from tests.support.repositories import WITH_IDENTITY, plan_of, view
 
 PLAN = plan_of(view() + view("hidden", ", online=False"))
 SOURCE = Source("prod", PLAN.sources["events"], PLAN.views_of("events"))
@@ -44,3 +44,14 @@ def test_times_without_a_zone_are_told_of_the_source() -> None:
 def test_every_outcome_that_surprises_has_words() -> None:
     silent = {"new", "equal"}
     assert {outcome for outcome in ROW_OUTCOMES if not told({outcome: 1})} == silent
+
+
+def test_what_was_replaced_names_all_that_says_which_event_it_is_and_what_would_tell_more_apart() -> None:
+    plan = plan_of({"views.py": WITH_IDENTITY.format('["order"]') + view()})
+    source = Source("prod", plan.sources["events"], plan.views_of("events"))
+    (notice,) = notices(source, {"totals@V1": {"replaced": 1}}, 0)
+    assert notice.message == (
+        "an event of the same user, at and order was there, which together say which event it is; if these are "
+        "different events, name what tells them apart in identity=[...] of source 'events', and give the view a new "
+        "version"
+    )

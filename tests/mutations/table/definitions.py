@@ -181,4 +181,50 @@ MUTATIONS: Final = (
         why="a digest would say nothing about what an id stands for",
         tests=("tests/schemas/definitions/test_plan.py::test_a_digest_is_of_all_of_a_view_but_its_id",),
     ),
+    Mutation(
+        name="compile-applied-view-takes-a-new-identity",
+        file="schemas/definitions/compile.py",
+        old="applied = self._source.identity if self._applied is None else self._applied.identity",
+        new="applied = self._source.identity",
+        why="whoever gives a source an identity could not apply it beside the versions that are there",
+        tests=("tests/schemas/definitions/test_compile.py::test_an_applied_version_keeps_the_identity_that_it_has",),
+    ),
+    Mutation(
+        name="compile-identity-of-any-column",
+        file="schemas/definitions/compile.py",
+        old="field.required and field.dtype in IDENTITY_TYPES",
+        new="field.dtype in IDENTITY_TYPES",
+        why="events without an order id would be told apart by nothing",
+        tests=(
+            "tests/schemas/definitions/test_compile.py::test_an_identity_column_must_be_a_required_field_of_a_type_with_one_encoding",
+        ),
+    ),
+    Mutation(
+        name="compile-view-changes-an-identity-column",
+        file="schemas/definitions/compile.py",
+        old="            if known != field:",
+        new="            if known.dtype != field.dtype:",
+        why="a view could leave an identity column null",
+        tests=("tests/schemas/definitions/test_compile.py::test_a_view_cannot_give_an_identity_column_another_type",),
+    ),
+    Mutation(
+        name="plan-with-identity-in-the-former-format",
+        file="schemas/definitions/plan_codec.py",
+        old="    if document.has_identity:",
+        new="    if document.has_identity and not document.views:",
+        why="a processor of an earlier release would let events of one instant replace one another",
+        tests=(
+            "tests/schemas/definitions/test_plan_codec.py::test_a_plan_is_of_the_later_format_only_where_a_source_or_a_view_has_an_identity",
+        ),
+    ),
+    Mutation(
+        name="tiles-without-room-for-identities",
+        file="schemas/definitions/tile_budget.py",
+        old="(MAX_IDENTITY_BYTES if view.identity else 0)",
+        new="0",
+        why="a tile could outgrow its limit by the identities that it keeps",
+        tests=(
+            "tests/schemas/definitions/test_tile_budget.py::test_an_identity_may_stand_beside_each_value_that_a_tile_keeps",
+        ),
+    ),
 )

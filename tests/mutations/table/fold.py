@@ -64,8 +64,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-event-at-the-newest-counts-twice",
         file="processors/materialize/fold.py",
-        old="for time, _ in rows if time <= newest]",
-        new="for time, _ in rows if time < newest]",
+        old="for time, end, _ in rows if time <= newest]",
+        new="for time, end, _ in rows if time < newest]",
         why="a resend of the newest event of a tile would count twice",
         tests=("tests/processors/materialize/test_fold.py::test_resent_event_replaces_and_never_counts_twice",),
     ),
@@ -124,7 +124,7 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-rebuilt-tile-misses-the-batch",
         file="processors/materialize/fold.py",
-        old=("rows.update((time, values) for time, values in fresh[key].items() if start <= time < start + finest)"),
+        old=("rows.update((end, values) for end, values in fresh[key].items() if low <= end < high)"),
         new="del fresh",
         why="a correction would take its batch's other rows out of the tile",
         tests=(
@@ -134,8 +134,8 @@ MUTATIONS: Final = (
     Mutation(
         name="fold-rebuilt-tile-takes-its-neighbours-row",
         file="processors/materialize/fold.py",
-        old="if start <= time < start + finest)",
-        new="if start <= time <= start + finest)",
+        old="if low <= end < high)",
+        new="if low <= end <= high)",
         why="a corrected tile would count the first row of the next one as well",
         tests=("tests/processors/materialize/test_fold.py::test_a_corrected_tile_takes_no_row_of_its_neighbours",),
     ),
@@ -156,5 +156,35 @@ MUTATIONS: Final = (
         new="out.writes[NEXT_OFFSET] = encode(next_offset - 1)",
         why="each restart would take the last batch once more",
         tests=("tests/processors/materialize/test_fold.py::test_an_empty_batch_moves_the_offset",),
+    ),
+    Mutation(
+        name="fold-identity-left-out",
+        file="processors/materialize/fold.py",
+        old="end += encode_identity([row.values[column] for column in identity])",
+        new="end += encode_identity([])",
+        why="events of one instant would replace one another, whatever their source has to tell them apart",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_events_of_one_instant_that_an_identity_tells_apart_all_count_and_each_replaces_itself_alone",
+        ),
+    ),
+    Mutation(
+        name="fold-moments-without-identity",
+        file="processors/materialize/fold.py",
+        old="[end for _, end, _ in rows] if self._identity else times",
+        new="times",
+        why="the order of events of one instant in last(n) would be that of their batches",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_stored_bytes_of_a_view_with_identity_are_as_documented",
+        ),
+    ),
+    Mutation(
+        name="fold-rebuilt-tile-takes-one-event-of-an-instant",
+        file="processors/materialize/fold.py",
+        old="rows = {k[len(prefix) :]: decode_row",
+        new="rows = {k[len(prefix) :][:TIME_BYTES]: decode_row",
+        why="a correction would take the other events of its instant out of the tile, or count itself twice",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_a_rebuilt_tile_takes_every_event_of_an_instant_also_of_its_own_batch",
+        ),
     ),
 )

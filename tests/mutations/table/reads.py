@@ -139,4 +139,22 @@ MUTATIONS: Final = (
         why="a sum that does not fit would look like missing data",
         tests=("tests/serving/tecton/test_get_features.py::test_a_sum_that_no_int64_can_hold_is_missing_and_counted",),
     ),
+    Mutation(
+        name="reads-take-identity-for-time",
+        file="serving/reads/views.py",
+        old="without_identity(found[0]) if self._view.identity else found[0]",
+        new="found[0]",
+        why="the effective time of an attribute view, and its ttl, would be read from the identity",
+        tests=("tests/serving/reads/test_views.py::test_of_one_instant_the_row_of_the_greatest_identity_is_served",),
+    ),
+    Mutation(
+        name="reads-lose-the-order-of-an-instant",
+        file="serving/reads/views.py",
+        old="[key[at:] for key in keys] if self._view.identity else",
+        new="",
+        why="last(n) at the edge of a window could not be merged with what its tiles hold",
+        tests=(
+            "tests/serving/reads/test_views.py::test_last_n_has_events_of_one_instant_in_the_order_of_their_identity",
+        ),
+    ),
 )

@@ -181,4 +181,25 @@ MUTATIONS: Final = (
             "tests/processors/materialize/test_retirements.py::test_only_time_in_which_the_partition_was_owned_counts",
         ),
     ),
+    Mutation(
+        name="retention-takes-identity-for-time",
+        file="processors/materialize/retention.py",
+        old="    if view.identity and space == ROWS:",
+        new="    if view.identity and space == TILES:",
+        why="rows of views with identity would be kept for ever, or deleted while they are served",
+        tests=(
+            "tests/processors/materialize/test_retention.py::test_of_one_instant_the_rows_before_the_newest_go_and_each_is_as_old_as_its_time",
+            "tests/processors/materialize/test_retention.py::test_rows_of_aggregates_with_identity_go_when_those_without_do",
+        ),
+    ),
+    Mutation(
+        name="retention-compares-what-follows-whole",
+        file="processors/materialize/retention.py",
+        old="key, following = without_identity(key), without_identity(following)",
+        new="key = without_identity(key)",
+        why="superseded rows of views with identity would be kept for ever",
+        tests=(
+            "tests/processors/materialize/test_retention.py::test_of_one_instant_the_rows_before_the_newest_go_and_each_is_as_old_as_its_time",
+        ),
+    ),
 )

@@ -85,4 +85,22 @@ MUTATIONS: Final = (
             "tests/processors/materialize/test_fold.py::test_version_orders_by_append_time_then_partition_then_offset",
         ),
     ),
+    Mutation(
+        name="keys-identity-limit",
+        file="schemas/state/keys.py",
+        old="if len(identity) > MAX_IDENTITY_BYTES:",
+        new="if len(identity) >= MAX_IDENTITY_BYTES:",
+        why="events whose identity has exactly the limit would be refused",
+        tests=(
+            "tests/schemas/state/test_keys.py::test_an_identity_has_a_limit_in_bytes_and_what_is_longer_is_told_with_its_longest_value",
+        ),
+    ),
+    Mutation(
+        name="keys-identity-cut-short",
+        file="schemas/state/keys.py",
+        old="return key[: -1 - key[-1]]",
+        new="return key[: -key[-1]]",
+        why="retention and reads would take a part of the identity for the event time",
+        tests=("tests/schemas/state/test_keys.py::test_events_sort_by_time_then_identity_and_their_time_comes_back",),
+    ),
 )

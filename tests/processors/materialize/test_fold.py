@@ -1,6 +1,8 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import msgspec
 from hypothesis import given
@@ -285,3 +287,46 @@ def test_an_attribute_view_keeps_rows_however_old_they_arrive() -> None:
     state, (step,) = folded_batches(view, [event(BASE, 1.0, appended=BASE // 1000 + 10**11)])
     assert step.outcomes[1] == [NEW]
     assert view_reader(view).read(state, event(0, 0).key, BASE).effective_time == BASE
+
+
+LINES = TILED.replace("features=[", f'features=[Aggregate("last", "x", {micros(10 * MINUTE)}, n=9, name="all"), ')
+
+
+def line(number: int, x: float, offset: int = 0, time: int = BASE) -> Arrival:
+    arrival = event(time, x, offset=offset)
+    return Arrival(replace(arrival.event, values={**arrival.event.values, "line": number}))
+
+
+def values_at(view: ViewPlan, state: MemoryState, now: int = BASE + 2 * MINUTE) -> Sequence[Any]:
+    return view_reader(view).read(state, event(0, 0).key, now).values
+
+
+def test_events_of_one_instant_that_an_identity_tells_apart_all_count_and_each_replaces_itself_alone() -> None:
+    (view,) = compiled({"tiled": LINES}, ["line"])
+    batches = [[line(2, 20.0), line(1, 10.0, offset=1)], [line(3, 30.0, offset=2)], [line(1, 1.0, offset=3)]]
+    state, steps = folded_batches(view, *batches)
+    assert values_at(view, state) == [[1.0, 20.0, 30.0], 51.0]
+    assert [step.outcomes[1] for step in steps] == [[NEW, NEW], [NEW], [REPLACED]]
+
+
+def test_a_rebuilt_tile_takes_every_event_of_an_instant_also_of_its_own_batch() -> None:
+    (view,) = compiled({"tiled": LINES}, ["line"])
+    state, _ = folded_batches(view, [line(1, 10.0), line(2, 20.0)], [line(3, 30.0, offset=1), line(2, 2.0, offset=2)])
+    assert values_at(view, state) == [[10.0, 2.0, 30.0], 42.0]
+
+
+def test_of_one_instant_the_greatest_identity_is_the_newest_in_whatever_order_they_came() -> None:
+    (view,) = compiled({"newest": "", "unused": LINES}, ["line"])[:1]
+    for order in ([line(-1, 1.0), line(7, 7.0)], [line(7, 7.0), line(-1, 1.0)]):
+        state, _ = folded_batches(view, *[[each] for each in order])
+        served = dict(zip([feature.name for feature in view.features], values_at(view, state), strict=True))
+        assert (served["x"], served["line"]) == (7.0, 7)
+
+
+def test_stored_bytes_of_a_view_with_identity_are_as_documented() -> None:
+    (view,) = compiled({"tiled": LINES}, ["line"])
+    state, _ = folded_batches(view, [line(1, 0.5)])
+    end = (BASE + 2**63).to_bytes(8, "big") + b"\x01\x80" + bytes(6) + b"\x01" + b"\x09"
+    assert row_prefix(1, event(0, 0).key) + end in state.entries
+    (tile,) = (decode(value) for key, value in state.entries.items() if key.startswith(b"T"))
+    assert tile == [BASE, 1, [0.5], [end, 0.5]]

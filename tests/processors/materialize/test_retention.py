@@ -12,10 +12,29 @@ from processors.materialize.retention import FEWEST_KEYS, MOST_KEYS, clocks, nex
 from schemas.definitions.plan import ViewPlan, view_digest
 from schemas.instants import DAY
 from schemas.messages.updates import UpdateMessage
-from schemas.state.keys import digest_key, row_prefix, tile_prefix, time_of, watermark_key
+from schemas.state.keys import (
+    digest_key,
+    encode_identity,
+    row_prefix,
+    tile_prefix,
+    time_of,
+    time_suffix,
+    watermark_key,
+)
 from serving.reads.views import view_reader
 from tests.support import oracle
-from tests.support.histories import BASE, SECOND, Arrival, History, compiled, examples, histories, update_of, updates_of
+from tests.support.histories import (
+    BASE,
+    IDENTITY_COLUMNS,
+    SECOND,
+    Arrival,
+    History,
+    compiled,
+    examples,
+    histories,
+    update_of,
+    updates_of,
+)
 from tests.support.memory_state import MemoryState
 
 KEY = ("a", 1)
@@ -64,7 +83,8 @@ def nows(history: History) -> st.SearchStrategy[int]:
 def moved_on(history: History, now: int, views: Sequence[ViewPlan]) -> list[Arrival]:
     """Returns an event of each of these views at ``now``: their watermarks follow."""
     key = history.keys[0]
-    return [Arrival(oracle.Event(view.id, key, now, (now // 1000 + 1, 9, 10**6, 0), EMPTY)) for view in views]
+    values = EMPTY | {name: IDENTITY_COLUMNS[name][1][0] for name in history.identity}
+    return [Arrival(oracle.Event(view.id, key, now, (now // 1000 + 1, 9, 10**6, 0), values)) for view in views]
 
 
 @given(histories(), st.data(), st.integers(2, 20))
@@ -275,3 +295,32 @@ def test_a_sweep_that_finds_nothing_slows_down_to_its_slowest() -> None:
         limit = next_limit(limit, 0)
     assert limit == FEWEST_KEYS
     assert next_limit(limit, limit) == 2 * limit
+
+
+def test_of_one_instant_the_rows_before_the_newest_go_and_each_is_as_old_as_its_time() -> None:
+    (view,) = compiled({"attributes": "grace=timedelta(0)"}, ["order"])
+    state = MemoryState()
+    orders = (*"abc", "\x00" * 10)
+    for offset, (time, order) in enumerate([(BASE, each) for each in orders] + [(BASE + 9 * DAY, "a")]):
+        arrival = Arrival(oracle.Event(view.id, KEY, time, (time // 1000, 0, offset, 0), EMPTY | {"order": order}))
+        step = materialize({view.id: ViewState(view)}, state, [UpdateMessage(offset, update_of(view, [arrival]))], 1)
+        state.write(step.writes)
+    for limit in (2, 100):
+        swept([view], state, BASE + DAY + MAX_STEP, limit)
+        rows = [key for key in state.entries if key.startswith(row_prefix(view.id, b""))]
+        ends = [time_suffix(BASE) + encode_identity(["c"]), time_suffix(BASE + 9 * DAY) + encode_identity(["a"])]
+        assert [row[len(row_prefix(view.id, Arrival(arrival.event).key)) :] for row in rows] == ends
+
+
+def test_rows_of_aggregates_with_identity_go_when_those_without_do() -> None:
+    (view,) = compiled({"totals": SUM}, ["order"])
+    assert view.horizon is not None
+    start = BASE - BASE % (3600 * SECOND)
+    state = MemoryState()
+    arrival = Arrival(oracle.Event(view.id, KEY, start, (start // 1000, 0, 0, 0), EMPTY | {"order": "a"}))
+    state.write(
+        materialize({view.id: ViewState(view)}, state, [UpdateMessage(0, update_of(view, [arrival]))], 1).writes
+    )
+    for clock, kept in ((start + view.horizon + DAY, 1), (start + view.horizon + DAY + 1, 0)):
+        swept([view], state, clock, 100)
+        assert sum(key.startswith(row_prefix(view.id, b"")) for key in state.entries) == kept

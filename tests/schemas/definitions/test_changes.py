@@ -3,7 +3,7 @@ import pytest
 
 from schemas.definitions.changes import DAY_SECONDS, Change, carry_ids, changes, retire
 from schemas.definitions.plan import Plan
-from tests.support.repositories import HEAD, SUM, plan_of, view
+from tests.support.repositories import HEAD, SUM, WITH_IDENTITY, plan_of, view
 
 IN_PLACE = "an applied version never changes in place; give the view a new version"
 ONLY_GROW = "fields may only be added, and only with required=False; make a new source for any other change"
@@ -272,3 +272,17 @@ def test_a_retired_view_follows_its_source_as_it_grows() -> None:
     second = applied(first, grown, number=2)
     third = applied(second, "", number=3)
     assert third.retired["b@V1"].source == third.retired["totals@V1"].source == second.sources["events"]
+
+
+def test_a_changed_identity_is_for_new_versions_and_says_which_keep_theirs() -> None:
+    old, new = (WITH_IDENTITY.format(identity) + view() for identity in ("[]", '["order", "line"]'))
+    second = new + view("second", ', name="totals", version="V2"' + SUM)
+    (source, *_) = difference(old, second)
+    assert source == Change(
+        "changed",
+        "stream source events",
+        "identity order, line (was none)",
+        note="applied versions keep the identity that they have: totals@V1; new versions take this one",
+    )
+    (source, *_) = changes(plan_of({"views.py": WITH_IDENTITY.format('["order"]')}), plan_of({"views.py": old}))
+    assert (source.detail, source.note) == ("identity none (was order)", "")

@@ -12,7 +12,7 @@ from schemas.definitions.repository import load_repository
 from schemas.errors import DefinitionError
 from schemas.instants import DAY, HOUR
 from tests.support.histories import examples
-from tests.support.repositories import HEAD, plan_of, view, view_plan
+from tests.support.repositories import HEAD, WITH_IDENTITY, plan_of, view, view_plan
 
 LINE = HEAD.count("\n") + 1
 
@@ -310,3 +310,61 @@ def test_a_new_version_of_an_attribute_view_serves_what_the_source_has_by_then()
 def test_a_schema_decides_whatever_was_applied() -> None:
     listed = view("newest", options=', schema=[Field("more", Int64, required=False)]')
     assert named(grown(listed, plan_of(NEWEST).views)["newest@V1"]) == ["more"]
+
+
+def identified(text: str, identity: str = '["order"]') -> ViewPlan:
+    """The one view of a text whose source has identity columns."""
+    (plan,) = plan_of({"views.py": WITH_IDENTITY.format(identity) + text}).views.values()
+    return plan
+
+
+def test_a_view_has_the_identity_columns_of_its_source_behind_its_own() -> None:
+    plan = identified(view(), '["line", "order"]')
+    assert plan.identity == ("line", "order")
+    assert [column.name for column in plan.columns] == ["user", "at", "x", "line", "order"]
+
+
+def test_identity_columns_are_served_where_they_are_asked_for() -> None:
+    assert named(identified(view(options=""))) == ["line", "order", "tags", "x"]
+    assert named(identified(view(options=', schema=[Field("x", Float64)]'))) == ["x"]
+
+
+def test_what_is_in_a_rows_identity_anyway_is_not_there_twice() -> None:
+    text = 'order = Entity(name="order", join_keys=[Field("order", String)])\n' + view().replace("[user]", "[order]")
+    assert identified(text, '["order", "line", "at"]').identity == ("line",)
+
+
+def test_a_view_cannot_give_an_identity_column_another_type() -> None:
+    for field, got in (("Int64", "int64"), ("String, required=False", "an optional string")):
+        with pytest.raises(DefinitionError) as caught:
+            identified(view(options=f', schema=[Field("x", Float64), Field("order", {field})]'))
+        problem = f"identity column 'order' is {got} in schema=[...], and a required string in its source"
+        assert caught.value.message.endswith(f"stream_feature_view 'totals': {problem}; make them equal")
+
+
+def test_an_applied_version_keeps_the_identity_that_it_has() -> None:
+    before = plan_of(NEWEST).views
+    text = WITH_IDENTITY.format('["order"]') + NEWEST + view("second", ', name="newest", version="V2"')
+    repository = load_repository({"views.py": text}, "repo")
+    after = compile_views(repository, compile_sources(repository, 4), applied=before)
+    assert {key: plan.identity for key, plan in after.items()} == {"newest@V1": (), "newest@V2": ("order",)}
+    assert msgspec.structs.replace(after["newest@V1"], id=before["newest@V1"].id) == before["newest@V1"]
+
+
+def test_an_identity_column_that_its_source_has_lost_is_no_column() -> None:
+    applied = {"totals@V1": identified(view())}
+    repository = load_repository({"views.py": HEAD + view()}, "repo")
+    assert compile_views(repository, compile_sources(repository, 4), applied=applied)["totals@V1"].identity == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "got"),
+    [("when", "no such field"), ("x", "an optional float64"), ("maybe", "an optional string"), ("list", "array")],
+)
+def test_an_identity_column_must_be_a_required_field_of_a_type_with_one_encoding(name: str, got: str) -> None:
+    fields = 'Field("at", Timestamp), Field("x", Float64, required=False), Field("maybe", String, required=False)'
+    listed = f'schema=[{fields}, Field("list", Array(Int64))], timestamp_field="at", identity=["at", "{name}"]'
+    with pytest.raises(DefinitionError) as caught:
+        plan_of({"views.py": f'from headrace import *\ns = StreamSource(name="s", {listed})\n'})
+    expected = "must be a required string, int64, boolean or timestamp of the schema"
+    assert caught.value.message == f"repo/views.py:2: StreamSource 's': identity column {name!r} {expected}, got {got}"

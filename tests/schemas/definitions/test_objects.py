@@ -197,3 +197,17 @@ def test_a_schema_file_that_cannot_be_used_says_why(text: str | None, message: s
     files = {} if text is None else {"e.avsc": text}
     with pytest.raises(DefinitionError, match=message):
         source(schema="e.avsc").resolved(files.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("identity", "problem"),
+    [
+        ("user", "identity must be a list of names of fields, got 'user'"),
+        ([1], "identity must be a list of names of fields, got [1]"),
+        (["user", "user"], "identity column 'user' is given twice; remove one"),
+    ],
+)
+def test_an_identity_is_a_list_of_different_names(identity: object, problem: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        source(identity=identity)
+    assert caught.value.message.endswith(f"StreamSource 'events': {problem}")

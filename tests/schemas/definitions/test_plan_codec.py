@@ -1,10 +1,11 @@
 import msgspec
 import pytest
 
-from schemas.definitions.plan import PLAN_FORMAT, Plan
+from schemas.definitions.changes import retire
+from schemas.definitions.plan import IDENTITY_PLAN_FORMAT, PLAN_FORMAT, Plan
 from schemas.definitions.plan_codec import decode_ended, decode_plan, decode_view, encode
 from schemas.errors import CodecError
-from tests.support.repositories import plan_of, view
+from tests.support.repositories import WITH_IDENTITY, plan_of, view
 
 TEXT = view() + view("position", "") + 'service = FeatureService(name="s", features=[totals])\n'
 
@@ -38,10 +39,10 @@ def test_what_is_no_plan_or_view_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("other", "remedy"),
-    [(PLAN_FORMAT + 1, "upgrade Headrace"), (PLAN_FORMAT - 1, "run `headrace apply` again with this version")],
+    [(IDENTITY_PLAN_FORMAT + 1, "upgrade Headrace"), (PLAN_FORMAT - 1, "run `headrace apply` again with this version")],
 )
 def test_a_plan_of_another_format_says_what_to_do(plan: Plan, other: int, remedy: str) -> None:
-    with pytest.raises(CodecError, match=f"plan 3 has format {other}, expected {PLAN_FORMAT}; {remedy}"):
+    with pytest.raises(CodecError, match=f"plan 3 has format {other}, expected 3 or 4; {remedy}"):
         decode_plan(3, encode(msgspec.structs.replace(plan, format=other)))
 
 
@@ -76,3 +77,13 @@ def test_what_has_the_format_and_nothing_else_is_refused() -> None:
         decode_plan(3, msgspec.json.encode({"format": PLAN_FORMAT}))
     with pytest.raises(CodecError, match="view message 3 does not decode"):
         decode_view(3, b'{"format":1}')
+
+
+def test_a_plan_is_of_the_later_format_only_where_a_source_or_a_view_has_an_identity(plan: Plan) -> None:
+    text = WITH_IDENTITY + view()
+    plain, identified = (plan_of({"views.py": text.format(identity)}) for identity in ("[]", '["order"]'))
+    kept = msgspec.structs.replace(plain, views=identified.views)
+    retired = retire(identified, msgspec.structs.replace(plain, views={}), 1.0)
+    formats = [msgspec.json.decode(encode(each))["format"] for each in (plan, plain, identified, kept, retired)]
+    assert formats == [PLAN_FORMAT, PLAN_FORMAT, *[IDENTITY_PLAN_FORMAT] * 3]
+    assert decode_plan(3, encode(identified)).views == identified.views

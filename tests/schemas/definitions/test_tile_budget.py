@@ -3,11 +3,12 @@ import pytest
 from schemas.definitions import tile_budget
 from schemas.definitions.plan import ViewPlan
 from schemas.errors import DefinitionError, RecordError
-from schemas.limits import MAX_TILE_BYTES, MIN_TEXT_BYTES
+from schemas.limits import MAX_IDENTITY_BYTES, MAX_TILE_BYTES, MIN_TEXT_BYTES
 from schemas.messages.updates import encode
 from schemas.records.rows import compile_row_builder
 from tests.schemas.records.test_rows import AT
-from tests.support.repositories import view, view_plan
+from tests.support.repositories import WITH_IDENTITY, view, view_plan
+from tests.support.repositories import plan_of as plans_of
 
 COLUMNS = ', schema=[Field("url", String), Field("name", String), Field("note", String), Field("count", Int64)]'
 
@@ -82,3 +83,9 @@ def test_texts_of_the_least_length_of_use_are_still_taken(values: int, limit: in
             plan_of(*aggregates)
     else:
         assert tile_budget.text_limit(plan_of(*aggregates)) == limit
+
+
+def test_an_identity_may_stand_beside_each_value_that_a_tile_keeps() -> None:
+    options = f"{COLUMNS}, features=[Aggregate('last', 'url', hour, n=1000)]"
+    plan = plans_of({"views.py": WITH_IDENTITY.format('["order"]') + view(options=options)}).views["totals@V1"]
+    assert tile_budget.text_limit(plan) == (MAX_TILE_BYTES - (18 + MAX_IDENTITY_BYTES) * 1000) // 1000

@@ -8,10 +8,10 @@ from schemas.definitions.plan import ViewPlan
 from schemas.definitions.tile_budget import text_limit
 from schemas.errors import RecordError
 from schemas.instants import micros
-from schemas.limits import MAX_JOIN_KEY_BYTES
+from schemas.limits import MAX_IDENTITY_BYTES, MAX_JOIN_KEY_BYTES
 from schemas.records.rows import compile_row_builder
 from schemas.state.keys import encode_join_keys
-from tests.support.repositories import view, view_plan
+from tests.support.repositories import WITH_IDENTITY, plan_of, view, view_plan
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SCHEMA = """, schema=[
@@ -148,3 +148,38 @@ def test_a_text_that_tiles_keep_is_a_text_of_at_most_its_length_in_bytes() -> No
         column(plan, {"name": "é" * (limit // 2 + 1)}, "name")
     with pytest.raises(RecordError, match="column 'name': expected string, the function returned int 5"):
         column(plan, {"name": 5}, "name")
+
+
+IDENTIFIED = {"user": "u", "at": AT, "x": 1.0, "order": "o", "line": 2}
+
+
+@pytest.fixture(scope="module")
+def identified() -> ViewPlan:
+    text = WITH_IDENTITY.format('["order", "line"]') + view()
+    return plan_of({"views.py": text}).views["totals@V1"]
+
+
+def test_identity_columns_are_in_the_row(identified: ViewPlan) -> None:
+    assert compile_row_builder(identified)(IDENTIFIED)[2] == ["u", micros(AT), 1.0, "o", 2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"line": None},
+            "column 'line': expected int64, as the source has it in identity=.* returned null",
+        ),
+        ({"order": "x" * 120}, "column 'order': expected at most 128 bytes of identity columns, .* 132 bytes"),
+    ],
+)
+def test_identity_columns_must_be_there_and_short(
+    identified: ViewPlan, changed: Mapping[str, Any], message: str
+) -> None:
+    with pytest.raises(RecordError, match=message):
+        compile_row_builder(identified)({**IDENTIFIED, **changed})
+
+
+def test_an_identity_of_exactly_the_limit_is_taken(identified: ViewPlan) -> None:
+    longest = {**IDENTIFIED, "order": "x" * (MAX_IDENTITY_BYTES - 3 - 9)}
+    assert compile_row_builder(identified)(longest)[2][3] == longest["order"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.limits import MAX_JOIN_KEY_BYTES
+from schemas.limits import MAX_IDENTITY_BYTES, MAX_JOIN_KEY_BYTES
 from schemas.state.keys import (
     DIGESTS,
     RETIRED,
@@ -13,6 +13,7 @@ from schemas.state.keys import (
     JoinKey,
     LongKeyError,
     digest_key,
+    encode_identity,
     encode_join_keys,
     meta_key,
     murmur2,
@@ -28,6 +29,7 @@ from schemas.state.keys import (
     view_of,
     view_ranges,
     watermark_key,
+    without_identity,
 )
 from tests.support.histories import examples
 
@@ -150,3 +152,31 @@ def test_the_parts_of_a_key_come_back(view: int, part: JoinKey, time: int, resol
 def test_facts_of_a_view_are_numbered_by_it(space: bytes, key: bytes) -> None:
     assert key.startswith(space)
     assert numbered_by(space, key) == 17
+
+
+WHICH = st.tuples(PARTS.filter(lambda part: len(encode_join_keys([part])) < 60), st.booleans())
+
+
+@given(INSTANTS, INSTANTS, WHICH, WHICH)
+@examples(200)
+def test_events_sort_by_time_then_identity_and_their_time_comes_back(
+    one: int, other: int, which: tuple[JoinKey, bool], another: tuple[JoinKey, bool]
+) -> None:
+    prefix = row_prefix(7, encode_join_keys(["k"]))
+    a, b = (prefix + time_suffix(t) + encode_identity(w) for t, w in ((one, which), (other, another)))
+    ranks = [(t, rank(w[0]), w[1]) for t, w in ((one, which), (other, another))]
+    assert (a < b) == (ranks[0] < ranks[1])
+    assert b.startswith(a) == (ranks[0] == ranks[1])
+    assert without_identity(a) == prefix + time_suffix(one)
+
+
+def test_an_identity_is_its_columns_and_their_length() -> None:
+    assert encode_identity(["ab", True]) == b"\x02ab\x00\x00" + b"\x01\x80" + bytes(6) + b"\x01" + b"\x0e"
+
+
+def test_an_identity_has_a_limit_in_bytes_and_what_is_longer_is_told_with_its_longest_value() -> None:
+    longest = "x" * (MAX_IDENTITY_BYTES - 3 - 9)
+    assert len(encode_identity([1, longest])) == MAX_IDENTITY_BYTES + 1
+    with pytest.raises(LongKeyError) as caught:
+        encode_identity([1, longest + "x"])
+    assert (caught.value.position, caught.value.size) == (1, MAX_IDENTITY_BYTES + 1)

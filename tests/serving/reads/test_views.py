@@ -216,3 +216,26 @@ def test_a_reader_reads_at_each_edge_it_is_asked_for() -> None:
     reader, key = view_reader(view), events((START, {}))[0].key
     edges = [START + MINUTE, START + 2 * MINUTE, START + MINUTE, START + 3 * MINUTE]
     assert [reader.read(state, key, edge).values for edge in edges] == [[1.0], [10.0], [1.0], [None]]
+
+
+def of_one_instant(orders: str) -> list[Arrival]:
+    """An event of each of these orders, all at one time, whose text is its order."""
+    return events(*((START, {"text": order, "order": order}) for order in orders))
+
+
+def test_of_one_instant_the_row_of_the_greatest_identity_is_served() -> None:
+    (view,) = compiled({"v": f"ttl={micros(MINUTE)}"}, ["order"])
+    position = [feature.name for feature in view.features].index("text")
+    for orders in ("bca", "abc"):
+        found = read(view, state_of(view, of_one_instant(orders)), START + MINUTE - 1)
+        assert (found.values[position], found.effective_time) == ("c", START)
+    assert read(view, state_of(view, of_one_instant("a")), START + MINUTE).effective_time is None
+
+
+def test_last_n_has_events_of_one_instant_in_the_order_of_their_identity() -> None:
+    (view,) = compiled({"v": options(aggregate("last", "text", 10 * MINUTE, n=3))}, ["order"])
+    later = events((START + MINUTE, {"text": "later", "order": "a"}))
+    # From rows at the edge of a window, from a tile in its middle, and from both.
+    for now, found in ((START, list("bcd")), (START + MINUTE, ["c", "d", "later"])):
+        assert x(view, [*of_one_instant("dbca"), *later], now) == found
+    assert x(view, of_one_instant("dbca"), START + 5 * MINUTE) == list("bcd")
