@@ -89,5 +89,5 @@ def dead_letter(workspace: str, source: str, reject: Reject) -> OutMessage:
         DEAD_LETTER_CODE: ",".join(problem.code for problem in problems),
         DEAD_LETTER_MESSAGE: "\n".join(" ".join(problem.message.splitlines())[:limit] for problem in problems),
     }
-    encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
+    encoded = [(name, text.encode()) for name, text in headers.items()]
     return OutMessage(dead_letter_topic(workspace, source), None, None, record.value, encoded)

@@ -163,7 +163,7 @@ class SourceTransform:
         self.running = frozenset(view.key for view in running)
         self.failed = {view.key: failed[view.key] for view in self._all if view.key in failed}
         self._failed = [
-            (view, Problem(view.key, VIEW_FAILED, failed[view.key][:MAX_PROBLEM_CHARACTERS]))
+            (view, Problem(view.key, VIEW_FAILED, _storable(failed[view.key])))
             for view in self._all
             if view.key in failed
         ]
@@ -195,8 +195,7 @@ class SourceTransform:
                 try:
                     built, size = _rows(function, build, self._copy(decoded))
                 except RecordError as error:
-                    problem = error.message[:MAX_PROBLEM_CHARACTERS]
-                    problems.append((view, Problem(view.key, error.code, problem)))
+                    problems.append((view, Problem(view.key, error.code, _storable(error.message))))
                     continue
                 outcome.rows += len(built)
                 if not built:
@@ -235,7 +234,7 @@ class SourceTransform:
         return outcome
 
     def _reject(self, outcome: Transformation, record: SourceRecord, error: RecordError) -> None:
-        problem = Problem("", error.code, error.message[:MAX_PROBLEM_CHARACTERS])
+        problem = Problem("", error.code, _storable(error.message))
         outcome.rejects.append(Reject(record, (problem,)))
         _answer(outcome, record, [], [(view, problem) for view in self._all])
 
@@ -270,11 +269,16 @@ def _rows(
         raise RecordError(FUNCTION_FAILED, f"{_raised_at(function, error)}{_described(error)}") from error
 
 
+def _storable(message: str) -> str:
+    """Returns the text of a problem as messages can hold it: cut, and without halves of surrogate pairs."""
+    return message[:MAX_PROBLEM_CHARACTERS].encode(errors="replace").decode()
+
+
 def _described(error: BaseException) -> str:
     name = type(error).__name__
     try:
         return f"{name}: {error}"
-    except Exception as broken:  # noqa: BLE001 - the text of a user's exception is made by the user's code
+    except BaseException as broken:  # noqa: BLE001 - the text of a user's exception is made by the user's code
         return f"{name}, whose text cannot be made: {type(broken).__name__}"
 
 

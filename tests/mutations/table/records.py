@@ -160,6 +160,16 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        name="transform-problem-that-no-message-holds",
+        file="schemas/records/transform.py",
+        old='message[:MAX_PROBLEM_CHARACTERS].encode(errors="replace").decode()',
+        new="message[:MAX_PROBLEM_CHARACTERS]",
+        why="an exception whose text has half a surrogate pair would end every processor that meets its record",
+        tests=(
+            "tests/schemas/records/test_transform.py::test_what_is_told_of_a_failure_can_be_sent_whatever_the_text",
+        ),
+    ),
+    Mutation(
         name="avro-bytes-left-over",
         file="schemas/avro/wire.py",
         old="if buffer.tell() != len(value):",

@@ -81,9 +81,9 @@ def test_a_dead_letter_is_the_raw_record_and_says_why() -> None:
     )
 
 
-def test_a_reason_is_cut_to_fit_and_may_hold_any_text() -> None:
-    headers = headers_of(Problem("", "CODE", "\ud800" + "x" * 5_000))
-    assert headers["headrace-message"] == b"?" + b"x" * (MAX_PROBLEM_CHARACTERS - 1)
+def test_a_reason_is_cut_to_fit() -> None:
+    headers = headers_of(Problem("", "CODE", "x" * 5_000))
+    assert headers["headrace-message"] == b"x" * MAX_PROBLEM_CHARACTERS
 
 
 def test_a_dead_letter_of_several_views_names_each_with_its_code_and_a_line_of_its_message() -> None:

@@ -13,7 +13,15 @@ from schemas.definitions.repository import load_repository
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED, RecordError
 from schemas.instants import micros
 from schemas.limits import MAX_PROBLEM_CHARACTERS, MAX_ROW_BYTES, MAX_ROWS_BYTES, MAX_ROWS_PER_RECORD
-from schemas.messages.updates import ReplyAddress, Transformed, Update, decode_update, rows_by_waiting
+from schemas.messages.updates import (
+    ReplyAddress,
+    Transformed,
+    Update,
+    decode_acks,
+    decode_update,
+    encode_acks,
+    rows_by_waiting,
+)
 from schemas.records.transform import (
     MAX_UPDATE_BYTES,
     Problem,
@@ -229,6 +237,10 @@ def test_what_a_function_raises_is_said_with_its_line(body: str, message: str) -
             "E, whose text cannot be made: OSError",
         ),
         (
+            "class E(Exception):\n        def __str__(self): raise SystemExit\n    raise E",
+            "E, whose text cannot be made: SystemExit",
+        ),
+        (
             "class V:\n        def __repr__(self): raise OSError('no')\n    return {**record, 'x': V()}",
             "OSError: no",
         ),
@@ -237,7 +249,7 @@ def test_what_a_function_raises_is_said_with_its_line(body: str, message: str) -
             "ZeroDivisionError: division by zero",
         ),
     ],
-    ids=["text of an exception", "text of a value", "mapping"],
+    ids=["text of an exception", "text that ends the process", "text of a value", "mapping"],
 )
 def test_objects_of_the_user_cannot_break_out(body: str, message: str) -> None:
     assert raised(body) == message
@@ -257,6 +269,14 @@ def test_what_is_told_of_a_failure_has_a_limit() -> None:
     assert [len(problem.message) for reject in outcome.rejects for problem in reject.problems] == [
         MAX_PROBLEM_CHARACTERS
     ]
+
+
+def test_what_is_told_of_a_failure_can_be_sent_whatever_the_text() -> None:
+    outcome = run(view(body="raise ValueError('\\ud800!')"), reply=REPLY)
+    (answer,) = outcome.acks[REPLY.partition]
+    assert decode_acks(encode_acks([answer])) == [answer]
+    ((problem,),) = [reject.problems for reject in outcome.rejects]
+    assert problem.message.endswith("ValueError: ?!")
 
 
 def test_no_view_sees_what_another_ones_function_did_to_the_record() -> None:
