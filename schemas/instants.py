@@ -20,6 +20,8 @@ _NANOSECONDS: Final = 1_000
 
 _DURATION_UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("us", 1))
 
+_PRECISIONS: Final = (("seconds", SECOND), ("milliseconds", MILLISECOND), ("microseconds", 1))
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -35,6 +37,16 @@ def micros(instant: datetime) -> int:
 def instant(value: int) -> datetime:
     """Returns the aware datetime, in UTC, of µs since the epoch."""
     return _EPOCH + timedelta(microseconds=value)
+
+
+def instant_text(value: int) -> str:
+    """Returns µs since the epoch as ISO 8601 in UTC, with as many of 0, 3 or 6 fraction digits as it takes.
+
+    Raises:
+        OverflowError: no calendar has that year.
+    """
+    precision = next(name for name, width in _PRECISIONS if value % width == 0)
+    return instant(value).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 def length(duration: timedelta) -> int:

@@ -1,7 +1,7 @@
 """``headrace get``: read features through the serving API."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from infra.http.paths import GET_FEATURES
 from infra.settings import Group, Settings
 
 OPTIONS: Final = dict.fromkeys(
-    ("includeNames", "includeDataTypes", "includeEffectiveTimes", "includeServingStatus"), True
+    ("includeNames", "includeDataTypes", "includeEffectiveTimes", "includeServingStatus", "includeMissingReasons"), True
 )
 PIPE_WIDTH: Final = 200
 """Columns of the table where the output is no terminal."""
@@ -36,7 +36,10 @@ PIPE_WIDTH: Final = 200
 def command(
     settings: Settings, service: str, join_keys: tuple[str, ...], key_file: Path | None, *, as_json: bool
 ) -> None:
-    """Read the features of the feature service SERVICE for the given join keys."""
+    """Read the features of the feature service SERVICE for the given join keys.
+
+    Where a feature has no value, says why.
+    """
     params = {
         "workspaceName": settings.workspace,
         "featureServiceName": service,
@@ -53,6 +56,8 @@ def command(
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(_table(answer))
+    for why, names in _missing(answer).items():
+        click.echo(f"{', '.join(names)}: no value: {why}")
 
 
 def _join_key_map(texts: Sequence[str]) -> dict[str, str]:
@@ -71,6 +76,15 @@ def _join_key(text: str) -> tuple[str, str]:
         message = f"join key {text!r}: expected NAME=VALUE, as in user_id=u1"
         raise click.UsageError(message)
     return name, value
+
+
+def _missing(answer: Any) -> Mapping[str, Sequence[str]]:
+    """Returns the names of the features without a value, by why."""
+    names: dict[str, list[str]] = {}
+    for about in answer["metadata"]["features"]:
+        if "missing" in about:
+            names.setdefault(about["missing"]["message"], []).append(about["name"])
+    return names
 
 
 def _table(answer: Any) -> Table:

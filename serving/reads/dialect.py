@@ -27,6 +27,7 @@ class ReadCall(msgspec.Struct, frozen=True, gc=False):
         service_id: its id (`schemas.definitions.ids`); None where it is named by name.
         edge: where windows of aggregates end.
         is_metered: whether the answer tells what was read, and how long it took.
+        is_explained: whether the answer tells why values are missing.
         asked: the rest, for the dialect alone.
     """
 
@@ -34,6 +35,7 @@ class ReadCall(msgspec.Struct, frozen=True, gc=False):
     service_id: str | None
     edge: LeadingEdge
     is_metered: bool
+    is_explained: bool
     asked: Any
 
 

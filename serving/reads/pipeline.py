@@ -107,7 +107,7 @@ class ReadPipeline:
             return self._state.open(workspace, number)
 
         opener = open_partition if meter is None else meter.opener(open_partition)
-        reads = [service.plan.read(opener, key, now, call.edge) for key in keys]
+        reads = [service.plan.read(opener, key, now, call.edge, is_explained=call.is_explained) for key in keys]
         for answers in reads:
             service.observe(answers, now)
         return compiled.encode(call.asked, reads, meter, perf_counter() - started)

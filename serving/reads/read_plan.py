@@ -18,6 +18,7 @@ from schemas.limits import MAX_JOIN_KEY_BYTES
 from schemas.state.keys import JoinKey, LongKeyError, encode_join_keys, partition_of
 from schemas.state.reader import Reader
 from schemas.types import Field
+from serving.reads.missing import Explanation, explain, not_taken_up
 from serving.reads.views import ViewReader, ViewValues, view_reader
 
 
@@ -58,10 +59,17 @@ OpenPartition = Callable[[int], Partition]
 
 
 class ViewAnswer(NamedTuple):
-    """What was read of one view; ``watermark`` (µs) is that of the partition it was read from."""
+    """What was read of one view.
+
+    Attributes:
+        values: of its features.
+        watermark: of the partition that it was read from, in µs.
+        missing: why features have no value; empty if nobody asked.
+    """
 
     values: ViewValues
     watermark: int | None
+    missing: Explanation = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,13 @@ class ReadPlan:
         return [(f"{read.view.name}.{feature.name}", feature) for read in self.views for feature in read.view.features]
 
     def read(
-        self, open_partition: OpenPartition, join_keys: Sequence[JoinKey], now: int, edge: LeadingEdge
+        self,
+        open_partition: OpenPartition,
+        join_keys: Sequence[JoinKey],
+        now: int,
+        edge: LeadingEdge,
+        *,
+        is_explained: bool = False,
     ) -> list[ViewAnswer]:
         """Returns what is served for one set of join keys, one answer per view, in order.
 
@@ -110,6 +124,7 @@ class ReadPlan:
             join_keys: values in the order of ``join_keys``; None is a key like any other.
             now: the wall clock, µs since the epoch.
             edge: where windows of aggregates end. Attribute views always serve their newest row at or before ``now``.
+            is_explained: whether to say why values are missing.
 
         Raises:
             RequestError: the join keys of a view are too long to be those of any row.
@@ -124,15 +139,17 @@ class ReadPlan:
             view, partition = read.view, opened[numbers[read.key]]
             facts = partition.facts(view.id)
             if facts.digest != read.digest:  # not taken up yet: what lies under its id, if anything, is another view's
-                answers.append(ViewAnswer(read.reader.nothing, None))
+                answers.append(ViewAnswer(read.reader.nothing, None, not_taken_up(view) if is_explained else ()))
                 continue
             end: int | None = now
             if at_watermark and view.is_aggregate:
                 # ``processors.materialize.retention`` keeps what windows that end here need, and no more.
                 latest = _latest(read, opened.values())
                 end = None if latest is None else min(latest, now)
-            values = read.reader.nothing if end is None else read.reader.read(partition.reader, encoded[read.key], end)
-            answers.append(ViewAnswer(values, facts.watermark))
+            key = encoded[read.key]
+            values = read.reader.nothing if end is None else read.reader.read(partition.reader, key, end)
+            missing = explain(view, partition.reader, key, now, end, values) if is_explained else ()
+            answers.append(ViewAnswer(values, facts.watermark, missing))
         return answers
 
     def _encoded(self, key: tuple[int, ...], join_keys: Sequence[JoinKey]) -> bytes:

@@ -53,7 +53,10 @@ class Params(msgspec.Struct, frozen=True, gc=False):
     def call(self) -> ReadCall:
         """Returns what it asks for."""
         request = parse_get_features(self.fields)
-        return ReadCall(request.service, request.service_id, request.edge, request.wanted.slo_info, request)
+        wanted = request.wanted
+        return ReadCall(
+            request.service, request.service_id, request.edge, wanted.slo_info, wanted.missing_reasons, request
+        )
 
 
 def _outline(_scope: Scope, body: bytes) -> Params:

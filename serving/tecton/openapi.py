@@ -44,6 +44,7 @@ _PARAMS: Final = _object(
                     "includeEffectiveTimes",
                     "includeServingStatus",
                     "includeSloInfo",
+                    "includeMissingReasons",
                 ),
                 _FLAG,
             )

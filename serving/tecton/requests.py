@@ -37,6 +37,7 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     effective_times: bool = False
     serving_status: bool = False
     slo_info: bool = False
+    missing_reasons: bool = False
 
 
 NOTHING: Final = Wanted()
@@ -122,6 +123,7 @@ SNAKE: Final[Mapping[str, str]] = {
         "featureServiceName",
         "includeDataTypes",
         "includeEffectiveTimes",
+        "includeMissingReasons",
         "includeNames",
         "includeServingStatus",
         "includeSloInfo",
@@ -244,4 +246,5 @@ def _wanted(options: Fields) -> Wanted:
         effective_times=options.flag("includeEffectiveTimes"),
         serving_status=options.flag("includeServingStatus"),
         slo_info=options.flag("includeSloInfo"),
+        missing_reasons=options.flag("includeMissingReasons"),
     )

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.definitions.plan import FeaturePlan
+from schemas.instants import instant_text
 from serving.reads.metering import Meter
+from serving.reads.missing import Missing
 from serving.reads.read_plan import ReadPlan, ViewAnswer
 from serving.tecton.data_types import data_type
 from serving.tecton.requests import NOTHING, GetFeaturesRequest, Wanted
-from serving.tecton.values import Encode, encoder, instant_text
+from serving.tecton.values import Encode, encoder
 
 PRESENT: Final = "PRESENT"
 MISSING_DATA: Final = "MISSING_DATA"
@@ -30,6 +32,14 @@ STORE_SIZE_EXCEEDED: Final = "DYNAMODB_RESPONSE_SIZE_LIMIT_EXCEEDED"
 _encode: Final = msgspec.json.Encoder().encode
 
 
+class MissingReason(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
+    """Why a feature has no value (rule TF-24); ``event_time``: of the event that ``message`` is about."""
+
+    reason: str
+    message: str
+    event_time: str | UnsetType = UNSET
+
+
 class FeatureMetadata(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
     """What is said about one feature; only what was asked for."""
 
@@ -37,6 +47,7 @@ class FeatureMetadata(msgspec.Struct, omit_defaults=True, rename="camel", gc=Fal
     effective_time: str | UnsetType = UNSET
     data_type: msgspec.Raw | UnsetType = UNSET
     status: str | UnsetType = UNSET
+    missing: MissingReason | UnsetType = UNSET
 
 
 class SloInfo(msgspec.Struct, omit_defaults=True, rename="camel", gc=False):
@@ -121,6 +132,7 @@ class Responses:
             instant = answer.values.effective_time
             text = UNSET if instant is None or not wanted.effective_times else instant_text(instant)
             times += [text] * len(answer.values.values)
+        missing = [each for answer in answers for each in answer.missing] or [None] * len(raw)
         names, data_types, statuses = wanted.names, wanted.data_types, wanted.serving_status
         return [
             FeatureMetadata(
@@ -128,9 +140,15 @@ class Responses:
                 time,
                 feature.data_type if data_types else UNSET,
                 (MISSING_DATA if value is None else PRESENT) if statuses else UNSET,
+                UNSET if why is None else _missing(why),
             )
-            for feature, time, value in zip(self._features, times, raw, strict=True)
+            for feature, time, value, why in zip(self._features, times, raw, missing, strict=True)
         ]
+
+
+def _missing(why: Missing) -> MissingReason:
+    time = UNSET if why.event_time is None else instant_text(why.event_time)
+    return MissingReason(why.reason, why.message, time)
 
 
 def _feature(name: str, feature: FeaturePlan, encode: Encode | None) -> _Feature:

@@ -3,27 +3,20 @@
 Invariant: what an encoder returns is JSON as it stands, and loses nothing: integers are decimal strings, the floats
 that JSON lacks are ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, structs are arrays of their members in order.
 
-Instants are ISO 8601 in UTC with ``Z`` and as many of 0, 3 or 6 fraction digits as it takes: the rule of protobuf's
-JSON form, which the documented samples follow (``15:50:00Z``, ``58.996Z``).
+Instants are as `schemas.instants.instant_text` has them, which is the rule of protobuf's JSON form; the documented
+samples follow it (``15:50:00Z``, ``58.996Z``).
 """
 
 from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Final
 
-from schemas.instants import MILLISECOND, SECOND, instant
+from schemas.instants import instant_text
 from schemas.types import DataType, Field, fold
 
 Encode = Callable[[Any], Any]
 
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_PRECISIONS: Final = (("seconds", SECOND), ("milliseconds", MILLISECOND), ("microseconds", 1))
-
-
-def instant_text(micros: int) -> str:
-    """Returns an instant, given in µs since the epoch."""
-    precision = next(name for name, width in _PRECISIONS if micros % width == 0)
-    return instant(micros).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 def _float(value: float) -> float | str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.instants import DAY, MINUTE, SECOND, duration_text, instant, length, micros, of_nanoseconds
+from schemas.instants import DAY, MINUTE, SECOND, duration_text, instant, instant_text, length, micros, of_nanoseconds
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -58,3 +58,17 @@ def test_lengths_and_nanoseconds_round_down() -> None:
 )
 def test_durations_in_names(duration: int, text: str) -> None:
     assert duration_text(duration) == text
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2023, 5, 4, 15, 50, tzinfo=UTC), "2023-05-04T15:50:00Z"),
+        (datetime(2023, 5, 4, 15, 50, 58, 996_000, tzinfo=UTC), "2023-05-04T15:50:58.996Z"),
+        (datetime(2023, 5, 4, 15, 50, 58, 996_100, tzinfo=UTC), "2023-05-04T15:50:58.996100Z"),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00Z"),
+        (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "1969-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_instants_have_no_three_or_six_fraction_digits(moment: datetime, expected: str) -> None:
+    assert instant_text(micros(moment)) == expected

@@ -9,19 +9,32 @@ def test_features_are_shown_with_status_and_effective_time(headrace: Headrace) -
     assert done.exit_code == ExitCode.OK, done.output
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["feature", "value", "status", "effective", "time"]
-    assert [line[:2] for line in lines[1:]] == [
+    assert [line[:2] for line in lines[1:5]] == [
         ["user_activity.payments", "MISSING_DATA"],
         ["user_activity.spent", "MISSING_DATA"],
         ["user_amounts.amount_mean_1h_10m", "MISSING_DATA"],
         ["user_amounts.merchants", "MISSING_DATA"],
     ]
-    assert all(line[2].endswith("Z") for line in lines[1:])
+    assert all(line[2].endswith("Z") for line in lines[1:5])
+
+
+def test_it_says_why_a_value_is_missing_once_for_all_features_of_which_it_is_true(headrace: Headrace) -> None:
+    done = headrace("get", "fraud_detection", "user_id=nobody")
+    assert done.stdout.splitlines()[5:] == [
+        f"{names}: no value: there is no event of these join keys among those of the last {kept}, which the view keeps"
+        for names, kept in (
+            ("user_activity.payments, user_activity.spent", "7d1h5m"),
+            ("user_amounts.amount_mean_1h_10m, user_amounts.merchants", "8d1h10m"),
+        )
+    ]
 
 
 def test_json_is_the_answer_of_the_api(headrace: Headrace) -> None:
     answer = json.loads(headrace("get", "fraud_detection", "user_id=nobody", "--json").stdout)
     assert answer["result"] == {"features": [None] * 4}
-    assert answer["metadata"]["features"][0].keys() == {"name", "effectiveTime", "dataType", "status"}
+    first = answer["metadata"]["features"][0]
+    assert first.keys() == {"name", "effectiveTime", "dataType", "status", "missing"}
+    assert first["missing"]["reason"] == "NO_EVENTS"
 
 
 def test_an_unknown_service_is_named(headrace: Headrace) -> None:

@@ -6,6 +6,38 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS: Final = (
     Mutation(
+        name="missing-for-who-does-not-ask",
+        file="serving/reads/read_plan.py",
+        old="missing = explain(view, partition.reader, key, now, end, values) if is_explained else ()",
+        new="missing = explain(view, partition.reader, key, now, end, values)",
+        why="every read would pay for reasons that nobody asked for",
+        tests=("tests/serving/reads/test_missing.py::test_who_does_not_ask_is_told_nothing",),
+    ),
+    Mutation(
+        name="missing-with-a-value",
+        file="serving/reads/missing.py",
+        old="if value is not None:",
+        new="if False:",
+        why="features with a value would be said to have none",
+        tests=("tests/serving/reads/test_missing.py::test_each_reason_is_that_of_the_events_themselves",),
+    ),
+    Mutation(
+        name="missing-window-for-future",
+        file="serving/reads/missing.py",
+        old="if later is not None and later <= now:",
+        new="if later is not None:",
+        why="an event of tomorrow would be called one that the window has not reached yet",
+        tests=("tests/serving/reads/test_missing.py::test_each_reason_is_that_of_the_events_themselves",),
+    ),
+    Mutation(
+        name="missing-ttl-of-a-living-row",
+        file="serving/reads/missing.py",
+        old="if view.ttl is not None and edge >= inside + view.ttl:",
+        new="if view.ttl is not None:",
+        why="a null in a living row would be called expired",
+        tests=("tests/serving/reads/test_missing.py::test_an_attribute_view_says_why[null]",),
+    ),
+    Mutation(
         name="edge-after-the-clock",
         file="serving/reads/read_plan.py",
         old="end = None if latest is None else min(latest, now)",
@@ -46,8 +78,8 @@ MUTATIONS: Final = (
     Mutation(
         name="read-one-key-for-all-views",
         file="serving/reads/read_plan.py",
-        old="read.reader.read(partition.reader, encoded[read.key], end)",
-        new="read.reader.read(partition.reader, encoded[0], end)",
+        old="key = encoded[read.key]",
+        new="key = encoded[0]",
         why="views of different join keys would be read by one of them",
         tests=("tests/serving/reads/test_read_plan.py::test_each_view_is_read_by_its_own_keys_from_its_own_partition",),
     ),

@@ -14,7 +14,7 @@ def test_a_dialect_is_a_value() -> None:
 
 
 def test_a_call_is_a_value() -> None:
-    call = ReadCall("s", None, LeadingEdge.WALL_CLOCK, is_metered=False, asked=None)
+    call = ReadCall("s", None, LeadingEdge.WALL_CLOCK, is_metered=False, is_explained=False, asked=None)
     for name in call.__struct_fields__:
         with pytest.raises(AttributeError, match="immutable"):
             setattr(call, name, None)

@@ -67,7 +67,9 @@ class LinesOutline(Outline):
         if "user" not in self.query:
             raise RequestError("user is missing in the query")
         service, metered = self.query["service"][0], "metered" in self.query
-        return ReadCall(service, None, LeadingEdge.WALL_CLOCK, is_metered=metered, asked=self.query["user"])
+        return ReadCall(
+            service, None, LeadingEdge.WALL_CLOCK, is_metered=metered, is_explained=False, asked=self.query["user"]
+        )
 
 
 def outline(scope: Scope, _body: bytes) -> LinesOutline:

@@ -97,7 +97,7 @@ def test_what_lies_under_the_id_of_a_view_that_was_not_taken_up_is_never_served(
 
     for edge in LeadingEdge:
         for read, answer in zip(plan.views, plan.read(partitions.open, [HERE], NOON, edge), strict=True):
-            assert answer == (read.reader.nothing, None)
+            assert answer == (read.reader.nothing, None, ())
 
     for read in plan.views:
         partitions.write(read.view, {"user_id": HERE, "at": NOON, "clicks": 2})

@@ -127,6 +127,26 @@ def test_an_unknown_key_has_no_values_and_windows_still_have_their_edge(tmp_path
     play(tmp_path, scenario)
 
 
+def test_why_a_value_is_missing_is_told_on_request(tmp_path: Path) -> None:
+    with Writer(tmp_path, PLAN) as writer:
+        writer.write("windows@V1", {"user_id": "ann", "at": NOON - 2 * HOUR, "clicks": 1, "amount": 1.0})
+
+    async def scenario(world: World, client: httpx.AsyncClient) -> None:
+        for name in ("includeMissingReasons", "include_missing_reasons"):
+            answer = await get_features(client, world.key(), "s", {"user_id": "ann"}, metadataOptions={name: True})
+            told = [feature.get("missing") for feature in answer.json()["metadata"]["features"]]
+            assert [None if why is None else (why["reason"], why.get("eventTime")) for why in told] == [
+                ("NO_EVENTS", None),
+                ("NO_EVENTS", None),
+                None,
+                ("OUTSIDE_WINDOW", "2023-05-04T14:00:00Z"),
+                ("NULL", "2023-05-04T14:00:00Z"),
+            ]
+            assert "2023-05-04T14:00:00Z" in told[3]["message"]
+
+    play(tmp_path, scenario)
+
+
 def test_the_null_key_is_a_key_like_any_other(tmp_path: Path) -> None:
     with Writer(tmp_path, PLAN) as writer:
         writer.write("newest@V1", {"user_id": None, "at": NOON, "site": "null's"})

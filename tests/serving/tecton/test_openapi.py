@@ -16,7 +16,14 @@ from tests.serving.world import NOON, World, Writer, plan_of, service_text, view
 
 NEWEST = 'schema=[Field("user_id", String), Field("at", Timestamp), Field("site", String)]'
 PLAN = plan_of(view_text("newest", NEWEST) + service_text("s", "newest_V1"))
-METADATA = ("includeNames", "includeDataTypes", "includeEffectiveTimes", "includeServingStatus", "includeSloInfo")
+METADATA = (
+    "includeNames",
+    "includeDataTypes",
+    "includeEffectiveTimes",
+    "includeServingStatus",
+    "includeSloInfo",
+    "includeMissingReasons",
+)
 
 POST = PATHS[GET_FEATURES]["post"]
 BODY = POST["requestBody"]["content"]["application/json"]["schema"]

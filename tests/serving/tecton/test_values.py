@@ -1,13 +1,11 @@
-from datetime import UTC, datetime
 from math import inf, nan
 from typing import Any
 
 import msgspec
 import pytest
 
-from schemas.instants import micros
 from schemas.types import Array, Bool, DataType, Field, Float64, Int64, Map, String, Struct, Timestamp
-from serving.tecton.values import encoder, instant_text
+from serving.tecton.values import encoder
 
 POINT = Struct((Field("x", Int64), Field("label", String), Field("at", Timestamp)))
 
@@ -44,17 +42,3 @@ def wire(dtype: DataType, value: Any) -> str:
 )
 def test_values_are_written_as_documented(dtype: DataType, value: Any, expected: str) -> None:
     assert wire(dtype, value) == expected
-
-
-@pytest.mark.parametrize(
-    ("instant", "expected"),
-    [
-        (datetime(2023, 5, 4, 15, 50, tzinfo=UTC), "2023-05-04T15:50:00Z"),
-        (datetime(2023, 5, 4, 15, 50, 58, 996_000, tzinfo=UTC), "2023-05-04T15:50:58.996Z"),
-        (datetime(2023, 5, 4, 15, 50, 58, 996_100, tzinfo=UTC), "2023-05-04T15:50:58.996100Z"),
-        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00Z"),
-        (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "1969-12-31T23:59:59.999999Z"),
-    ],
-)
-def test_instants_have_no_three_or_six_fraction_digits(instant: datetime, expected: str) -> None:
-    assert instant_text(micros(instant)) == expected
