@@ -18,6 +18,8 @@ from serving.reads.views import EARLIEST, ViewValues
 
 LATEST: Final = 2**63 - 1
 
+_TIME_BYTES: Final = len(time_suffix(0))
+
 
 class Reason(StrEnum):
     """Why there is no value; the first that holds."""
@@ -105,12 +107,15 @@ class _Rows:
     def newest(self, start: int, end: int) -> int | None:
         """Returns the event time of the newest row in ``[start, end)``."""
         found = self._state.last_before(self._prefix + time_suffix(start), self._prefix + time_suffix(end))
-        return None if found is None else time_of(found[0])
+        return None if found is None else self._time(found[0])
 
     def first(self, start: int) -> int | None:
         """Returns the event time of the first row from ``start`` on."""
         rows = self._state.scan(self._prefix + time_suffix(start), self._prefix + time_suffix(LATEST))
-        return next((time_of(key) for key, _ in islice(rows, 1)), None)
+        return next((self._time(key) for key, _ in islice(rows, 1)), None)
+
+    def _time(self, key: bytes) -> int:
+        return time_of(key[: len(self._prefix) + _TIME_BYTES])  # what follows says which event of the instant it is
 
 
 def _why(view: ViewPlan, feature: FeaturePlan, rows: _Rows, now: int, edge: int) -> Missing:
@@ -138,7 +143,9 @@ def _why(view: ViewPlan, feature: FeaturePlan, rows: _Rows, now: int, edge: int)
     if later is not None:
         message = f"the first event, of {instant_text(later)}, is still to come"
         return Missing(Reason.FUTURE, message, later)
-    kept = "" if view.horizon is None else f" among those of the last {duration_text(view.horizon)}, which the view keeps"
+    kept = (
+        "" if view.horizon is None else f" among those of the last {duration_text(view.horizon)}, which the view keeps"
+    )
     return Missing(Reason.NO_EVENTS, f"there is no event of these join keys{kept}")
 
 

@@ -151,6 +151,29 @@ def test_an_attribute_view_says_why(events: list[dict[str, Any]], expected: tupl
     assert only(missing(ATTRIBUTES, *events)) == expected
 
 
+IDENTIFIED = """
+orders = StreamSource(name="orders", timestamp_field="at", identity=["order"], schema=[
+    Field("user_id", String), Field("order", String), Field("at", Timestamp), Field("clicks", Int64, required=False)])
+
+@stream_feature_view(name="v", source=orders, entities=[user], version="V1", timestamp_field="at", {options})
+def v(record):
+    return record
+
+s = FeatureService(name="s", features=[v])
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(HOURLY, Reason.OUTSIDE_WINDOW), ('ttl=timedelta(hours=1), schema=[Field("clicks", Int64)]', Reason.EXPIRED)],
+)
+def test_the_time_of_an_event_is_found_before_its_identity(options: str, reason: Reason) -> None:
+    plan = read_plan_of(IDENTIFIED.format(options=options), "s")
+    at = NOON - 2 * HOUR
+    why = only(missing(plan, event(at, order="a long name"), event(at, order="b")))
+    assert (why.reason, why.event_time) == (reason, at)
+
+
 def test_another_keys_events_are_not_its_own() -> None:
     assert only(missing(CONTINUOUS, event(NOON), user="x")).reason is Reason.NO_EVENTS
 
