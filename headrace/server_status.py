@@ -13,11 +13,19 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.http.paths import METRICS, READYZ
-from infra.metrics import ACK_SECONDS, CLOCK_STEP_HELD_SECONDS, HTTP_REQUESTS, READ_SECONDS, name_of
+from infra.metrics import (
+    ACK_SECONDS,
+    CLOCK_STEP_HELD_SECONDS,
+    HTTP_REQUESTS,
+    READ_SECONDS,
+    RECORDS_WITHOUT_ZONE,
+    name_of,
+)
 
 ANSWER_SECONDS: Final = 3.0
 
 REQUESTS: Final = name_of(HTTP_REQUESTS)
+WITHOUT_ZONE: Final = name_of(RECORDS_WITHOUT_ZONE)
 CLOCK_STEP: Final = name_of(CLOCK_STEP_HELD_SECONDS)
 SECONDS: Final = (name_of(ACK_SECONDS), name_of(READ_SECONDS))
 """Histograms of what the server is there for, one for each kind of server."""
@@ -41,6 +49,8 @@ class ServerStatus:
         mean_ms: mean time of its calls since it started; None before the first.
         failed_views: why views do not load there, by workspace and view key; of processors.
         outcomes: what became of records and rows since it started, by workspace, view key and outcome; of processors.
+        without_zone: records whose event time had no zone since it started, by workspace and source, where there were
+            any; of the ingest API.
         clock_ahead_seconds: by how much its host's clock is ahead of what retention believes; 0 unless a step is held.
     """
 
@@ -52,6 +62,7 @@ class ServerStatus:
     failed_views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clock_ahead_seconds: float = 0.0
     outcomes: Outcomes = field(default_factory=dict)
+    without_zone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def server_status(name: str, url: str) -> ServerStatus:
@@ -79,6 +90,7 @@ def server_status(name: str, url: str) -> ServerStatus:
         _failed_views(ready),
         greatest.get(CLOCK_STEP, 0.0),
         _outcomes(metrics),
+        _without_zone(metrics),
     )
 
 
@@ -91,6 +103,15 @@ def _outcomes(metrics: str) -> dict[str, dict[str, dict[str, int]]]:
                 workspace, view, outcome = (sample.labels[name] for name in ("workspace", "view", "outcome"))
                 found[workspace][view][outcome] += int(sample.value)
     return {name: {view: dict(counts) for view, counts in views.items()} for name, views in found.items()}
+
+
+def _without_zone(metrics: str) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == WITHOUT_ZONE and sample.value:
+                found[sample.labels["workspace"]][sample.labels["source"]] = int(sample.value)
+    return dict(found)
 
 
 def _failed_views(answer: httpx.Response) -> dict[str, dict[str, str]]:

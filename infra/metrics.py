@@ -30,6 +30,11 @@ HTTP_REQUESTS: Final = Counter(
 RECORDS: Final = Counter(
     "headrace_records_total", "Source records by what became of them.", ["workspace", "source", "outcome"]
 )
+RECORDS_WITHOUT_ZONE: Final = Counter(
+    "headrace_records_without_zone_total",
+    "Accepted records whose event time named no zone, and was taken as UTC.",
+    ["workspace", "source"],
+)
 VIEW_RECORDS: Final = Counter(
     "headrace_view_records_total",
     "Source records of which a feature view has no row: dropped by its function, or failed.",

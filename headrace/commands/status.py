@@ -136,6 +136,11 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
         for workspace, failed in server.failed_views.items():
             for view, problem in failed.items():
                 screen.print(f"\nfailed at {server.url}: view {view} of workspace {workspace}: {problem}")
+        for source, count in server.without_zone.get(settings.workspace, {}).items():
+            screen.print(
+                f"\nsource {source}: {counted(count, 'record')} since {server.url} started had an event time without a "
+                "zone, taken as UTC; write it with Z or an offset, as in +02:00"
+            )
         if server.clock_ahead_seconds:
             screen.print(
                 f"\nclock: the host of {server.url} is {server.clock_ahead_seconds / 3600:.1f} h ahead of what "

@@ -48,14 +48,14 @@ class CheckedSource:
         total: how many records came.
         frames: the valid ones, encoded, by index.
         errors: what is wrong with the others, by index.
-        without_zone: how many of the valid ones have an event time without a zone, which is taken as UTC.
+        without_zone: those of the valid ones whose event time has no zone, and is taken as UTC, by index.
     """
 
     source: Source | None
     total: int
     frames: Mapping[int, bytes]
     errors: Mapping[int, Problem]
-    without_zone: int = 0
+    without_zone: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class SourceResult:
         became: by view key, what became of rows and records (`ingest_api.ingestion.publish_and_wait.BatchOutcome`);
             nothing in a dry run.
         failed: by index of the record, the views that failed on it, by view key, and why.
-        without_zone: how many records have an event time without a zone, which is taken as UTC.
+        without_zone: how many records, neither refused nor lost, have an event time without a zone, taken as UTC.
     """
 
     total: int

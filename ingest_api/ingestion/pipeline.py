@@ -29,7 +29,7 @@ from access.roles import Action, Principal
 from infra.http.content_encoding import decoded_body
 from infra.http.request_body import Arrivals, read_body
 from infra.http.request_context import note_workspace, request_id
-from infra.metrics import ACK_SECONDS, RECORDS
+from infra.metrics import ACK_SECONDS, RECORDS, RECORDS_WITHOUT_ZONE
 from ingest_api.ingestion.dialect import CheckedSource, IngestDialect, IngestResult, Options, SourceResult
 from ingest_api.ingestion.json_body import decode_record
 from ingest_api.ingestion.publish_and_wait import Batch, BatchOutcome, Ingestion
@@ -160,12 +160,13 @@ def _check(dialect: IngestDialect[Options], sources: Sources, name: str, texts: 
     adapt = dialect.adapter(source)
     frames: dict[int, bytes] = {}
     errors: dict[int, tuple[str, str]] = {}
-    without_zone = 0
+    without_zone: list[int] = []
     for index, text in enumerate(texts):
         try:
             record = adapt(decode_record(text, dialect.max_record_bytes))
             frames[index] = source.encode(record)
-            without_zone += source.lacks_zone(record)
+            if source.lacks_zone(record):
+                without_zone.append(index)
         except RecordError as error:
             errors[index] = (error.code, error.message)
     return CheckedSource(source, len(texts), frames, errors, without_zone)
@@ -174,7 +175,7 @@ def _check(dialect: IngestDialect[Options], sources: Sources, name: str, texts: 
 def _dry(checked: CheckedSource) -> SourceResult:
     views = checked.source.views if checked.source is not None and checked.frames else ()
     stored = [(view, None) for view in views]
-    return SourceResult(checked.total, checked.errors, stored, checked.source, without_zone=checked.without_zone)
+    return SourceResult(checked.total, checked.errors, stored, checked.source, without_zone=len(checked.without_zone))
 
 
 def _stored(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> SourceResult:
@@ -183,8 +184,8 @@ def _stored(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> So
     RECORDS.labels(source.workspace, source.name, "rejected").inc(rejected)
     RECORDS.labels(source.workspace, source.name, "lost").inc(lost)
     RECORDS.labels(source.workspace, source.name, "accepted").inc(checked.total - rejected - lost)
+    without_zone = sum(index not in outcome.failures for index in checked.without_zone)
+    RECORDS_WITHOUT_ZONE.labels(source.workspace, source.name).inc(without_zone)
     failures = {index: (failure.code, failure.message) for index, failure in outcome.failures.items()}
     errors = {**checked.errors, **failures}
-    return SourceResult(
-        checked.total, errors, outcome.views, source, outcome.became, outcome.failed, checked.without_zone
-    )
+    return SourceResult(checked.total, errors, outcome.views, source, outcome.became, outcome.failed, without_zone)

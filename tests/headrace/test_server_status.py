@@ -79,6 +79,17 @@ headrace_records_total{workspace="prod",source="s",outcome="transformed"} 6
     assert look(metrics=metrics).outcomes == {"prod": {"a@V1": {"late": 3, "dropped": 5}, "b@V1": {"new": 4}}}
 
 
+def test_records_without_a_zone_are_told_of_the_sources_that_had_some(look: Look) -> None:
+    metrics = """\
+# TYPE headrace_records_without_zone counter
+headrace_records_without_zone_total{workspace="prod",source="a"} 3
+headrace_records_without_zone_total{workspace="prod",source="b"} 0
+headrace_records_without_zone_total{workspace="dev",source="b"} 1
+headrace_records_without_zone_created{workspace="prod",source="b"} 1763000000
+"""
+    assert look(metrics=metrics).without_zone == {"prod": {"a": 3}, "dev": {"b": 1}}
+
+
 def test_views_that_do_not_load_are_told_by_workspace(look: Look) -> None:
     failed = {"prod": {"spending@V1": "No module named 'numpy'"}}
     assert look({"json": {"failed_views": failed}}).failed_views == failed

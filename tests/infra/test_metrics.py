@@ -34,6 +34,7 @@ def test_a_metric_has_the_name_that_is_exposed() -> None:
     "metric",
     [
         metrics.RECORDS,
+        metrics.RECORDS_WITHOUT_ZONE,
         metrics.ROWS,
         metrics.DEAD_LETTERS,
         metrics.SERVED_VALUE_AGE_SECONDS,

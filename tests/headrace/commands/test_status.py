@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,6 +115,21 @@ def a_processor_here() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_event_times_without_a_zone_are_told(headrace: Headrace) -> None:
+    def count() -> int:
+        servers = json.loads(headrace("status", "--json").stdout)["servers"]
+        (ingest,) = [each for each in servers if each["name"] == "ingest"]
+        return int(ingest["without_zone"].get("prod", {}).get("transactions", 0))
+
+    before = count()  # other tests send some, too
+    event = {"user_id": "u1", "amount": 1.0, "timestamp": "2026-01-01T00:00:00"}
+    headrace("ingest", "transactions", "-", stdin=json.dumps(event))
+    assert count() == before + 1
+    shown = " ".join(headrace("status").stdout.split())
+    assert re.search(rf"source transactions: {before + 1} records? since http://\S+ started had an event time", shown)
+    assert "source transactions" not in headrace("status", "--workspace", "empty").stdout
 
 
 def test_what_became_of_rows_is_told_by_view_with_words_for_what_does_not_count(headrace: Headrace) -> None:

@@ -246,6 +246,31 @@ def test_records_and_time_are_counted_whatever_the_dialect(tmp_path: Path) -> No
     assert [after - first for after, first in zip(outcomes(), before, strict=True)] == [3, 1, 2, 2]
 
 
+def test_event_times_without_a_zone_are_counted_of_records_that_are_stored(tmp_path: Path) -> None:
+    def total() -> float:
+        return counted("headrace_records_without_zone_total", workspace="prod", source=STREAM)
+
+    before = total()
+    plan = documented_plan()
+
+    def lose_first(_topic: str, reply: ReplyAddress) -> list[Any]:
+        if reply.index == 0:
+            kafka.deliver(reply, "gone")
+            return []
+        return [Transformed(reply.request, reply.index, [], [])]
+
+    kafka = Loopback(plan, lose_first)
+    local = {**RECORD, "timestamp": "2024-01-15T10:30:00"}
+
+    async def test(api: Api) -> None:
+        call = {"records": {STREAM: [local, local, RECORD, local, {}]}, "include_diagnostics": True}
+        assert (await api.ingest(call)).json()["diagnostics"]["notices"][0]["count"] == 2
+        await api.ingest({"records": {STREAM: [local]}, "dry_run": True})
+
+    with_rows(tmp_path, test, kafka)
+    assert total() - before == 2
+
+
 def test_calls_of_a_workspace_that_is_not_there_are_counted_under_no_name(tmp_path: Path) -> None:
     before = counted("headrace_ack_seconds_count", workspace="")
 
