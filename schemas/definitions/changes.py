@@ -108,17 +108,37 @@ def _source(name: str, current: Plan, plan: Plan, kept: SourcePlan | None) -> li
     if problem:
         return [Change("changed", label, detail, problem)]
     details = [column.name for column in new.columns if column.name not in _avro_fields(old)]
+    notes = [_not_serving(details, name, current, plan)] if details else []
     if old.partitions != new.partitions:
         details.append(f"{new.partitions} partitions, as its topic has now (were {old.partitions})")
-    note = ""
     if old.identity != new.identity:
         details.append(f"identity {_listed(new.identity) or 'none'} (was {_listed(old.identity) or 'none'})")
         applied = [key for key, view in sorted(plan.views.items()) if view.source == name and key in current.views]
         if applied:
-            note = f"applied versions keep the identity that they have: {_listed(applied)}; new versions take this one"
+            notes.append(
+                f"applied versions keep the identity that they have: {_listed(applied)}; new versions take this one"
+            )
     if details or old.log_offline != new.log_offline or old.timestamp_field != new.timestamp_field:
-        return [Change("changed", label, ", ".join(details), note=note)]
+        return [Change("changed", label, ", ".join(details), note="; ".join(filter(None, notes)))]
     return []
+
+
+def _not_serving(fields: Iterable[str], source: str, current: Plan, new: Plan) -> str:
+    """Returns which attribute views that were applied before go on without fields that their source gets."""
+    without = [
+        key
+        for key, view in sorted(new.views.items())
+        if view.source == source
+        and key in current.views
+        and not view.is_aggregate
+        and not {column.name for column in view.columns}.issuperset(fields)
+    ]
+    if not without:
+        return ""
+    return (
+        f"applied versions keep the columns that they have: {_listed(without)}; new versions take what their schema "
+        "names, or all fields"
+    )
 
 
 def _broken(old: SourcePlan, new: SourcePlan) -> tuple[str, str]:
@@ -154,7 +174,7 @@ def _view(key: str, current: Plan, new: Plan) -> list[Change]:
     if not differing:
         return []
     problem = "an applied version never changes in place; give the view a new version"
-    return [Change("changed", label, ", ".join(differing), problem)]
+    return [Change("changed", label, ", ".join(_detailed(differing, old, wanted)), problem)]
 
 
 def _view_not_in_force(
@@ -234,8 +254,22 @@ def _listed(names: Iterable[str]) -> str:
 
 
 _IGNORED: Final = ("id",)
+_NAMED: Final = ("columns", "features")
 
 
 def _differing(old: ViewPlan, new: ViewPlan) -> list[str]:
     before, after = msgspec.structs.asdict(old), msgspec.structs.asdict(new)
     return [name for name in before if name not in _IGNORED and before[name] != after[name]]
+
+
+def _detailed(differing: Iterable[str], old: ViewPlan, new: ViewPlan) -> Iterable[str]:
+    """Yields what differs, of columns and features with the names: ``columns (+channel -merchant)``."""
+    for name in differing:
+        if name in _NAMED:
+            before, after = ({each.name: each for each in getattr(view, name)} for view in (old, new))
+            marks = [f"+{each}" for each in after if each not in before]
+            marks += [f"-{each}" for each in before if each not in after]
+            marks += [f"~{each}" for each in after if each in before and before[each] != after[each]]
+            yield f"{name} ({_listed(marks)})" if marks else name
+        else:
+            yield name

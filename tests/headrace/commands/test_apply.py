@@ -54,7 +54,7 @@ def test_refused_changes_are_all_shown_with_their_reasons(bootstrap: str, unique
             "      note: starts empty: its windows are full after 1d, or once the events of that time were sent again, "
             "which replace themselves"
         ),
-        "  ~ feature view spending@V1: features, horizon",
+        "  ~ feature view spending@V1: features (+amount_sum_2d_continuous, -amount_sum_1d_continuous), horizon",
         "      refused: an applied version never changes in place; give the view a new version",
         f"workspace {unique}: 2 of 3 changes refused, nothing applied",
     ]

@@ -2,7 +2,9 @@ import msgspec
 import pytest
 
 from schemas.definitions.changes import DAY_SECONDS, Change, carry_ids, changes, retire
+from schemas.definitions.compile import compile_sources, compile_views
 from schemas.definitions.plan import Plan
+from schemas.definitions.repository import load_repository
 from tests.support.repositories import HEAD, SUM, WITH_IDENTITY, plan_of, view
 
 IN_PLACE = "an applied version never changes in place; give the view a new version"
@@ -91,13 +93,51 @@ def test_an_attribute_view_that_starts_empty_says_so() -> None:
     [
         (view(body="return None"), "code"),
         (view(options=SUM + ", grace=hour"), "horizon, grace"),
-        (view(options=', features=[Aggregate("min", "x", hour)]'), "features, partials"),
+        (
+            view(options=', features=[Aggregate("min", "x", hour)]'),
+            "features (+x_min_1h_continuous, -x_sum_1h_continuous), partials",
+        ),
+        (
+            view(options=', features=[Aggregate("sum", "x", 2 * hour, name="x_sum_1h_continuous")]'),
+            "features (~x_sum_1h_continuous), resolutions, horizon",
+        ),
         (view(options=SUM + ", offline=False"), "offline"),
     ],
 )
 def test_an_applied_version_never_changes_in_place(new: str, detail: str) -> None:
     expected = [Change("changed", "feature view totals@V1", detail, IN_PLACE)]
     assert difference(HEAD + view(), HEAD + new) == expected
+
+
+def test_columns_that_change_in_place_are_named() -> None:
+    old, new = (f', schema=[Field("x", Float64), Field("{name}", Int64)]' for name in ("y", "z"))
+    (found,) = difference(HEAD + view(options=old), HEAD + view(options=new))
+    assert (found.detail, found.problem) == ("columns (+z, -y), features (+z, -y)", IN_PLACE)
+    other = ', schema=[Field("y", Int64), Field("x", Float64)]'
+    (found,) = difference(HEAD + view(options=old), HEAD + view(options=other))
+    assert found.detail == "columns"
+
+
+GROWN = HEAD.replace('Field("at"', 'Field("more", String, required=False), Field("at"')
+
+
+def grown(*views: str) -> list[Change]:
+    before = plan_of({"views.py": HEAD + "".join(views)})
+    repository = load_repository({"views.py": GROWN + "".join(views)}, "repo")
+    sources = compile_sources(repository, 4)
+    compiled = carry_ids(before, compile_views(repository, sources, applied=before.views))
+    return changes(before, msgspec.structs.replace(before, sources=sources, views=compiled))
+
+
+def test_a_source_that_grows_says_which_attribute_views_go_on_without_the_field() -> None:
+    (change,) = grown(view("newest", ""), view("other", ""), view())
+    assert change.detail == "more"
+    assert change.note == (
+        "applied versions keep the columns that they have: newest@V1, other@V1; new versions take what their schema "
+        "names, or all fields"
+    )
+    (change,) = grown(view())
+    assert change.note == ""
 
 
 def test_a_changed_helper_changes_the_view() -> None:
