@@ -50,8 +50,8 @@ def command(
     """Send the events in FILE to the stream source SOURCE.
 
     FILE has one JSON object per line, or one JSON array of objects; - is standard input. Shows for each view how many
-    rows were new, replaced an event of the same join keys and time, said the same as one (equal), or came too late to
-    count; and how many events its function dropped or failed on. Exits with 1 if any event failed.
+    rows were new, replaced an event of the same join keys, time and identity columns, said the same as one (equal), or
+    came too late to count; and how many events its function dropped or failed on. Exits with 1 if any event failed.
     """
     key = read_key(settings, key_file)
     summary = IngestSummary(source, dry_run)

@@ -1,18 +1,35 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from examples.running import System
 from headrace.cli import main
+from infra.kafka.clients import producer
 from infra.process.exit_codes import ExitCode
+from schemas.avro import wire
+from schemas.avro.schema import parse, source_schema
+from schemas.messages.updates import PLAN_HEADER, plan_header
 from schemas.topics import source_topic
+from schemas.types import Field, Float64, String, Timestamp
+from tests.headrace.commands.conftest import Headrace
 from tests.headrace.test_applying import text, view, write
+from tests.support.waiting import wait_until
+
+ORDER = parse(
+    source_schema(
+        "orders",
+        (Field("user_id", String), Field("order_id", String), Field("amount", Float64), Field("at", Timestamp)),
+    )
+)
 
 
 @pytest.fixture
@@ -164,3 +181,60 @@ def test_it_logs_nothing_unless_a_level_is_given(
     folder = write(tmp_path / "r", features="broken(")
     assert run("127.0.0.1:1", "w", folder, *flags).exit_code == ExitCode.FAILURE
     assert levels == [level]
+
+
+ORDERS = """
+from datetime import timedelta
+from headrace import *
+
+user = Entity(name="user", join_keys=[Field("user_id", String)])
+orders = StreamSource(name="orders", timestamp_field="at", {identity}schema=[
+    Field("user_id", String), Field("order_id", String), Field("amount", Float64), Field("at", Timestamp)])
+"""
+ORDERS_VIEW = """
+@stream_feature_view(source=orders, entities=[user], timestamp_field="at", name="spent", version="{version}",
+    features=[Aggregate("last", "order_id", timedelta(days=30), n=3, name="orders"),
+              Aggregate("sum", "amount", timedelta(days=30), name="sum")])
+def spent_{version}(record):
+    return record
+
+service_{version} = FeatureService(name="{version}", features=[spent_{version}])
+"""
+
+
+def test_a_new_version_takes_the_identity_that_its_source_got_and_counts_all_events_of_an_instant(
+    headrace: Headrace, system: System, unique: str, tmp_path: Path
+) -> None:
+    client = producer(system.kafka)
+
+    def applied(identity: str, *versions: str) -> str:
+        views = "".join(ORDERS_VIEW.format(version=version) for version in versions)
+        folder = write(tmp_path / unique, features=ORDERS.format(identity=identity) + views)
+        done = headrace("apply", str(folder), "--workspace", unique)
+        assert done.exit_code == ExitCode.OK, done.output
+        return done.stdout
+
+    def values(service: str) -> object:
+        done = headrace("get", service, "user_id=ann", "--workspace", unique, "--json")
+        return json.loads(done.stdout)["result"]["features"] if done.exit_code == ExitCode.OK else done.stderr
+
+    def send(told: str) -> None:
+        plan, schema_id = map(int, re.findall(r"(?:as plan|schema id) (\d+)", told))
+        # No processor goes by an older plan.
+        headers: list[tuple[str, str | bytes | None]] = [(PLAN_HEADER, plan_header(plan))]
+        for order, amount in (("b", 2.0), ("c", 4.0), ("a", 1.0), ("b", 8.0)):
+            record = {"user_id": "ann", "order_id": order, "amount": amount, "at": at}
+            client.produce(
+                source_topic(unique, "orders"), wire.frame(schema_id, ORDER, record), partition=0, headers=headers
+            )
+        assert client.flush(20) == 0
+
+    at = time.time_ns() // 1_000
+    send(applied("", "V1"))
+    wait_until(lambda: values("V1") == [["b"], 8.0])
+    shown = applied('identity=["order_id"], ', "V1", "V2")
+    assert "  ~ stream source orders: identity order_id (was none)\n" in shown
+    assert "note: applied versions keep the identity that they have: spent@V1; new versions take this one" in shown
+    send(shown)
+    wait_until(lambda: values("V2") == [["a", "b", "c"], 13.0])
+    assert values("V1") == [["b"], 8.0]
