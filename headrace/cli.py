@@ -8,7 +8,9 @@ Invariant: an error that Headrace raises on purpose ends as one line on stderr a
 """
 
 import importlib
+import io
 import pkgutil
+import sys
 from typing import Any, Final
 
 import click
@@ -63,3 +65,6 @@ def _exit_codes() -> str:
 @click.version_option(package_name="headrace")
 def main() -> None:
     """Headrace, a self-hosted streaming feature platform on Kafka."""
+    # What the terminal's encoding does not have is shown as an escape: names and values come from records.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

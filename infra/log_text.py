@@ -38,15 +38,15 @@ def render_line(event: Mapping[str, object], *, colours: bool) -> str:
     style = STYLES.get(level, "")
     parts = [
         _styled(_clock(event.get("ts")).ljust(CLOCK_CHARACTERS), DIM, colours=colours),
-        _styled(_printable(level).ljust(LEVEL_WIDTH), style, colours=colours),
-        _styled(_printable(str(event.get("role", ""))).ljust(ROLE_WIDTH), BOLD, colours=colours),
-        _styled(_printable(str(event.get("event", ""))), style, colours=colours),
+        _styled(printable(level).ljust(LEVEL_WIDTH), style, colours=colours),
+        _styled(printable(str(event.get("role", ""))).ljust(ROLE_WIDTH), BOLD, colours=colours),
+        _styled(printable(str(event.get("event", ""))), style, colours=colours),
     ]
-    fields = " ".join(f"{_printable(name)}={_value(value)}" for name, value in event.items() if name not in SHOWN)
+    fields = " ".join(f"{printable(name)}={_value(value)}" for name, value in event.items() if name not in SHOWN)
     if fields:
         parts.append(_styled(fields, DIM, colours=colours))
     trace = str(event.get("exception", "")).splitlines()
-    return "\n".join(["  ".join(parts), *(f"    {_printable(line)}" for line in trace)])
+    return "\n".join(["  ".join(parts), *(f"    {printable(line)}" for line in trace)])
 
 
 def _clock(ts: object) -> str:
@@ -59,11 +59,12 @@ def _clock(ts: object) -> str:
 def _value(value: object) -> str:
     """Returns a value as JSON, or bare where it is one word."""
     if isinstance(value, str) and value and not set(value) & set(" \"'="):
-        return _printable(value)
-    return _printable(msgspec.json.encode(value).decode())
+        return printable(value)
+    return printable(msgspec.json.encode(value).decode())
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Returns a text with an escape for each character that a terminal would not show as it is."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,25 +1,22 @@
 """``headrace get``: read features through the serving API."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
+from headrace.terminal.tables import console, table
 from infra.http.paths import GET_FEATURES
 from infra.settings import Group, Settings
 
 OPTIONS: Final = dict.fromkeys(
     ("includeNames", "includeDataTypes", "includeEffectiveTimes", "includeServingStatus", "includeMissingReasons"), True
 )
-PIPE_WIDTH: Final = 200
-"""Columns of the table where the output is no terminal."""
 
 
 @click.command(
@@ -52,10 +49,7 @@ def command(
     if as_json:
         click.echo(json.dumps(answer))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(_table(answer))
+    console().print(table(["feature", "value", "status", "effective time"], _rows(answer)))
     for why, names in _missing(answer).items():
         click.echo(f"{', '.join(names)}: no value: {why}")
 
@@ -87,9 +81,7 @@ def _missing(answer: Any) -> Mapping[str, Sequence[str]]:
     return names
 
 
-def _table(answer: Any) -> Table:
-    table = Table("feature", "value", "status", "effective time", box=None)
+def _rows(answer: Any) -> Iterator[list[str]]:
     for value, about in zip(answer["result"]["features"], answer["metadata"]["features"], strict=True):
         text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
-        table.add_row(about["name"], text, about["status"], about.get("effectiveTime", ""))
-    return table
+        yield [about["name"], text, about["status"], about.get("effectiveTime", "")]

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from headrace.api_client import ApiClient, key_file_option, read_key
 from headrace.event_files import FileEvent, read_events
@@ -17,7 +15,9 @@ from headrace.ingest_summary import IngestSummary
 from headrace.inspection.words import counted
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
+from headrace.terminal.tables import console, table
 from infra.http.paths import INGEST
+from infra.log_text import printable
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
 from schemas.errors import RequestError
@@ -25,9 +25,6 @@ from schemas.limits import MAX_RECORDS_PER_SOURCE
 
 MAX_PROBLEMS: Final = 20
 """Failures that are shown one by one."""
-
-PIPE_WIDTH: Final = 160
-"""Columns of the table where the output is no terminal."""
 
 
 @click.command(
@@ -114,23 +111,12 @@ def _show(summary: IngestSummary, *, as_json: bool) -> None:
             click.echo(f"{count:>8,}  {name}")
     if summary.dry_run:
         click.echo("The views' functions were not run: what they would do with these records was not checked.")
-    _show_views(summary)
+    if columns := summary.columns():
+        rows = [[view, *(counts[name] for name in columns)] for view, counts in sorted(summary.views.items())]
+        console().print(table(["view", *columns], rows))
     for told, count in summary.told.items():
         click.echo(f"{told.about}: {counted(count, told.noun)} {told.kind.replace('_', ' ')}: {told.message}")
     for problem in summary.problems[:MAX_PROBLEMS]:
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)
     if len(summary.problems) > MAX_PROBLEMS:
         click.echo(f"… and {len(summary.problems) - MAX_PROBLEMS:,} more", err=True)
-
-
-def _show_views(summary: IngestSummary) -> None:
-    columns = summary.columns()
-    if not columns:
-        return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    table = Table("view", *columns, box=None)
-    for view, counts in sorted(summary.views.items()):
-        table.add_row(view, *(f"{counts[name]:,}" for name in columns))
-    console.print(table)

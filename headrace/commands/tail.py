@@ -17,6 +17,7 @@ from headrace.terminal.settings_options import settings_options
 from infra.installation import known_installation
 from infra.kafka.definitions import DefinitionsLog
 from infra.kafka.listeners import require_listener
+from infra.log_text import printable
 from infra.logs import configure_logs
 from infra.settings import KAFKA_CLIENT, Group, Settings
 from schemas.definitions.plan import SourcePlan
@@ -95,9 +96,9 @@ class _Printer:
             click.echo(msgspec.json.encode({**place, **decoded, "is_again": shown.is_again, "views": views}).decode())
             return
         text = _text(decoded) if not shown.is_again else "…"
-        click.echo(f"{place['time']}  {record.partition}/{record.offset}  {text}")
+        click.echo(f"{place['time']}  {record.partition}/{record.offset}  {printable(text)}")
         for line in fate_lines(shown.fates):
-            click.echo(f"    {line}")
+            click.echo(f"    {printable(line)}")
 
 
 def fate_lines(fates: Mapping[str, Fate]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from headrace.inspection.dead_letters import DeadLetter, ViewProblem
 from headrace.inspection.newest import StoredRecord
 from headrace.inspection.words import counted
+from processors.materialize.fold import CLOCKS_DIFFER
 from schemas.definitions.plan import ViewPlan
 from schemas.instants import MILLISECOND
 from schemas.messages.updates import Update
@@ -259,7 +260,7 @@ class RecordFates:
         rows = facts.rows.get(view.plan.id)
         if rows:
             late = sum(_is_late(view.plan, *times) for times in rows.values())
-            future = sum(0 < append_time * MILLISECOND < event_time for event_time, append_time in rows.values())
+            future = sum(_is_future(view.plan, *times) for times in rows.values())
             # Rows of one record may be in several messages: there may be more until all of them were read.
             kind = Kind.LATE if late == len(rows) else Kind.ROWS
             return Fate(kind, len(rows), late, future, is_final=is_passed)
@@ -276,3 +277,8 @@ def _is_late(view: ViewPlan, event_time: int, append_time: int) -> bool:
     if view.horizon is None or not view.online:
         return False
     return event_time < append_time * MILLISECOND - view.horizon
+
+
+def _is_future(view: ViewPlan, event_time: int, append_time: int) -> bool:
+    """Tells whether a row counts as one that was still to come (``processors.materialize.fold``)."""
+    return view.online and event_time > append_time * MILLISECOND + CLOCKS_DIFFER

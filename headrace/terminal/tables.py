@@ -1,6 +1,7 @@
 """Tables on the screen, and wide ones where the output is no terminal.
 
-Invariant: text is shown as it is: nothing in it is taken for markup, a colour or an emoji.
+Invariant: text is shown as it is: nothing in it is taken for markup, a colour or an emoji. What a terminal would take
+for commands is escaped in cells, since values come from records.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,8 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+
+from infra.log_text import printable
 
 PIPE_WIDTH: Final = 200
 """Columns of tables where the output is no terminal."""
@@ -52,4 +55,4 @@ def _cell(value: object) -> _Cell:
         return _Cell(f"{value:,}", is_number=True)
     if isinstance(value, list | tuple):
         return _Cell(", ".join(map(printed, value)))
-    return _Cell(str(value))
+    return _Cell(printable(str(value)))

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -28,6 +29,14 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 def test_it_runs_as_a_module() -> None:
     answer = subprocess.run([sys.executable, "-m", "headrace", "up", "--help"], capture_output=True, check=True)
     assert b"--bootstrap" in answer.stdout
+
+
+def test_what_the_encoding_of_the_output_does_not_have_is_escaped() -> None:
+    code = "from headrace.cli import main; main(['init', 'repo', '--help'], standalone_mode=False); print('größer')"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert answer.stdout.splitlines()[-1] == b"gr\\xf6\\xdfer"
 
 
 def test_help_lists_each_exit_code() -> None:

@@ -1,7 +1,12 @@
 import json
+from datetime import UTC, datetime, timedelta
 
 from infra.process.exit_codes import ExitCode
 from tests.headrace.commands.conftest import Headrace
+
+
+def an_hour_ago() -> str:
+    return (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 
 
 def test_features_are_shown_with_status_and_effective_time(headrace: Headrace) -> None:
@@ -27,6 +32,14 @@ def test_it_says_why_a_value_is_missing_once_for_all_features_of_which_it_is_tru
             ("user_amounts.amount_mean_1h_10m, user_amounts.merchants", "8d1h10m"),
         )
     ]
+
+
+def test_a_value_is_no_markup(headrace: Headrace) -> None:
+    record = {"user_id": "markup", "amount": 1.0, "merchant": "[/b]\x1b[2J", "timestamp": an_hour_ago()}
+    assert headrace("ingest", "transactions", "-", stdin=json.dumps(record)).exit_code == ExitCode.OK
+    done = headrace("get", "fraud_detection", "user_id=markup")
+    assert done.exit_code == ExitCode.OK, done.output
+    assert '["[/b]\\u001b[2J"]' in done.stdout
 
 
 def test_json_is_the_answer_of_the_api(headrace: Headrace) -> None:

@@ -50,6 +50,13 @@ def test_the_newest_records_are_shown_with_what_became_of_each(headrace: Headrac
     assert "    user_activity@V1, user_amounts@V1: MALFORMED: expected the Confluent wire format" in shown
 
 
+def test_nothing_in_a_record_is_a_command_to_the_terminal(headrace: Headrace) -> None:
+    record = {"user_id": "a\x1b[2Jb\x9b2Jc", "amount": 1.0, "merchant": "größer", "timestamp": "2026-01-01T00:00:00Z"}
+    assert headrace("ingest", "transactions", "-", stdin=json.dumps(record)).exit_code == ExitCode.OK
+    shown = headrace("tail", "transactions", "--no-follow", "-n", "1").stdout
+    assert ("größer" in shown, shown.replace("\n", "").isprintable()) == (True, True), shown
+
+
 def test_an_unknown_source_is_told_with_those_there_are(headrace: Headrace) -> None:
     done = headrace("tail", "transaction", "--no-follow")
     assert (done.exit_code, done.stdout) == (ExitCode.FAILURE, "")

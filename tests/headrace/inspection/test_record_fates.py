@@ -13,6 +13,7 @@ from headrace.inspection.record_fates import (
     RecordFates,
     ShownView,
 )
+from processors.materialize.fold import CLOCKS_DIFFER
 from schemas.definitions.plan import ViewPlan
 from schemas.instants import MILLISECOND
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
@@ -27,7 +28,7 @@ NOW = 1_763_000_000_000
 
 IN_TIME = NOW * MILLISECOND - 1_000
 LATE = NOW * MILLISECOND - (A.horizon or 0) - 1
-FUTURE = NOW * MILLISECOND + 1
+FUTURE = NOW * MILLISECOND + CLOCKS_DIFFER + 1
 
 
 class World:
@@ -91,23 +92,23 @@ def test_late_and_future_rows_are_told(world: World) -> None:
     world.record(10)
     world.record(11)
     world.rows(A, 10, LATE)
-    world.rows(B, 10, LATE + 1)
+    world.rows(B, 10, LATE + 1, FUTURE - 1)
     world.rows(A, 11, LATE, IN_TIME, FUTURE)
     world.rows(B, 11, LATE, LATE)
     world.passed(12)
     assert [told for _, told, _ in world.due()] == [
-        {"a@V1": "late", "b@V1": "1 row"},
+        {"a@V1": "late", "b@V1": "2 rows"},
         {"a@V1": "3 rows, 1 late, 1 in the future", "b@V1": "2 rows, 2 late"},
     ]
 
 
-def test_a_view_that_keeps_nothing_online_has_no_late_rows(world: World) -> None:
+def test_a_view_that_keeps_nothing_online_has_no_late_or_future_rows(world: World) -> None:
     plan = plan_of(view("a", ', features=[Aggregate("sum", "x", hour)], online=False')).views["a@V1"]
     world.views = [ShownView(plan, 0)]
     world.record(10)
-    world.rows(plan, 10, LATE)
+    world.rows(plan, 10, LATE, FUTURE)
     world.passed(11)
-    assert world.due() == [(10, {"a@V1": "1 row"}, False)]
+    assert world.due() == [(10, {"a@V1": "2 rows"}, False)]
 
 
 def test_a_record_that_no_view_could_see_failed_for_all(world: World) -> None:

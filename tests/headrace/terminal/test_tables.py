@@ -29,6 +29,10 @@ def test_text_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[bold]:smile: [/nothing]" in capsys.readouterr().out
 
 
+def test_what_a_terminal_takes_for_commands_is_escaped() -> None:
+    assert printed("a\x1b[2Jb\x9b1mc\nd\u202e größer") == "a\\x1b[2Jb\\x9b1mc\\nd\\u202e größer"
+
+
 def test_a_table_without_rows_has_its_heads(capsys: pytest.CaptureFixture[str]) -> None:
     console().print(table(["name", "count"], []))
     assert capsys.readouterr().out.split() == ["name", "count"]
