@@ -8,10 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from schemas.messages.updates import (
+    DROPPED,
+    EQUAL,
+    FAILED,
+    FUTURE,
+    LATE,
+    NEW,
+    OFFLINE_ONLY,
+    REPLACED,
+    SUPERSEDED,
+    UNKNOWN,
+)
+
 INGESTED: Final = "ingested"
 PARTLY: Final = "ingested, not by each view"
 CHECKED: Final = "checked, nothing written"
-COLUMNS: Final = ("new", "replaced", "equal", "superseded", "late", "future", "offline", "dropped", "failed", "unknown")
+COLUMNS: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, OFFLINE_ONLY, DROPPED, FAILED, UNKNOWN)
 """What may have become of rows and records, as the API's diagnostics name it, in the order of the table."""
 
 

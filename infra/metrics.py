@@ -28,7 +28,9 @@ HTTP_REQUESTS: Final = Counter(
 # Records and rows
 
 RECORDS: Final = Counter(
-    "headrace_records_total", "Source records by what became of them.", ["workspace", "source", "outcome"]
+    "headrace_records_total",
+    "Source records by what became of them. One that is read again after a crash is counted again.",
+    ["workspace", "source", "outcome"],
 )
 RECORDS_WITHOUT_ZONE: Final = Counter(
     "headrace_records_without_zone_total",
@@ -37,13 +39,14 @@ RECORDS_WITHOUT_ZONE: Final = Counter(
 )
 VIEW_RECORDS: Final = Counter(
     "headrace_view_records_total",
-    "Source records of which a feature view has no row: dropped by its function, or failed.",
+    "Source records of which a feature view has no row: dropped by its function, or failed. One that is "
+    "read again after a crash is counted again.",
     ["workspace", "view", "outcome"],
 )
 ROWS: Final = Counter(
     "headrace_rows_total",
-    "Rows of feature views by what became of them in online state: new, replaced, equal, superseded, late or offline; "
-    "and besides, those that were of the future.",
+    "Rows of feature views by what became of them in online state: new, replaced, equal, superseded, late, offline "
+    "or, where a row was there as it is read again after a crash, unknown; and besides, those that were of the future.",
     ["workspace", "view", "outcome"],
 )
 ROWS_REREAD: Final = Counter(

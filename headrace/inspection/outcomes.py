@@ -11,13 +11,21 @@ from typing import Final
 from headrace.inspection.words import duration_words
 from headrace.server_status import Outcomes
 from schemas.definitions.plan import ViewPlan
-from schemas.messages.updates import EQUAL, FUTURE, LATE, NEW, OFFLINE_ONLY, REPLACED, SUPERSEDED
+from schemas.messages.updates import (
+    DROPPED,
+    EQUAL,
+    FAILED,
+    FUTURE,
+    LATE,
+    NEW,
+    OFFLINE_ONLY,
+    REPLACED,
+    SUPERSEDED,
+    UNKNOWN,
+)
 
 Counts = Mapping[str, Mapping[str, int]]
 """By view key and outcome."""
-
-DROPPED: Final = "dropped"
-FAILED: Final = "failed"
 
 ORDER: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, DROPPED, FAILED)
 """As they are shown, of rows first, then of records; others follow where there are any."""
@@ -27,6 +35,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     LATE: "older than the view's horizon when Kafka took them; kept in the offline log, counted in no feature",
     FUTURE: "later than when Kafka took them; they count as new or replaced, and are read once their time has come",
     OFFLINE_ONLY: "of views with online=False; in the offline log alone",
+    UNKNOWN: "there already, as they were read again after a crash; they count once",
     DROPPED: "records of which the view's function returned nothing",
     FAILED: "records of which the view has no rows, as its function failed; they are dead letters",
 }

@@ -19,10 +19,7 @@ from typing import Final, NamedTuple
 
 from schemas.errors import UNAVAILABLE, WRITE_ERROR, OverloadedError
 from schemas.limits import MAX_INGEST_REQUESTS
-from schemas.messages.updates import Ack, Transformed, Written
-
-DROPPED: Final = "dropped"
-"""What became of a record that a view's function made no row of; beside ``ROW_OUTCOMES``."""
+from schemas.messages.updates import DROPPED, Ack, Transformed, Written
 
 _DROPPED_ONE: Final[Mapping[str, int]] = {DROPPED: 1}
 

@@ -22,16 +22,10 @@ from ingest_api.ingestion.sources import Source, Sources
 from schemas.definitions.plan import ViewPlan
 from schemas.definitions.plan_source import PlanSource
 from schemas.errors import UnavailableError
-from schemas.messages.updates import ReplyAddress
+from schemas.messages.updates import FAILED, UNKNOWN, ReplyAddress
 
 NONCE_BYTES: Final = 8
 COUNTER_BYTES: Final = 8
-
-FAILED: Final = "failed"
-"""What became of a record that a view failed on."""
-
-UNKNOWN: Final = "unknown"
-"""What became of a record that is stored, but was not told how: its rows were in state before a processor's restart."""
 
 INDICES_SHOWN: Final = 10
 """How many record indices a message lists."""

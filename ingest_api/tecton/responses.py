@@ -14,15 +14,13 @@ from starlette.responses import Response
 
 from ingest_api.ingestion.dialect import IngestCall, IngestResult, SourceResult
 from ingest_api.ingestion.pending import Failure
-from ingest_api.ingestion.publish_and_wait import UNKNOWN
 from ingest_api.tecton.errors import JSON, NOT_STORED, OVERDUE, Refusal, record_problem, records_refused, refused
 from schemas.definitions.ids import defined_id
 from schemas.definitions.plan import ViewPlan
 from schemas.errors import UNAVAILABLE, WRITE_ERROR
 from schemas.messages.updates import LATE, OFFLINE_ONLY, ROW_OUTCOMES
 
-_LOGGED: Final = (*ROW_OUTCOMES, UNKNOWN)
-_ONLINE: Final = tuple(name for name in _LOGGED if name not in (LATE, OFFLINE_ONLY))
+_ONLINE: Final = tuple(name for name in ROW_OUTCOMES if name not in (LATE, OFFLINE_ONLY))
 
 _OF_STORES: Final[Mapping[str, Refusal]] = {WRITE_ERROR: NOT_STORED, UNAVAILABLE: OVERDUE}
 """Failures that are no record's fault refuse the call as a whole; sending it again is safe."""
@@ -94,7 +92,7 @@ def _view(
     def count(outcomes: Iterable[str]) -> str:
         return str(source.total if call.dry_run else sum(became.get(outcome, 0) for outcome in outcomes))
 
-    offline = {"offlineRecordIngestCount": count(_LOGGED)} if view.offline else {}
+    offline = {"offlineRecordIngestCount": count(ROW_OUTCOMES)} if view.offline else {}
     return {
         "featureViewName": view.name,
         "onlineRecordIngestCount": count(_ONLINE) if view.online else "0",

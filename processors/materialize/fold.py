@@ -22,6 +22,7 @@ from schemas.messages.updates import (
     OFFLINE_ONLY,
     REPLACED,
     SUPERSEDED,
+    UNKNOWN,
     Row,
     UpdateMessage,
     Value,
@@ -165,7 +166,7 @@ class ViewState:
             for index, version, values in arrivals:
                 # At or above: a row that is read again after a crash has the version that is stored; nothing changes.
                 if now is not None and now[:VERSION_BYTES] >= version:
-                    outcomes[index] = EQUAL if now[:VERSION_BYTES] == version else SUPERSEDED
+                    outcomes[index] = UNKNOWN if now[:VERSION_BYTES] == version else SUPERSEDED
                     continue
                 body = encode(values)
                 # A correction that says the same moves the version alone.

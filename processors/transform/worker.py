@@ -48,6 +48,7 @@ from processors.transform.step import Writers, finish, start_offset
 from processors.transform.writer_schemas import WriterSchemas
 from schemas.definitions.plan import Plan, SourcePlan
 from schemas.errors import StorageError
+from schemas.messages.updates import DROPPED, FAILED
 from schemas.records.transform import SourceRecord, Transformation
 from schemas.topics import source_topic
 
@@ -196,12 +197,12 @@ class TransformWorker(PartitionWorker):
     def _count(self, records: Sequence[SourceRecord], outcome: Transformation) -> None:
         RECORDS.labels(self._workspace, self._source, "transformed").inc(len(records))
         for view, count in outcome.dropped.items():
-            VIEW_RECORDS.labels(self._workspace, view, "dropped").inc(count)
+            VIEW_RECORDS.labels(self._workspace, view, DROPPED).inc(count)
         for reject in outcome.rejects:
             DEAD_LETTERS.labels(self._workspace, self._source, reject.problems[0].code).inc()
             for problem in reject.problems:
                 if problem.view:
-                    VIEW_RECORDS.labels(self._workspace, problem.view, "failed").inc()
+                    VIEW_RECORDS.labels(self._workspace, problem.view, FAILED).inc()
         self._parts.dead_letters.take(self._workspace, self._source, outcome.rejects)
 
     def _log_of(self, source: SourcePlan) -> SourceLog | None:

@@ -26,9 +26,15 @@ EQUAL: Final = "equal"
 SUPERSEDED: Final = "superseded"
 LATE: Final = "late"
 OFFLINE_ONLY: Final = "offline"
-ROW_OUTCOMES: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, OFFLINE_ONLY)
+UNKNOWN: Final = "unknown"
+ROW_OUTCOMES: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, OFFLINE_ONLY, UNKNOWN)
 """What became of a row in online state, exactly one for each: its identity was not there; it was, with other values, or
-with the same; it was, with a higher version; the row is older than the view's horizon; the view is not kept online."""
+with the same; it was, with a higher version; the row is older than the view's horizon; the view is not kept online; the
+row itself was there, as it was read again after a crash: what became of it before was not told."""
+
+DROPPED: Final = "dropped"
+FAILED: Final = "failed"
+"""What became of a record of which a view has no rows: its function returned none; or it failed."""
 
 FUTURE: Final = "future"
 """Counted besides an outcome: the row's event time was still to come when Kafka took its record."""

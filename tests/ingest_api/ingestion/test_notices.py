@@ -42,7 +42,7 @@ def test_times_without_a_zone_are_told_of_the_source() -> None:
 
 
 def test_every_outcome_that_surprises_has_words() -> None:
-    silent = {"new", "equal"}
+    silent = {"new", "equal", "unknown"}
     assert {outcome for outcome in ROW_OUTCOMES if not told({outcome: 1})} == silent
 
 

@@ -187,4 +187,14 @@ MUTATIONS: Final = (
             "tests/processors/materialize/test_fold.py::test_a_rebuilt_tile_takes_every_event_of_an_instant_also_of_its_own_batch",
         ),
     ),
+    Mutation(
+        name="fold-read-again-equal",
+        file="processors/materialize/fold.py",
+        old="UNKNOWN if now[:VERSION_BYTES] == version else SUPERSEDED",
+        new="EQUAL if now[:VERSION_BYTES] == version else SUPERSEDED",
+        why="after a crash a caller would be told that an event that is new was there before",
+        tests=(
+            "tests/processors/materialize/test_fold.py::test_of_a_row_that_is_read_again_it_is_unknown_what_became_of_it",
+        ),
+    ),
 )

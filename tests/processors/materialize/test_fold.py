@@ -17,6 +17,7 @@ from schemas.messages.updates import (
     OFFLINE_ONLY,
     REPLACED,
     SUPERSEDED,
+    UNKNOWN,
     UpdateMessage,
     decode_update,
     encode_update,
@@ -150,6 +151,12 @@ def test_equal_resend_moves_the_version_alone() -> None:
     assert total(view, state) == 5.0
     assert not [key for key in steps[1].writes if key.startswith(b"T")]
     assert [step.outcomes[1] for step in steps] == [[NEW], [EQUAL], [SUPERSEDED]]
+
+
+def test_of_a_row_that_is_read_again_it_is_unknown_what_became_of_it() -> None:
+    (view,) = compiled(BY_TILE)
+    _, steps = folded_batches(view, [event(BASE, 5.0)], [event(BASE, 5.0)])
+    assert [step.outcomes[1] for step in steps] == [[NEW], [UNKNOWN]]
 
 
 def test_the_winner_of_one_batch_is_its_highest_version_and_the_rest_is_superseded() -> None:

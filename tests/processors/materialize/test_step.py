@@ -163,7 +163,7 @@ def test_rows_are_counted_by_view_and_outcome(stores: Stores) -> None:
     done = step.run([message(0), message(1), message(2, TOTALS)], 3)
     assert done.rows == {("newest@V1", "new"): 2, ("totals@V1", "new"): 1}
     again = message(0)._replace(offset=3)
-    assert step.run([again], 4).rows == {("newest@V1", "equal"): 1}
+    assert step.run([again], 4).rows == {("newest@V1", "unknown"): 1}
 
 
 def changed_row(original: UpdateMessage, **changes: Any) -> UpdateMessage:
