@@ -158,6 +158,16 @@ MUTATIONS: Final = (
         tests=("tests/schemas/definitions/test_changes.py::test_a_removed_view_is_retired_with_all_that_it_runs_from",),
     ),
     Mutation(
+        name="changes-columns-that-stay-not-told",
+        file="schemas/definitions/changes.py",
+        old="        and not view.is_aggregate\n        and not {",
+        new="        and view.is_aggregate\n        and not {",
+        why="a field would be missing from an attribute view, and nobody said so",
+        tests=(
+            "tests/schemas/definitions/test_changes.py::test_a_source_that_grows_says_which_attribute_views_go_on_without_the_field",
+        ),
+    ),
+    Mutation(
         name="changes-removal-not-told",
         file="schemas/definitions/changes.py",
         old=("    if wanted is None:\n        kept = new.retired.get(key)\n        features"),
