@@ -5,12 +5,14 @@ say how far it came.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from headrace.api_client import encode_json
 from schemas.errors import RequestError
 
+ONE_IN_EACH_LINE: Final = "expected one JSON object in each line"
 CSV_HINT: Final = (
     "this looks like CSV; write each record as a JSON object in a line of its own, numbers without quotes, as "
     "csv.DictReader and json.dumps of Python do"
@@ -32,20 +34,21 @@ def read_events(file: BinaryIO) -> Iterator[FileEvent]:
         RequestError: a line, or the array, is not JSON; names file and line.
     """
     name = getattr(file, "name", "<stdin>")
-    for number, line in enumerate(file, 1):
+    for number, read in enumerate(file, 1):
+        line = read.removeprefix(BOM_UTF8) if number == 1 else read  # spreadsheets and PowerShell begin files with it
         if not line.strip():
             continue
         if line.lstrip().startswith(b"["):
-            where = f"{name}, line {number}: begins with [ but is no JSON array"
-            for index, event in enumerate(_parse(_decode(line + file.read(), name, number), where), 1):
+            text = _decode(line + file.read(), name, number)
+            for index, event in enumerate(_parse(text, name, number, "begins with [ but is no JSON array"), 1):
                 place = f"record {index}"
                 yield FileEvent(place, _sendable(event, f"{name}, line {number}: {place} of the array"))
             return
-        where = f"{name}, line {number}: expected one JSON object in each line"
-        text = _decode(line, name, number)
+        where = f"{name}, line {number}: {ONE_IN_EACH_LINE}"
+        text = _decode(line.rstrip(), name, number)
         if number == 1 and _is_of_a_table(name, text):
             raise RequestError(f"{where}: {CSV_HINT}")
-        yield FileEvent(f"line {number}", _sendable(_parse(text, where), where))
+        yield FileEvent(f"line {number}", _sendable(_parse(text, name, number, ONE_IN_EACH_LINE), where))
 
 
 def _is_of_a_table(name: str, first_line: str) -> bool:
@@ -65,11 +68,15 @@ def _decode(text: bytes, name: str, number: int) -> str:
         raise RequestError(f"{name}, line {line}: expected UTF-8: {error}") from error
 
 
-def _parse(text: str, problem: str) -> Any:
+def _parse(text: str, name: str, number: int, problem: str) -> Any:
+    """Parses what begins in a line of a file."""
     try:
         return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = number + error.lineno - 1
+        raise RequestError(f"{name}, line {line}: {problem}: {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"{problem}: {error}") from error
+        raise RequestError(f"{name}, line {number}: {problem}: {error}") from error
 
 
 def _sendable(event: Any, problem: str) -> Any:

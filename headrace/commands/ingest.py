@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -20,7 +20,7 @@ from infra.http.paths import INGEST
 from infra.log_text import printable
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
-from schemas.errors import RequestError
+from schemas.errors import RequestError, UnavailableError
 from schemas.limits import MAX_RECORDS_PER_SOURCE
 
 MAX_PROBLEMS: Final = 20
@@ -57,13 +57,30 @@ def command(
             for batch in _batches(read_events(file)):
                 records = [event.record for event in batch]
                 request = {"records": {source: records}, "dry_run": dry_run, "include_diagnostics": True}
-                summary.take(client.post(INGEST, request), [event.place for event in batch])
+                summary.take(_answer(client, request, batch, summary), [event.place for event in batch])
         except _BrokenFileError as broken:
             raise RequestError(f"{broken}; {_how_far(summary)}") from broken
         finally:
             _show(summary, as_json=as_json)
     if summary.problems:
         sys.exit(ExitCode.FAILURE)
+
+
+def _answer(client: ApiClient, request: object, batch: Sequence[FileEvent], summary: IngestSummary) -> Any:
+    """Sends a batch.
+
+    Raises:
+        UnavailableError: it was not answered; says how far the file came.
+    """
+    try:
+        return client.post(INGEST, request)
+    except UnavailableError as error:
+        if not summary.sent:
+            raise
+        raise UnavailableError(
+            f"{error.message}; then send the file again, as what is sent again replaces itself: what comes before "
+            f"{batch[0].place} was answered ({counted(summary.sent, 'record')}), of what follows nothing is known"
+        ) from error
 
 
 class _BrokenFileError(Exception):

@@ -40,10 +40,28 @@ def test_what_comes_before_a_broken_line_is_yielded_and_the_line_is_named() -> N
 
 
 @pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a": 1}\n{"a": 2', "line 2: expected one JSON object in each line: Expecting ',' delimiter at column 8"),
+        ('{"a": 1}\n{"a": 2\n', "line 2: expected one JSON object in each line: Expecting ',' delimiter at column 8"),
+        ('\n[{"a": 1},\n {"a": }]', "line 3: begins with [ but is no JSON array: Expecting value at column 8"),
+    ],
+)
+def test_line_and_column_are_those_of_the_file(text: str, place: str) -> None:
+    assert read(text)[1] == f"events.jsonl, {place}"
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n', '[{"a": 1}]', '\n{"a": 1}'])
+def test_a_byte_order_mark_is_passed_over(text: str) -> None:
+    assert read(b"\xef\xbb\xbf" + text.encode()) == ([{"a": 1}], "")
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("customer,amount\n1,2\n", "purchases"),
         ("customer\n1\n", "purchases.CSV"),
+        ("\ufeffcustomer,amount\n", "purchases"),
         ('"customer";"amount"\n', "purchases.csv"),
         ("user_id\tamount\n", "x.tsv"),
     ],

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from headrace.api_client import ApiClient
 from infra.process.exit_codes import ExitCode
+from schemas.errors import UnavailableError
+from schemas.limits import MAX_RECORDS_PER_SOURCE
 from tests.headrace.commands.conftest import Headrace
 
 
@@ -167,3 +170,27 @@ def test_a_server_that_is_away_is_named(headrace: Headrace) -> None:
     done = headrace("ingest", "transactions", "-", "--ingest-port", "1", stdin=json.dumps(event()))
     assert done.exit_code == ExitCode.UNAVAILABLE
     assert "http://127.0.0.1:1 does not answer" in done.stderr
+
+
+def test_a_server_that_ends_in_the_middle_of_a_file_is_named_with_how_far_it_came(
+    headrace: Headrace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = ApiClient.post
+    calls = 0
+
+    def failing(client: ApiClient, path: str, document: object) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise UnavailableError("gone")
+        return post(client, path, document)
+
+    monkeypatch.setattr(ApiClient, "post", failing)
+    lines = [json.dumps(event(number)) for number in range(MAX_RECORDS_PER_SOURCE + 1)]
+    done = headrace("ingest", "transactions", "-", stdin="\n".join(["", *lines]))
+    assert done.exit_code == ExitCode.UNAVAILABLE
+    assert (
+        f"what comes before line {MAX_RECORDS_PER_SOURCE + 2} was answered ({MAX_RECORDS_PER_SOURCE} records), of"
+        in (done.stderr)
+    )
+    assert done.stdout.split()[:2] == [str(MAX_RECORDS_PER_SOURCE), "ingested"]
