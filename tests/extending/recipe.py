@@ -73,6 +73,21 @@ def apply(name: str, folder: Path) -> None:
     _run(["git", "apply", "--3way", "--whitespace=error", str(patch_of(name))], folder)
 
 
+def refused(name: str) -> str:
+    """Returns why a recipe does not apply to the repository as it is, or nothing if it does; changes nothing."""
+    return _tried(["git", "apply", "--check", str(patch_of(name))], ROOT).stderr
+
+
+def apply_in_part(name: str, folder: Path) -> list[str]:
+    """Changes a copy by what of a recipe applies where one line around it is as it was.
+
+    Returns:
+        The files, in the copy, that hold what does not apply.
+    """
+    _tried(["git", "apply", "--reject", "-C1", str(patch_of(name))], folder)
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.rej"))
+
+
 def save(name: str, folder: Path) -> None:
     """Writes what differs in a copy as a recipe."""
     _run(["git", "add", "--all"], folder)
@@ -98,6 +113,10 @@ def in_copy(folder: Path, program: str, *arguments: str) -> str:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **GIT}, text=True, check=True, capture_output=True
-    ).stdout
+    done = _tried(command, folder)
+    done.check_returncode()
+    return done.stdout
+
+
+def _tried(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env={**os.environ, **GIT}, text=True, check=False, capture_output=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.extending.recipe import apply, copy_to, files_of, files_told, in_copy, names
+from tests.extending.recipe import apply, apply_in_part, copy_to, files_of, files_told, in_copy, names, refused
 
 KINDS = {"admin-family", "aggregate", "command", "ingest-dialect", "metric", "read-dialect", "setting", "type"}
 
@@ -20,8 +20,6 @@ ALSO = {
 STARTS_BROKER = {"setting"}
 """Recipes some of whose tests start a broker."""
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
-
 
 def test_there_is_a_recipe_of_each_kind() -> None:
     assert set(names()) == KINDS
@@ -32,6 +30,20 @@ def test_the_page_names_the_files_of_a_recipe(name: str) -> None:
     assert files_told(name) == files_of(name)
 
 
+@pytest.mark.parametrize("name", names())
+def test_a_recipe_applies_to_the_repository_as_it_is(name: str) -> None:
+    assert refused(name) == "", f"`python -m tests.extending edit {name} FOLDER` says what to mend"
+
+
+def test_what_applies_of_a_recipe_is_in_the_copy_and_what_does_not_is_named(tmp_path: Path) -> None:
+    copy_to(tmp_path)
+    (tmp_path / "infra/settings.py").write_text("other\n", "utf-8")
+    assert apply_in_part("setting", tmp_path) == ["infra/settings.py.rej"]
+    assert "kafka_heap_mb" in (tmp_path / "tests/infra/test_settings.py").read_text("utf-8")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.broker] if name in STARTS_BROKER else []) for name in names()]
 )
