@@ -131,8 +131,10 @@ class SourceTail:
         """Reads on for a moment, and yields what is to be shown.
 
         Raises:
+            NotFoundError: the source was removed.
             UnavailableError: Kafka does not answer.
         """
+        self._planned()
         self._read()
         self._ask()
         yield from self._fates.due(time.monotonic())
@@ -141,6 +143,7 @@ class SourceTail:
         """Yields the newest records with what became of them, as far as it can be known in a moment; in order.
 
         Raises:
+            NotFoundError: the source was removed.
             UnavailableError: Kafka does not answer.
         """
         deadline = time.monotonic() + HISTORY_SECONDS

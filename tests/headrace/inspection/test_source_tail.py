@@ -80,3 +80,17 @@ def test_an_unknown_source_is_told_with_those_there_are(site: Site) -> None:
     known = f"workspace {site.workspace} has no stream source 'x'; known are: {SOURCE}$"
     with pytest.raises(NotFoundError, match=known), tail(site, follows=False, source="x"):
         pass
+
+
+def test_a_source_that_is_removed_meanwhile_is_told(site: Site) -> None:
+    def ends(reading: SourceTail) -> bool:
+        try:
+            return bool(list(reading.shown()))
+        except NotFoundError:
+            return True
+
+    with tail(site, follows=True, installation=site.installation) as reading:
+        reading.begin(10)
+        assert not ends(reading)
+        site.apply(HEAD)
+        wait_until(lambda: ends(reading))
