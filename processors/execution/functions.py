@@ -4,7 +4,7 @@ Invariant: the functions are those of the texts in the plan, and this process ha
 not survive. A view whose code does not load is FAILED, here alone, and stops nothing else.
 
 A repository, by the digest of its texts, is loaded once for its workspace: first in a child process
-(``processors.execution.trial``), then, without what failed there, in this process. What failed is tried again with each
+(``infra.user_code.trial``), then, without what failed there, in this process. What failed is tried again with each
 new plan and after a while.
 """
 
@@ -17,8 +17,8 @@ from typing import Final
 
 from infra.logs import get_logger
 from infra.metrics import FAILED_VIEWS
-from processors.execution.code_child import Code
-from processors.execution.trial import Trial, try_code
+from infra.user_code.child import Code
+from infra.user_code.trial import Trial, try_code
 from schemas.definitions.plan import Plan
 from schemas.definitions.repository import LoadedViews, load_views, module_texts
 from schemas.limits import MODULE_LOADING_SECONDS

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from infra.logs import get_logger
-from processors.execution.code_child import Code, Run, Task
-from processors.execution.code_process import ChildFailedError, NotPreparedError, code_process
+from infra.user_code.child import Code, Run, Task
+from infra.user_code.process import ChildFailedError, NotPreparedError, code_process
 from schemas.definitions.plan_codec import encode
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED
 from schemas.limits import MODULE_LOADING_SECONDS
@@ -41,17 +41,14 @@ async def transform_isolated(
         pauses: seconds before each further attempt to prepare a child.
     """
     run = Run(
-        encode(transform.plan),
-        transform.plan.number,
         transform.source.name,
-        dict(transform.failed),
         (record.partition, record.offset, record.append_time, record.value, record.reply),
         {str(schema_id): text for schema_id, text in writers.items()},
     )
-    task = Task(list(code), run)
+    task = Task(list(code), encode(transform.plan), transform.plan.number, dict(transform.failed))
     for pause in (*pauses, None):
         try:
-            return await _transformed(transform, task, record, time_limit)
+            return await _transformed(transform, task, run, record, time_limit)
         except NotPreparedError as error:
             problem = f"the process to run this record alone could not be prepared: {error}"
             _log.warning("record cannot run alone", problem=problem, tried_again_in_seconds=pause)
@@ -61,7 +58,7 @@ async def transform_isolated(
 
 
 async def _transformed(
-    transform: SourceTransform, task: Task, record: SourceRecord, time_limit: float
+    transform: SourceTransform, task: Task, run: Run, record: SourceRecord, time_limit: float
 ) -> Transformation:
     async with code_process(task) as child:
         ready = await child.prepared(MODULE_LOADING_SECONDS)
@@ -70,7 +67,7 @@ async def _transformed(
             problems = "; ".join(dict.fromkeys(ready.failures.values()))
             raise NotPreparedError(f"views {', '.join(missing)} do not load there: {problems}", None)
         try:
-            result = await child.result(time_limit)
+            result = await child.run(run, time_limit)
         except ChildFailedError as error:
             return transform.refuse(record, FUNCTION_FAILED, f"the process that ran this record alone {error}")
     rejects = [Reject(record, problems) for problems in result.rejects]

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from infra.metrics import FAILED_VIEWS
+from infra.user_code.trial import Trial, try_code
 from processors.execution import functions as view_functions
 from processors.execution.functions import PlanFunctions, ViewFunctions
-from processors.execution.trial import Trial, try_code
 from schemas.definitions.changes import retire
 from schemas.definitions.plan import Plan
 from tests.support.repositories import HEAD, plan_of, view
@@ -215,7 +215,7 @@ def test_code_that_loads_in_a_process_of_its_own_and_hangs_here_is_failed(monkey
         functions = ViewFunctions(1_000.0, module_seconds=5.0)
         main = "__import__('sys').modules['__main__'].__spec__.__repr__()"
         plan = planned(
-            {"bad.py": HEAD + view("good") + f"\nif 'code_child' not in {main}:\n    import time; time.sleep(9)\n"}
+            {"bad.py": HEAD + view("good") + f"\nif 'user_code.child' not in {main}:\n    import time; time.sleep(9)\n"}
         )
         made = await loaded(functions, plan)
         assert "though a process of its own could load it" in made.failed["good@V1"]

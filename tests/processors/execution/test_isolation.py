@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from infra.process import parent_death
-from processors.execution import code_process
-from processors.execution.code_child import Code
+from infra.user_code import process as code_process
+from infra.user_code.child import Code
 from processors.execution.isolation import transform_isolated
 from schemas.definitions.plan import Plan
 from schemas.errors import FUNCTION_FAILED, VIEW_FAILED
@@ -184,9 +184,6 @@ def children() -> list[psutil.Process]:
     found = []
     for child in psutil.Process(os.getpid()).children():
         with contextlib.suppress(psutil.Error):
-            if (
-                "processors.execution.code_child" in " ".join(child.cmdline())
-                and child.status() != psutil.STATUS_ZOMBIE
-            ):
+            if "infra.user_code.child" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
     return found

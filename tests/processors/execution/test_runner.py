@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from infra.user_code.child import Code
 from processors.execution import runner as subject
 from processors.execution.batch_size import FIRST_RECORDS, STEP_SECONDS
-from processors.execution.code_child import Code
 from processors.execution.functions import PlanFunctions
 from processors.execution.in_flight import InFlight
 from processors.execution.runner import Runner

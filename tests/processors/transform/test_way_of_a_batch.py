@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from infra.paths import in_flight_path
+from infra.user_code.child import Code
 from processors.consumer.batches import Batch
 from processors.consumer.faust_channels import process
-from processors.execution.code_child import Code
 from processors.execution.functions import PlanFunctions
 from processors.producer.messages import OutMessage
 from processors.transform.dead_letter_log import MORE, ONE, QUIET_SECONDS, DeadLetterLog

@@ -6,12 +6,11 @@ from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
-import msgspec
 import pytest
 
-from processors.execution import code_process as module
-from processors.execution.code_child import LENGTH_BYTES, Answer, Ready, Result, Step, Task
-from processors.execution.code_process import (
+from infra.user_code import process as module
+from infra.user_code.child import LENGTH_BYTES, Answer, Ready, Result, Run, Step, Task, framed
+from infra.user_code.process import (
     MAX_ANSWER_BYTES,
     ChildFailedError,
     CodeProcess,
@@ -22,12 +21,8 @@ from processors.execution.code_process import (
 T = TypeVar("T")
 
 READY = Ready(["a@V1"], {})
+RUN = Run("s", (0, 0, 0, b"", None), {})
 RESULT = Result([(0, b"update")], [], {}, 1, {})
-
-
-def frame(answer: Answer) -> bytes:
-    data = msgspec.msgpack.encode(answer)
-    return len(data).to_bytes(LENGTH_BYTES, "little") + data
 
 
 class Child:
@@ -39,9 +34,7 @@ class Child:
         self.returncode = status
         self.killed = False
         self.task = b""
-        self.stdin = SimpleNamespace(
-            write=self._write, close=self.stdout.feed_eof if status is not None else lambda: None
-        )
+        self.stdin = SimpleNamespace(write=self._write)
 
     def _write(self, data: bytes) -> None:
         self.task += data
@@ -65,7 +58,7 @@ def ask(
     """Calls a method of a child that has said this."""
 
     async def scenario() -> T:
-        output = b"".join(each if isinstance(each, bytes) else frame(each) for each in answers)
+        output = b"".join(each if isinstance(each, bytes) else framed(each) for each in answers)
         child = Child(output, status)
         if closed:
             child.stdout.feed_eof()
@@ -80,7 +73,7 @@ def prepare(process: CodeProcess) -> Coroutine[Any, Any, Ready]:
 
 
 def finish(process: CodeProcess) -> Coroutine[Any, Any, Result]:
-    return process.result(0.01)
+    return process.run(RUN, 0.01)
 
 
 BEGUN = [Step("begins", "a"), Step("begins", "b"), Step("ends", "b")]
@@ -152,7 +145,7 @@ def test_what_is_no_answer_was_written_where_answers_go(output: bytes) -> None:
 
 def test_an_answer_that_is_cut_off_is_the_end() -> None:
     with pytest.raises(ChildFailedError, match="ended with exit status 7"):
-        ask(finish, frame(RESULT)[:-1], status=7)
+        ask(finish, framed(RESULT)[:-1], status=7)
 
 
 def test_an_answer_out_of_turn_is_no_answer() -> None:
@@ -163,7 +156,7 @@ def test_an_answer_out_of_turn_is_no_answer() -> None:
 
 
 class TestStarting:
-    TASK = Task([], None)
+    TASK = Task([])
 
     def started(self, monkeypatch: pytest.MonkeyPatch, child: Child | OSError) -> None:
         async def start(*_command: str, **_pipes: int) -> Child:
@@ -173,17 +166,16 @@ class TestStarting:
 
         monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
 
-    def test_the_child_gets_its_task_and_the_end_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_child_gets_its_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def scenario() -> Child:
-            child = Child(frame(READY), 0)
+            child = Child(framed(READY), 0)
             self.started(monkeypatch, child)
             async with code_process(self.TASK) as process:
                 assert await process.prepared(1) == READY
-            assert child.stdout.at_eof()
             return child
 
         child = asyncio.run(scenario())
-        assert msgspec.msgpack.decode(child.task, type=Task) == self.TASK
+        assert child.task == framed(self.TASK)
         assert not child.killed
 
     @pytest.mark.parametrize("error", [ChildFailedError("x"), asyncio.CancelledError()])

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from infra.process import parent_death
-from processors.execution import code_process
-from processors.execution.trial import Trial, try_code
+from infra.user_code import process as code_process
+from infra.user_code.trial import Trial, try_code
 from tests.support.repositories import HEAD, view
 
 GOOD = HEAD + view("good")

@@ -1,16 +1,16 @@
-"""The program of a child process that loads a plan's code and, if it is told to, transforms one record with it.
+"""The program of a child process that loads a plan's code and transforms with it the records that it is given.
 
 Invariant: what it says is said before the next thing can kill it: each module before and after it runs, ``Ready``
-between the loading and the record. So the parent knows what it died of, whatever that was.
+before the first record, ``Result`` after each. So the parent knows what it died of, whatever that was.
 
-Input: a ``Task``, until the end of stdin. Output: frames of a length (u32, little-endian) and an ``Answer``. Both are
-MessagePack.
+Input: a ``Task``, then a ``Run`` for each record, until the end of stdin. Output: an ``Answer`` each. All are frames of
+a length (u32, little-endian) and MessagePack.
 """
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -45,27 +45,30 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     """A record to transform.
 
     Attributes:
-        plan: encoded.
-        number: the plan's.
         source: name of the record's source.
-        failed: why views do not run here, by key.
         record: its fields.
         writers: the text of each schema that it may name, by id; None where the registry has no such id.
     """
 
-    plan: bytes
-    number: int
     source: str
-    failed: dict[str, str]
     record: tuple[int, int, int, bytes, ReplyAddress | None]
     writers: dict[str, str | None]
 
 
 class Task(msgspec.Struct, frozen=True, array_like=True):
-    """What the child is to do; without ``run`` it ends when the code is loaded."""
+    """What the child is to do.
+
+    Attributes:
+        code: to be loaded.
+        plan: encoded, whose records it is to transform; without one it ends when the code is loaded.
+        number: the plan's.
+        failed: why views are not to run, by key.
+    """
 
     code: list[Code]
-    run: Run | None
+    plan: bytes | None = None
+    number: int = 0
+    failed: dict[str, str] = {}
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, tag="step"):
@@ -76,7 +79,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, tag="step"):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
-    """All is loaded: the keys of the views that load (of a run's, those that it needs), and why modules failed."""
+    """All is loaded: the keys of the views that load (with a plan, of those that it needs), and why modules failed."""
 
     views: list[str]
     failures: dict[str, str]
@@ -95,7 +98,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
 Answer = Step | Ready | Result
 
 
-def _work(task: Task, say: Callable[[Answer], None]) -> None:
+def _work(task: Task, runs: Iterable[Run], say: Callable[[Answer], None]) -> None:
     functions: dict[str, ViewFunction] = {}
     failures: dict[str, str] = {}
     loads: list[str] = []
@@ -104,33 +107,57 @@ def _work(task: Task, say: Callable[[Answer], None]) -> None:
         loads += loaded.functions()
         functions |= {key: function for key, function in loaded.functions().items() if key in code.views}
         failures |= loaded.failures
-    if task.run is None:
+    if task.plan is None:
         say(Ready(loads, failures))
         return
-    run = task.run
-    plan = decode_plan(run.number, run.plan)
-    source = plan.read_sources()[run.source]
-    writers: dict[int, Any] = {int(i): None if text is None else avro.parse(text) for i, text in run.writers.items()}
-    absent = {key: "" for key in plan.folded_views() if key not in functions}
-    transform = SourceTransform(plan, source, functions, absent | run.failed)
+    plan = decode_plan(task.number, task.plan)
+    failed = {key: "" for key in plan.folded_views() if key not in functions} | task.failed
+    transforms: dict[str, SourceTransform] = {}
     say(Ready(list(functions), failures))
-    if (
-        transform.failed.keys() <= run.failed.keys()
-    ):  # else the parent has read that the code came not as far as it did there
+    for run in runs:
+        transform = transforms.get(run.source)
+        if transform is None:
+            transform = SourceTransform(plan, plan.read_sources()[run.source], functions, failed)
+            transforms[run.source] = transform
+        if not transform.failed.keys() <= task.failed.keys():
+            return  # the parent has read that the code came not as far as it thinks
+        writers: dict[int, Any] = {
+            int(i): None if text is None else avro.parse(text) for i, text in run.writers.items()
+        }
         limit_growth(RECORD_MEMORY_BYTES)
         outcome = transform([SourceRecord(*run.record)], writers)
         rejects = [reject.problems for reject in outcome.rejects]
         say(Result(outcome.updates, rejects, outcome.acks, outcome.rows, outcome.dropped))
 
 
-if __name__ == "__main__":
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what user code prints must not mix with the answers
+def _frames(stream: BinaryIO) -> Iterator[bytes]:
+    while head := stream.read(LENGTH_BYTES):
+        yield stream.read(int.from_bytes(head, "little"))
 
-        def _say(answer: Answer) -> None:
-            data = msgspec.msgpack.encode(answer)
-            answers.write(len(data).to_bytes(LENGTH_BYTES, "little") + data)
-            answers.flush()
 
+def framed(message: msgspec.Struct) -> bytes:
+    """Returns a message as both ends write it."""
+    data = msgspec.msgpack.encode(message)
+    return len(data).to_bytes(LENGTH_BYTES, "little") + data
+
+
+def _main() -> None:
+    # What user code prints must not mix with the answers, and what it reads is not what comes next.
+    tasks = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(answer: Answer) -> None:
+        answers.write(framed(answer))
+        answers.flush()
+
+    with tasks, answers:
         limit_data(max(LOADING_MEMORY_BYTES, host_memory() // 2))
-        _work(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task), _say)
+        frames = _frames(tasks)
+        task = msgspec.msgpack.decode(next(frames), type=Task)
+        _work(task, (msgspec.msgpack.decode(frame, type=Run) for frame in frames), say)
+
+
+if __name__ == "__main__":
+    _main()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.logs import get_logger
-from processors.execution.code_child import Code, Task
-from processors.execution.code_process import NotPreparedError, code_process
+from infra.user_code.child import Code, Task
+from infra.user_code.process import NotPreparedError, code_process
 from schemas.definitions.repository import module_texts
 
 PAUSES_SECONDS: Final = (0.5, 2.0, 5.0)  # before a child is tried again that ran no module
@@ -41,7 +41,7 @@ async def try_code(
     condemned: dict[str, str] = {}
     attempts = iter((*pauses, None))
     while True:
-        task = Task([Code(label, files, condemned, [])], None)
+        task = Task([Code(label, files, condemned, [])])
         try:
             async with code_process(task) as child:
                 ready = await child.prepared(module_seconds)

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from infra.process.parent_death import PYTHON, tied_to_parent
-from processors.execution.code_child import LENGTH_BYTES, Answer, Ready, Result, Step, Task
+from infra.user_code.child import LENGTH_BYTES, Answer, Ready, Result, Run, Step, Task, framed
 from schemas.definitions.repository import BEGINS
 
 MAX_ANSWER_BYTES: Final = 256 * 1024**2
@@ -73,12 +73,14 @@ class CodeProcess:
                 case Result():
                     raise NotPreparedError("the process that tried this code answered out of turn", None)
 
-    async def result(self, seconds: float) -> Result:
-        """Waits for what the record became.
+    async def run(self, run: Run, seconds: float) -> Result:
+        """Gives a record to a child that is prepared, and waits for what it became.
 
         Raises:
-            ChildFailedError: the child did not come to an end with it within ``seconds``.
+            ChildFailedError: the child did not come to an end with it within ``seconds``; no other may follow.
         """
+        assert self._process.stdin is not None  # noqa: S101 - it was started with a pipe
+        self._process.stdin.write(framed(run))
         answer = await self._next(seconds)
         if not isinstance(answer, Result):
             raise ChildFailedError("answered out of turn")
@@ -118,15 +120,14 @@ async def code_process(task: Task) -> AsyncIterator[CodeProcess]:
     Raises:
         NotPreparedError: the system cannot start it.
     """
-    command = tied_to_parent([*PYTHON, "-m", "processors.execution.code_child"])
+    command = tied_to_parent([*PYTHON, "-m", "infra.user_code.child"])
     try:
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     except OSError as error:
         raise NotPreparedError(f"a process to try this code in cannot be started: {error.strerror}", None) from error
     try:
-        if process.stdin is not None:
-            process.stdin.write(msgspec.msgpack.encode(task))
-            process.stdin.close()
+        assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+        process.stdin.write(framed(task))
         yield CodeProcess(process)
     finally:
         if process.returncode is None:

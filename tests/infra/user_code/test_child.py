@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from processors.execution import code_child
-from processors.execution.code_child import Answer, Code, Ready, Result, Run, Step, Task
+from infra.user_code import child as code_child
+from infra.user_code.child import Answer, Code, Ready, Result, Run, Step, Task
 from schemas.definitions.plan_codec import encode
 from schemas.limits import RECORD_MEMORY_BYTES
 from schemas.messages.updates import ReplyAddress, Transformed, decode_update
@@ -33,25 +33,28 @@ def code(files: dict[str, str] | None = None, views: list[str] | None = None, **
     return Code("plan-5", FILES if files is None else files, condemned, KEYS if views is None else views)
 
 
-def run_of(record: SourceRecord, writers: dict[str, str | None] | None = None, **failed: str) -> Run:
-    why = {key.replace("_", "@"): problem for key, problem in failed.items()}
+def run_of(record: SourceRecord, writers: dict[str, str | None] | None = None) -> Run:
     fields = (record.partition, record.offset, record.append_time, record.value, record.reply)
-    return Run(encode(PLAN), 5, flow.SOURCE, why, fields, writers or {})
+    return Run(flow.SOURCE, fields, writers or {})
 
 
-def said(task: Task) -> list[Any]:
+def task_of(*codes: Code, **failed: str) -> Task:
+    return Task(list(codes or [code()]), encode(PLAN), 5, {key.replace("_", "@"): why for key, why in failed.items()})
+
+
+def said(task: Task, *runs: Run) -> list[Any]:
     found: list[Answer] = []
-    code_child._work(task, found.append)  # noqa: SLF001 - the program without its process
+    code_child._work(task, runs, found.append)  # noqa: SLF001 - the program without its process
     return found
 
 
 def test_code_alone_is_loaded_and_told_by_its_views() -> None:
-    assert said(Task([code(views=[])], None)) == [*LOADED, Ready(KEYS, {})]
+    assert said(Task([code(views=[])])) == [*LOADED, Ready(KEYS, {})]
 
 
 def test_each_module_is_said_before_and_after_it_runs() -> None:
     files = {"a.py": "import b", "b.py": "", "c.py": "1 / 0"}
-    *steps, ready = said(Task([code(files)], None))
+    *steps, ready = said(Task([code(files)]))
     assert [(step.event, step.module) for step in steps] == [
         ("begins", "a"),
         ("begins", "b"),
@@ -64,12 +67,12 @@ def test_each_module_is_said_before_and_after_it_runs() -> None:
 
 
 def test_condemned_modules_do_not_run() -> None:
-    assert said(Task([code(features="it hangs")], None)) == [Ready([], {"features": "it hangs"})]
+    assert said(Task([code(features="it hangs")])) == [Ready([], {"features": "it hangs"})]
 
 
 def test_a_record_becomes_rows_and_acks_after_the_code_is_ready(limits: list[int]) -> None:
     record = flow.record(4, flow.body(SOURCE, "u", 2.0), ReplyAddress(3, b"request", 0, flow.INSTALLATION))
-    *before, ready, result = said(Task([code()], run_of(record)))
+    *before, ready, result = said(task_of(), run_of(record))
     assert (before, ready) == (LOADED, Ready(KEYS, {}))
     assert isinstance(result, Result)
     assert (result.rows, result.rejects, limits) == (2, [], [RECORD_MEMORY_BYTES])
@@ -77,15 +80,26 @@ def test_a_record_becomes_rows_and_acks_after_the_code_is_ready(limits: list[int
     assert result.acks == {3: [Transformed(b"request", 0, [(view, partitions[view], 1) for view in (1, 2)], [])]}
 
 
+def test_records_run_one_after_the_other(limits: list[int]) -> None:
+    runs = [run_of(flow.record(offset, flow.body(SOURCE, "u", 2.0))) for offset in (4, 7)]
+    *_, ready, first, second = said(task_of(), *runs)
+    assert ready == Ready(KEYS, {})
+    offsets = [
+        [row.offset for _, data in result.updates for row in decode_update(data).rows] for result in (first, second)
+    ]
+    assert offsets == [[4, 4], [7, 7]]
+    assert len(limits) == 2
+
+
 def test_a_function_that_fails_is_a_reject_that_names_its_view() -> None:
-    result = said(Task([code()], run_of(flow.record(4, flow.body(SOURCE, "u", 0.0)))))[-1]
+    result = said(task_of(), run_of(flow.record(4, flow.body(SOURCE, "u", 0.0))))[-1]
     assert [[problem.view for problem in problems] for problems in result.rejects] == [["totals@V1"]]
 
 
 @pytest.mark.parametrize("views", [["newest@V1"], KEYS], ids=["nor here", "but here"])
 def test_a_view_that_did_not_load_in_the_parent_does_not_run(views: list[str]) -> None:
-    run = run_of(flow.record(4, flow.body(SOURCE, "u", 0.0)), totals_V1="it does not load here")
-    result = said(Task([code(views=views)], run))[-1]
+    run = run_of(flow.record(4, flow.body(SOURCE, "u", 0.0)))
+    result = said(task_of(code(views=views), totals_V1="it does not load here"), run)[-1]
     assert result.rows == 1
     ((problem,),) = result.rejects
     assert problem.view == "totals@V1"
@@ -94,7 +108,7 @@ def test_a_view_that_did_not_load_in_the_parent_does_not_run(views: list[str]) -
 
 def test_code_that_came_not_as_far_as_in_the_parent_runs_no_record(limits: list[int]) -> None:
     run = run_of(flow.record(4, flow.body(SOURCE, "u", 1.0)))
-    answers = said(Task([code(views=["newest@V1"])], run))
+    answers = said(task_of(code(views=["newest@V1"])), run)
     assert answers == [*LOADED, Ready(["newest@V1"], {})]
     assert limits == []
 
@@ -108,7 +122,7 @@ def test_functions_come_from_the_repository_that_names_their_views() -> None:
     ]
     newest = []
     for each in tasks:
-        updates = [decode_update(data) for _, data in said(Task(each, run_of(record)))[-1].updates]
+        updates = [decode_update(data) for _, data in said(task_of(*each), run_of(record))[-1].updates]
         newest += [row.values[-1] for update in updates for row in update.rows if update.view == 1]
     assert newest == [9.0, 2.0]
 
@@ -118,8 +132,7 @@ def test_records_of_other_writers_are_read_with_their_schemas() -> None:
     value = flow.body(SOURCE, "u", 2.0)
     framed = value[:1] + (flow.OWN_ID + 1).to_bytes(4, "big") + value[5:]
     known, unknown = (
-        said(Task([code()], run_of(flow.record(4, framed), {str(flow.OWN_ID + 1): text})))[-1]
-        for text in (writer, None)
+        said(task_of(), run_of(flow.record(4, framed), {str(flow.OWN_ID + 1): text}))[-1] for text in (writer, None)
     )
     assert (known.rows, known.rejects) == (2, [])
     assert unknown.rows == 0
@@ -127,7 +140,9 @@ def test_records_of_other_writers_are_read_with_their_schemas() -> None:
 
 
 def test_task_and_answers_come_back_from_their_bytes() -> None:
-    task = Task([code()], run_of(flow.record(4, b"x", ReplyAddress(3, b"r", 0, "here"))))
+    task = task_of(totals_V1="no")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(task), type=Task) == task
-    for answer in said(Task([code()], run_of(flow.record(4, flow.body(SOURCE, "u", 0.0))))):
+    run = run_of(flow.record(4, b"x", ReplyAddress(3, b"r", 0, "here")))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(run), type=Run) == run
+    for answer in said(task_of(), run_of(flow.record(4, flow.body(SOURCE, "u", 0.0)))):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Answer) == answer
