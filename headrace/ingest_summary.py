@@ -19,12 +19,14 @@ from schemas.messages.updates import (
     REPLACED,
     SUPERSEDED,
     UNKNOWN,
+    WOULD_WRITE,
 )
 
 INGESTED: Final = "ingested"
 PARTLY: Final = "ingested, not by each view"
 CHECKED: Final = "checked, nothing written"
-COLUMNS: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, OFFLINE_ONLY, DROPPED, FAILED, UNKNOWN)
+WOULD_FAIL: Final = "checked, would fail in a view, nothing written"
+COLUMNS: Final = (WOULD_WRITE, NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, OFFLINE_ONLY, DROPPED, FAILED, UNKNOWN)
 """What may have become of rows and records, as the API's diagnostics name it, in the order of the table."""
 
 
@@ -74,7 +76,7 @@ class IngestSummary:
         failures = [(each["index"], f"view {_view(each)}: ", each["error"]) for each in diagnostics["failures"]]
         partly = {index for index, _, _ in failures}
         self.outcomes.update(error["code"] for error in refused.values())
-        self.outcomes[PARTLY] += len(partly)
+        self.outcomes[WOULD_FAIL if self.dry_run else PARTLY] += len(partly)
         self.outcomes[CHECKED if self.dry_run else INGESTED] += len(places) - len(refused) - len(partly)
         named = [*((index, "", error) for index, error in refused.items()), *failures]
         for index, where, error in sorted(named, key=lambda each: each[0]):

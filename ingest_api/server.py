@@ -73,8 +73,8 @@ class IngestApi:
         self._replies = AckConsumer(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
         installation = installation_of(settings)
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
-        service = IngestService(self._authenticator, self._ingestion, settings.workspace, installation)
-        apis = [*(mount(service) for mount in INGEST_APIS), registry_api(self._registry, self._rights)]
+        self._service = IngestService(self._authenticator, self._ingestion, settings.workspace, installation)
+        apis = [*(mount(self._service) for mount in INGEST_APIS), registry_api(self._registry, self._rights)]
         operations = operations_api("Headrace ingest API", self.missing, described=apis)
         self.server = HttpServer(
             [*apis, operations], settings.host, settings.ingest_port, limit_concurrency=MAX_INGEST_CONCURRENCY
@@ -97,6 +97,7 @@ class IngestApi:
             return await self._latch.run(self._work())
         finally:
             await self.server.stop()
+            await self._service.rehearsals.stop()
             if self._following:
                 await asyncio.to_thread(self._end)
             self._authenticator.close()

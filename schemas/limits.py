@@ -172,6 +172,24 @@ MODULE_LOADING_SECONDS: Final = 30.0
 Beyond it: `apply` refuses the repository; on a host where it loaded before, its views fail until it does again.
 """
 
+DRY_RUN_SECONDS: Final = 10.0
+"""How long the functions of a source's views may take for one record of a dry run, together.
+
+Beyond it: the record fails for each view, with `FUNCTION_FAILED`.
+"""
+
+MAX_DRY_RUNS_WAITING: Final = 16
+"""Dry runs of one workspace that are in work or wait, in one ingest API.
+
+Beyond it: the call is refused with `RESOURCE_EXHAUSTED`.
+"""
+
+MAX_DRY_RUN_CHILDREN: Final = 4
+"""Workspaces whose functions are kept ready for dry runs, in one ingest API; each is a process.
+
+Beyond it: the one that was idle for longest is let go; if none is idle, the call is refused with `RESOURCE_EXHAUSTED`.
+"""
+
 LOADING_MEMORY_BYTES: Final = 2 * 1024**3
 """Memory that code may take while it loads, or half of the host's, if that is more.
 

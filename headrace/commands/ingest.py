@@ -39,7 +39,7 @@ MAX_PROBLEMS: Final = 20
 @click.argument("file", type=click.File("rb"))
 @settings_options(Group.DATA | Group.HTTP | Group.INGEST_PORT)
 @key_file_option
-@click.option("--dry-run", is_flag=True, help="Check the records; write nothing, and run no view's function.")
+@click.option("--dry-run", is_flag=True, help="Check the records and run the views' functions on them; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
 def command(
     settings: Settings, source: str, file: BinaryIO, key_file: Path | None, *, dry_run: bool, as_json: bool
@@ -126,8 +126,6 @@ def _show(summary: IngestSummary, *, as_json: bool) -> None:
     for name, count in summary.outcomes.most_common():
         if count:
             click.echo(f"{count:>8,}  {name}")
-    if summary.dry_run:
-        click.echo("The views' functions were not run: what they would do with these records was not checked.")
     if columns := summary.columns():
         rows = [[view, *(counts[name] for name in columns)] for view, counts in sorted(summary.views.items())]
         console().print(table(["view", *columns], rows))

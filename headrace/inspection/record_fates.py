@@ -16,10 +16,9 @@ from typing import Final, NamedTuple
 from headrace.inspection.dead_letters import DeadLetter, ViewProblem
 from headrace.inspection.newest import StoredRecord
 from headrace.inspection.words import counted
-from processors.materialize.fold import CLOCKS_DIFFER
 from schemas.definitions.plan import ViewPlan
-from schemas.instants import MILLISECOND
 from schemas.messages.updates import Update
+from schemas.records.lateness import is_future, is_late
 
 MAX_OPEN: Final = 10_000
 """Records that are waited for, and records of which something is known before they are read."""
@@ -259,8 +258,8 @@ class RecordFates:
             return Fate(Kind.DEAD_LETTER, code=problem.code, text=problem.text)
         rows = facts.rows.get(view.plan.id)
         if rows:
-            late = sum(_is_late(view.plan, *times) for times in rows.values())
-            future = sum(_is_future(view.plan, *times) for times in rows.values())
+            late = sum(is_late(view.plan, *times) for times in rows.values())
+            future = sum(is_future(view.plan, *times) for times in rows.values())
             # Rows of one record may be in several messages: there may be more until all of them were read.
             kind = Kind.LATE if late == len(rows) else Kind.ROWS
             return Fate(kind, len(rows), late, future, is_final=is_passed)
@@ -270,15 +269,3 @@ class RecordFates:
             return Fate(Kind.EARLIER if record.time < view.published else Kind.DROPPED)
         is_committed = self._committed.get(record.partition, 0) > record.offset
         return Fate(Kind.UNREAD if is_committed else Kind.PENDING, is_final=False)
-
-
-def _is_late(view: ViewPlan, event_time: int, append_time: int) -> bool:
-    """Tells whether state leaves a row out (``processors.materialize.fold``)."""
-    if view.horizon is None or not view.online:
-        return False
-    return event_time < append_time * MILLISECOND - view.horizon
-
-
-def _is_future(view: ViewPlan, event_time: int, append_time: int) -> bool:
-    """Tells whether a row counts as one that was still to come (``processors.materialize.fold``)."""
-    return view.online and event_time > append_time * MILLISECOND + CLOCKS_DIFFER

@@ -6,16 +6,16 @@
 4. The body's structure (400).
 5. May the caller do this in this workspace (403)? Before anything tells whether it exists.
 6. Each source and record. A dialect may refuse the whole call for one of them.
-7. A dry run ends here, with the views that would be written, as successes, for each source with a valid record. Else
-   publish and wait (`ingest_api.ingestion.publish_and_wait`).
-8. Count.
+7. Publish and wait (`ingest_api.ingestion.publish_and_wait`); of a dry run, only run the views' functions
+   (`ingest_api.ingestion.rehearsal`).
+8. Count, unless it was a dry run.
 9. Answer.
 
 Invariant: what is refused as a whole is raised, before anything is stored; the API of the route answers it
 (`infra.http.api`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, Generic
@@ -33,6 +33,7 @@ from infra.metrics import ACK_SECONDS, RECORDS, RECORDS_WITHOUT_ZONE
 from ingest_api.ingestion.dialect import CheckedSource, IngestDialect, IngestResult, Options, SourceResult
 from ingest_api.ingestion.json_body import decode_record
 from ingest_api.ingestion.publish_and_wait import Batch, BatchOutcome, Ingestion
+from ingest_api.ingestion.rehearsal import Rehearsals
 from ingest_api.ingestion.sources import Source, Sources
 from schemas.errors import ForbiddenError, RecordError, RequestError
 from schemas.limits import MAX_INGEST_ARRIVING
@@ -54,6 +55,7 @@ class IngestService:
         default_workspace: of callers that name none and are bound to none.
         installation: whose ids its things have (`schemas.definitions.ids`).
         arrivals: bodies on their way, of all dialects together.
+        rehearsals: run what is dry.
     """
 
     authenticator: Authenticator
@@ -61,6 +63,7 @@ class IngestService:
     default_workspace: str
     installation: str
     arrivals: Arrivals = field(default_factory=_arrivals)
+    rehearsals: Rehearsals = field(default_factory=Rehearsals)
 
 
 class IngestEndpoint(Generic[Options]):
@@ -104,12 +107,19 @@ class IngestEndpoint(Generic[Options]):
         checked = {name: _check(dialect, sources, name, texts) for name, texts in call.records.items()}
         dialect.admit(call, checked)
         validated = perf_counter()
-        if call.dry_run:
-            results = {name: _dry(each) for name, each in checked.items()}
-            ingested = validated
-        else:
-            results = await self._store(sources, checked)
-            ingested = perf_counter()
+        batches = [Batch(each.source, each.frames) for each in checked.values() if each.source is not None]
+        run = service.rehearsals.run if call.dry_run else service.ingestion.ingest
+        outcomes = iter(await run(sources, batches))
+        results: dict[str, SourceResult] = {}
+        for name, each in checked.items():
+            if each.source is None:
+                results[name] = SourceResult(each.total, each.errors, ())
+                continue
+            results[name] = _result(each.source, each, next(outcomes))
+            if not call.dry_run:
+                _count(each.source, each, results[name])
+        ingested = perf_counter()
+        if not call.dry_run:
             ACK_SECONDS.labels(workspace if sources.number >= 0 else "").observe(ingested - started)
         result = IngestResult(
             workspace=workspace,
@@ -119,16 +129,6 @@ class IngestEndpoint(Generic[Options]):
             total_seconds=perf_counter() - started,
         )
         return dialect.answer(call, result, request_id(request.scope))
-
-    async def _store(self, sources: Sources, checked: Mapping[str, CheckedSource]) -> dict[str, SourceResult]:
-        batches = [Batch(each.source, each.frames) for each in checked.values() if each.source is not None]
-        outcomes = iter(await self._service.ingestion.ingest(sources, batches))
-        return {
-            name: SourceResult(each.total, each.errors, ())
-            if each.source is None
-            else _stored(each.source, each, next(outcomes))
-            for name, each in checked.items()
-        }
 
 
 def _require(principal: Principal, action: Action, workspace: str) -> None:
@@ -172,20 +172,17 @@ def _check(dialect: IngestDialect[Options], sources: Sources, name: str, texts: 
     return CheckedSource(source, len(texts), frames, errors, without_zone)
 
 
-def _dry(checked: CheckedSource) -> SourceResult:
-    views = checked.source.views if checked.source is not None and checked.frames else ()
-    stored = [(view, None) for view in views]
-    return SourceResult(checked.total, checked.errors, stored, checked.source, without_zone=len(checked.without_zone))
-
-
-def _stored(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> SourceResult:
-    """Returns what became of one source's records, and counts them."""
-    rejected, lost = len(checked.errors), len(outcome.failures)
-    RECORDS.labels(source.workspace, source.name, "rejected").inc(rejected)
-    RECORDS.labels(source.workspace, source.name, "lost").inc(lost)
-    RECORDS.labels(source.workspace, source.name, "accepted").inc(checked.total - rejected - lost)
-    without_zone = sum(index not in outcome.failures for index in checked.without_zone)
-    RECORDS_WITHOUT_ZONE.labels(source.workspace, source.name).inc(without_zone)
+def _result(source: Source, checked: CheckedSource, outcome: BatchOutcome) -> SourceResult:
+    """Returns what became of one source's records."""
     failures = {index: (failure.code, failure.message) for index, failure in outcome.failures.items()}
     errors = {**checked.errors, **failures}
+    without_zone = sum(index not in outcome.failures for index in checked.without_zone)
     return SourceResult(checked.total, errors, outcome.views, source, outcome.became, outcome.failed, without_zone)
+
+
+def _count(source: Source, checked: CheckedSource, result: SourceResult) -> None:
+    rejected, failed = len(checked.errors), len(result.errors)
+    RECORDS.labels(source.workspace, source.name, "rejected").inc(rejected)
+    RECORDS.labels(source.workspace, source.name, "lost").inc(failed - rejected)
+    RECORDS.labels(source.workspace, source.name, "accepted").inc(result.total - failed)
+    RECORDS_WITHOUT_ZONE.labels(source.workspace, source.name).inc(result.without_zone)

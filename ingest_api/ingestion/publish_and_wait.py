@@ -159,7 +159,7 @@ class Ingestion:
             raise UnavailableError(lost[0])
         remaining = iter(outcomes)
         return [
-            _combined(batch, dict(zip(batch.frames, itertools.islice(remaining, len(batch.frames)), strict=True)))
+            combined(batch, dict(zip(batch.frames, itertools.islice(remaining, len(batch.frames)), strict=True)))
             for batch in batches
         ]
 
@@ -173,7 +173,13 @@ class Ingestion:
         return partition
 
 
-def _combined(batch: Batch, outcomes: Mapping[int, RecordOutcome]) -> BatchOutcome:
+def combined(batch: Batch, outcomes: Mapping[int, RecordOutcome]) -> BatchOutcome:
+    """Returns what became of a batch.
+
+    Args:
+        batch: of checked records.
+        outcomes: of each of them, by index.
+    """
     failures = {index: outcome.failure for index, outcome in outcomes.items() if outcome.failure is not None}
     reached = {index: outcome.views for index, outcome in outcomes.items() if outcome.failure is None}
     views = [(view, _view_failure(view.id, reached)) for view in batch.source.views] if reached else []

@@ -67,6 +67,7 @@ class Sources:
 
     def __init__(self, workspace: str, plan: Plan | None) -> None:
         self.workspace: Final = workspace
+        self.plan: Final = plan
         self.number: Final = -1 if plan is None else plan.number
         self.header: Final = b"" if plan is None else plan_header(plan.number)
         sources = () if plan is None else plan.sources.values()

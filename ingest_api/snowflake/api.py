@@ -57,7 +57,7 @@ def _adapter(source: Source) -> Callable[[object], object]:
 
 
 def _answer(call: IngestCall[SnowflakeOptions], result: IngestResult, request_id: str) -> Response:
-    found = diagnostics(result, dry_run=call.dry_run) if call.options.include_diagnostics else None
+    found = diagnostics(result) if call.options.include_diagnostics else None
     return ingest_response(request_id, result.sources, found)
 
 

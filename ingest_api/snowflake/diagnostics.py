@@ -1,10 +1,9 @@
 """What a caller is told besides, if it asks by ``include_diagnostics`` (rule SI-15).
 
 - ``total_ms``, and of it ``validation_ms`` (parsing and checking) and ``ingestion_ms`` (from publishing until the last
-  answer; 0 in a dry run).
-- ``functions_run``: whether the views' functions were run; false in a dry run.
+  answer; in a dry run the views' functions).
 - ``feature_views``: by source, for each view, how many rows had which outcome, and how many records it dropped or
-  failed on.
+  failed on. In a dry run rows that are not late are ``rows``: only state knows whether they are new.
 - ``failures``: each record that a view failed on, since the answer itself names one record for each view.
 - ``notices``: what was stored, but perhaps not as was meant (`ingest_api.ingestion.notices`).
 
@@ -21,13 +20,8 @@ from ingest_api.snowflake.errors import view_code
 _MILLISECONDS: Final = 1_000
 
 
-def diagnostics(result: IngestResult, *, dry_run: bool) -> dict[str, Any]:
-    """Returns the diagnostics of a call.
-
-    Args:
-        result: what became of it.
-        dry_run: whether its records were checked alone.
-    """
+def diagnostics(result: IngestResult) -> dict[str, Any]:
+    """Returns the diagnostics of a call of which this became."""
     seconds = {
         "total_ms": result.total_seconds,
         "validation_ms": result.validation_seconds,
@@ -35,7 +29,6 @@ def diagnostics(result: IngestResult, *, dry_run: bool) -> dict[str, Any]:
     }
     return {
         **{name: round(value * _MILLISECONDS, 3) for name, value in seconds.items()},
-        "functions_run": not dry_run,
         "feature_views": {name: list(_views(source)) for name, source in result.sources.items()},
         "failures": [each for name, source in result.sources.items() for each in _failures(name, source)],
         "notices": [_notice(name, each) for name, source in result.sources.items() for each in source.notices],

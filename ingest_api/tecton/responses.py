@@ -1,7 +1,7 @@
 """What Tecton's stream ingest answers to a call that was stored or checked (rules TI-12 to TI-15).
 
 Counts are of rows, as text: a view may make none or several of a record. A row that is too late for the view is in the
-offline log alone, and counts there (rule TI-7). In a dry run, whose functions are not run, each record counts once.
+offline log alone, and counts there (rule TI-7). A dry run counts what would be written.
 
 Invariant: 200 only if each record is stored for each view of its source.
 """
@@ -18,9 +18,10 @@ from ingest_api.tecton.errors import JSON, NOT_STORED, OVERDUE, Refusal, record_
 from schemas.definitions.ids import defined_id
 from schemas.definitions.plan import ViewPlan
 from schemas.errors import UNAVAILABLE, WRITE_ERROR
-from schemas.messages.updates import LATE, OFFLINE_ONLY, ROW_OUTCOMES
+from schemas.messages.updates import LATE, OFFLINE_ONLY, ROW_OUTCOMES, WOULD_WRITE
 
-_ONLINE: Final = tuple(name for name in ROW_OUTCOMES if name not in (LATE, OFFLINE_ONLY))
+_LOGGED: Final = (*ROW_OUTCOMES, WOULD_WRITE)
+_ONLINE: Final = tuple(name for name in _LOGGED if name not in (LATE, OFFLINE_ONLY))
 
 _OF_STORES: Final[Mapping[str, Refusal]] = {WRITE_ERROR: NOT_STORED, UNAVAILABLE: OVERDUE}
 """Failures that are no record's fault refuse the call as a whole; sending it again is safe."""
@@ -35,12 +36,11 @@ class _Failed(NamedTuple):
     failure: Failure
 
 
-def ingest_response(installation: str, call: IngestCall[None], result: IngestResult, _request_id: str) -> Response:
+def ingest_response(installation: str, _call: IngestCall[None], result: IngestResult, _request_id: str) -> Response:
     """Returns the answer.
 
     Args:
         installation: whose ids things have.
-        call: what was asked.
         result: what became of it.
     """
     failed = [each for name, source in result.sources.items() for each in _failed(name, source)]
@@ -52,7 +52,7 @@ def ingest_response(installation: str, call: IngestCall[None], result: IngestRes
     if failed:
         problems = [record_problem(each.source, each.record, each.failure, each.view) for each in failed]
         return records_refused(result.workspace, problems)
-    return Response(msgspec.json.encode(_metrics(installation, call, result)), media_type=JSON)
+    return Response(msgspec.json.encode(_metrics(installation, result)), media_type=JSON)
 
 
 def _failed(name: str, source: SourceResult) -> Iterator[_Failed]:
@@ -64,11 +64,11 @@ def _failed(name: str, source: SourceResult) -> Iterator[_Failed]:
             yield _Failed(name, index, names[key], failure)
 
 
-def _metrics(installation: str, call: IngestCall[None], result: IngestResult) -> dict[str, Any]:
+def _metrics(installation: str, result: IngestResult) -> dict[str, Any]:
     views: list[dict[str, Any]] = []
     sources: list[dict[str, Any]] = []
     for name, each in result.sources.items():
-        views += [_view(installation, call, result.workspace, each, view) for view, _ in each.views]
+        views += [_view(installation, result.workspace, each, view) for view, _ in each.views]
         if each.source is not None and each.source.log_offline and each.total:
             sources.append(
                 {
@@ -84,15 +84,13 @@ def _metrics(installation: str, call: IngestCall[None], result: IngestResult) ->
     }
 
 
-def _view(
-    installation: str, call: IngestCall[None], workspace: str, source: SourceResult, view: ViewPlan
-) -> dict[str, Any]:
+def _view(installation: str, workspace: str, source: SourceResult, view: ViewPlan) -> dict[str, Any]:
     became = source.became.get(view.key, {})
 
     def count(outcomes: Iterable[str]) -> str:
-        return str(source.total if call.dry_run else sum(became.get(outcome, 0) for outcome in outcomes))
+        return str(sum(became.get(outcome, 0) for outcome in outcomes))
 
-    offline = {"offlineRecordIngestCount": count(ROW_OUTCOMES)} if view.offline else {}
+    offline = {"offlineRecordIngestCount": count(_LOGGED)} if view.offline else {}
     return {
         "featureViewName": view.name,
         "onlineRecordIngestCount": count(_ONLINE) if view.online else "0",

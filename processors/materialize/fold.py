@@ -11,10 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
 
 from schemas.definitions.plan import ViewPlan, stored_columns
-from schemas.instants import MILLISECOND, SECOND
+from schemas.instants import MILLISECOND
 from schemas.messages.updates import (
     EQUAL,
     LATE,
@@ -27,6 +26,7 @@ from schemas.messages.updates import (
     UpdateMessage,
     Value,
 )
+from schemas.records.lateness import CLOCKS_DIFFER
 from schemas.state.keys import (
     NEXT_OFFSET,
     TIME_BYTES,
@@ -40,9 +40,6 @@ from schemas.state.keys import (
 )
 from schemas.state.reader import Reader
 from schemas.state.values import NEWEST, VERSION_BYTES, Tile, decode, decode_number, decode_row, encode, version_bytes
-
-CLOCKS_DIFFER: Final = SECOND
-"""By how much, in µs, a producer's clock may be ahead of Kafka's before its events are told to be of the future."""
 
 
 @dataclass(slots=True)

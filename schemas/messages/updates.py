@@ -36,6 +36,9 @@ DROPPED: Final = "dropped"
 FAILED: Final = "failed"
 """What became of a record of which a view has no rows: its function returned none; or it failed."""
 
+WOULD_WRITE: Final = "rows"
+"""What would become of a row of a dry run: it would be written; as new or in place of another, state alone knows."""
+
 FUTURE: Final = "future"
 """Counted besides an outcome: the row's event time was still to come when Kafka took its record."""
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from headrace.ingest_summary import COLUMNS, IngestSummary
-from schemas.messages.updates import DROPPED, FAILED, FUTURE, ROW_OUTCOMES
+from schemas.messages.updates import DROPPED, FAILED, FUTURE, ROW_OUTCOMES, WOULD_WRITE
 
 LATE = {"source": "tx", "name": "sums", "version": "V1", "kind": "late", "message": "are late"}
 ZONE = {"source": "tx", "kind": "without_zone", "message": "had no zone"}
@@ -65,9 +65,12 @@ def test_a_record_that_one_view_failed_on_is_ingested_and_named_with_its_view() 
 
 def test_a_dry_run_ingests_nothing() -> None:
     summary = IngestSummary("tx", dry_run=True)
-    summary.take(answer(), lines(1, 3))
-    assert summary.document()["outcomes"] == {"checked, nothing written": 3}
+    summary.take(answer(failures=((2, "sums"),)), lines(1, 3))
+    assert summary.document()["outcomes"] == {
+        "checked, nothing written": 2,
+        "checked, would fail in a view, nothing written": 1,
+    }
 
 
 def test_all_that_the_api_counts_has_a_column() -> None:
-    assert set(COLUMNS) == {*ROW_OUTCOMES, FUTURE, DROPPED, FAILED}
+    assert set(COLUMNS) == {*ROW_OUTCOMES, WOULD_WRITE, FUTURE, DROPPED, FAILED}

@@ -209,6 +209,7 @@ async def api_without_kafka(
             transport=transport, base_url="http://ingest", headers=authorization(keys.editor)
         ) as client:
             yield Api(client, kafka, keys, app)
+        await service.rehearsals.stop()
     finally:
         store.close()
 

@@ -13,10 +13,10 @@ from headrace.inspection.record_fates import (
     RecordFates,
     ShownView,
 )
-from processors.materialize.fold import CLOCKS_DIFFER
 from schemas.definitions.plan import ViewPlan
 from schemas.instants import MILLISECOND
 from schemas.messages.updates import MESSAGE_FORMAT, Row, Update
+from schemas.records.lateness import CLOCKS_DIFFER
 from tests.support.repositories import plan_of, view
 
 PLAN = plan_of(view("a") + view("b"))

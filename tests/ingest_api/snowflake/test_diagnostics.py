@@ -12,11 +12,11 @@ SOURCE = Source("prod", PLAN.sources["events"], (TOTALS, WRONG))
 NO = Failure("FUNCTION_FAILED", "views.py:9, in wrong: ValueError: no")
 
 
-def of(*, dry_run: bool = False, **sources: SourceResult) -> dict[str, Any]:
+def of(**sources: SourceResult) -> dict[str, Any]:
     result = IngestResult(
         workspace="prod", sources=sources, validation_seconds=0.25, ingestion_seconds=0.5, total_seconds=1.0
     )
-    return diagnostics(result, dry_run=dry_run)
+    return diagnostics(result)
 
 
 def test_all_that_became_of_a_call_is_there() -> None:
@@ -30,7 +30,6 @@ def test_all_that_became_of_a_call_is_there() -> None:
         "total_ms": 1000.0,
         "validation_ms": 250.0,
         "ingestion_ms": 500.0,
-        "functions_run": True,
         "feature_views": {
             "events": [
                 {"name": "totals", "version": "V1", "became": {"new": 2, "late": 1}},
@@ -51,13 +50,6 @@ def test_all_that_became_of_a_call_is_there() -> None:
             {"source": "events", "name": "totals", "version": "V1", "kind": "late", "count": 1},
         ],
     }
-
-
-def test_a_dry_run_says_that_no_function_was_run_and_tells_of_no_rows() -> None:
-    found = of(dry_run=True, events=SourceResult(1, {}, [(TOTALS, None)], SOURCE, without_zone=1))
-    assert found["functions_run"] is False
-    assert found["feature_views"] == {"events": []}
-    assert [each["kind"] for each in found["notices"]] == ["without_zone"]
 
 
 def test_a_source_that_is_not_there_has_nothing_to_tell() -> None:
