@@ -12,7 +12,9 @@ from access.roles import ALL_WORKSPACES, Principal, Role
 from access.store.accounts import AccessStore
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
+from infra.paths import access_path
 from infra.settings import Group, Settings
+from schemas.errors import NotFoundError
 
 
 @click.group("key", epilog=examples("headrace key create --name scorer --role consumer", "headrace key list"))
@@ -68,7 +70,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(settings: Settings, *, as_json: bool) -> None:
     """List all keys by id, with what their accounts may do."""
-    store = AccessStore.open(settings.data, settings.access_url)
+    store = _existing_store(settings)
     try:
         keys = store.list_keys()
     finally:
@@ -97,12 +99,21 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 def revoke(settings: Settings, key_id: str) -> None:
     """End the validity of a key; running processes see it within a second."""
-    store = AccessStore.open(settings.data, settings.access_url)
+    store = _existing_store(settings)
     try:
         store.revoke(key_id)
     finally:
         store.close()
     click.echo(f"revoked {key_id}")
+
+
+def _existing_store(settings: Settings) -> AccessStore:
+    """Returns the open store; makes none, as there is nothing in it to list or revoke."""
+    if not settings.access_url and not access_path(settings.data).exists():
+        raise NotFoundError(
+            f"no access store in {settings.data}: the first `headrace up` makes it; --data names another folder"
+        )
+    return AccessStore.open(settings.data, settings.access_url)
 
 
 def _described(account: Principal) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from access.authentication import Authenticator
 from access.roles import ALL_WORKSPACES, Role
 from access.store.accounts import AccessStore
 from headrace.cli import main
+from infra.process.exit_codes import ExitCode
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,7 @@ def test_revoking_shows_in_the_list() -> None:
     ],
 )
 def test_wrong_calls_exit_with_the_code_of_their_kind(arguments: list[str], code: int, said: str) -> None:
+    created("--name", "loader", "--admin")
     result = run(*arguments)
     assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
 
@@ -88,3 +90,11 @@ def test_a_name_that_is_taken_is_refused() -> None:
         1,
         "Error: a service account named 'a' exists already; choose another name\n",
     )
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("revoke", "6f1c2a9d")])
+def test_where_there_is_no_store_none_is_made(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (ExitCode.FAILURE, "")
+    assert "no access store in state: the first `headrace up` makes it" in done.stderr
+    assert not Path("state").exists()
