@@ -8,26 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.messages.updates import (
-    DROPPED,
-    EQUAL,
-    FAILED,
-    FUTURE,
-    LATE,
-    NEW,
-    OFFLINE_ONLY,
-    REPLACED,
-    SUPERSEDED,
-    UNKNOWN,
-    WOULD_WRITE,
-)
+from headrace.inspection.outcomes import ORDER
 
 INGESTED: Final = "ingested"
 PARTLY: Final = "ingested, not by each view"
 CHECKED: Final = "checked, nothing written"
 WOULD_FAIL: Final = "checked, would fail in a view, nothing written"
-COLUMNS: Final = (WOULD_WRITE, NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, OFFLINE_ONLY, DROPPED, FAILED, UNKNOWN)
-"""What may have become of rows and records, as the API's diagnostics name it, in the order of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +92,10 @@ class IngestSummary:
             "problems": self.problems,
         }
 
-    def columns(self) -> Sequence[str]:
-        """Returns which of ``COLUMNS`` have a count in some view."""
-        return [name for name in COLUMNS if any(counts[name] for counts in self.views.values())]
-
 
 def _view(each: Mapping[str, Any]) -> str:
     return f"{each['name']}@{each['version']}"
 
 
 def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: counts[name] for name in COLUMNS if counts.get(name)}
+    return {name: counts[name] for name in ORDER if counts.get(name)}

@@ -12,6 +12,7 @@ import click
 from headrace.api_client import ApiClient, key_file_option, read_key
 from headrace.event_files import FileEvent, read_events
 from headrace.ingest_summary import IngestSummary
+from headrace.inspection import outcomes
 from headrace.inspection.words import counted
 from headrace.terminal.examples import examples
 from headrace.terminal.settings_options import settings_options
@@ -126,9 +127,8 @@ def _show(summary: IngestSummary, *, as_json: bool) -> None:
     for name, count in summary.outcomes.most_common():
         if count:
             click.echo(f"{count:>8,}  {name}")
-    if columns := summary.columns():
-        rows = [[view, *(counts[name] for name in columns)] for view, counts in sorted(summary.views.items())]
-        console().print(table(["view", *columns], rows))
+    if summary.views:
+        console().print(table(*outcomes.lines(dict(sorted(summary.views.items())))))
     for told, count in summary.told.items():
         click.echo(f"{told.about}: {counted(count, told.noun)} {told.kind.replace('_', ' ')}: {told.message}")
     for problem in summary.problems[:MAX_PROBLEMS]:

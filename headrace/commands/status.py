@@ -165,19 +165,17 @@ def _show(settings: Settings, installation: str | None, servers: Sequence[Server
 
 
 def _servers_table(settings: Settings, servers: Sequence[ServerStatus], problem: str) -> Table:
-    table = Table("server", "address", "state", "requests", "mean ms", box=None)
-    table.add_row("kafka", settings.bootstrap, problem or "answers", "", "")
+    lines: list[list[object]] = [["kafka", settings.bootstrap, problem or "answers", None, None]]
     for each in servers:
-        mean = "" if each.mean_ms is None else f"{each.mean_ms:.1f}"
-        table.add_row(each.name, each.url, each.problem or "ready", f"{each.requests:,}", mean)
-    return table
+        mean = None if each.mean_ms is None else f"{each.mean_ms:.1f}"
+        lines.append([each.name, each.url, each.problem or "ready", each.requests, mean])
+    return table(["server", "address", "state", "requests", "mean ms"], lines)
 
 
 def _lags_table(behind: Sequence[Lag]) -> Table:
-    table = Table("topic", "read by", "records", "lag", box=None)
-    for each in behind:
-        table.add_row(each.topic, each.group, f"{each.records:,}", f"{each.lag:,}")
-    return table
+    return table(
+        ["topic", "read by", "records", "lag"], [[each.topic, each.group, each.records, each.lag] for each in behind]
+    )
 
 
 def _outcome_lines(plan: Plan, servers: Sequence[ServerStatus]) -> Iterator[Table | str]:

@@ -22,13 +22,14 @@ from schemas.messages.updates import (
     REPLACED,
     SUPERSEDED,
     UNKNOWN,
+    WOULD_WRITE,
 )
 
 Counts = Mapping[str, Mapping[str, int]]
 """By view key and outcome."""
 
-ORDER: Final = (NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, DROPPED, FAILED)
-"""As they are shown, of rows first, then of records; others follow where there are any."""
+ORDER: Final = (WOULD_WRITE, NEW, REPLACED, EQUAL, SUPERSEDED, LATE, FUTURE, OFFLINE_ONLY, DROPPED, FAILED, UNKNOWN)
+"""As they are shown; others follow."""
 
 EXPLANATIONS: Final[Mapping[str, str]] = {
     REPLACED: "same join keys, timestamp and identity columns as an earlier event, which it replaces; only one counts",
@@ -52,9 +53,9 @@ def summed(every: Iterable[Outcomes], workspace: str) -> dict[str, dict[str, int
 
 
 def lines(counts: Counts) -> tuple[list[str], list[list[object]]]:
-    """Returns the heads and the rows of a table: views by outcome."""
-    others = sorted({name for each in counts.values() for name in each} - set(ORDER))
-    names = [*ORDER, *others]
+    """Returns the heads and the rows of a table: views by outcome; only outcomes that some view has."""
+    found = {name for each in counts.values() for name, count in each.items() if count}
+    names = [*(name for name in ORDER if name in found), *sorted(found.difference(ORDER))]
     return ["view", *names], [[view, *(each.get(name, 0) for name in names)] for view, each in counts.items()]
 
 

@@ -23,13 +23,13 @@ def console() -> Console:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Returns a table without lines; numbers stand at the right, long texts are folded."""
+    """Returns a table without lines; numbers stand at the right and are never folded, long texts are."""
     cells = [[_cell(value) for value in row] for row in rows]
     numeric = [bool(cells) and all(cell.is_number for cell in column) for column in zip(*cells, strict=True)]
     made = Table(box=None)
     for index, head in enumerate(heads):
-        justify = "right" if numeric and numeric[index] else "left"
-        made.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]  # its own literal
+        is_number = bool(numeric) and numeric[index]
+        made.add_column(head, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
     for row in cells:
         made.add_row(*(cell.text for cell in row))
     return made
@@ -48,7 +48,7 @@ class _Cell:
 
 def _cell(value: object) -> _Cell:
     if value is None:
-        return _Cell("")
+        return _Cell("", is_number=True)  # beside numbers as beside text
     if isinstance(value, bool):
         return _Cell("yes" if value else "no")
     if isinstance(value, int):

@@ -24,6 +24,14 @@ def test_where_there_is_no_terminal_tables_are_wide(capsys: pytest.CaptureFixtur
     assert lines[2] == ["b", "1,000"]
 
 
+def test_no_number_is_folded_on_a_narrow_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.terminal.tables.PIPE_WIDTH", 20)
+    console().print(table(["name", "count"], [["a" * 30, 1_234_567_890], ["b", None]]))
+    assert "1,234,567,890" in capsys.readouterr().out
+
+
 def test_text_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     console().print(table(["text"], [["[bold]:smile: [/nothing]"]]))
     assert "[bold]:smile: [/nothing]" in capsys.readouterr().out
