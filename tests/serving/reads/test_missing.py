@@ -197,8 +197,12 @@ def test_a_view_without_any_event_says_so_at_the_latest_event_too() -> None:
 
 
 def test_who_does_not_ask_is_told_nothing() -> None:
-    (answer,) = CONTINUOUS.read(Partitions().open, [USER], NOON, LeadingEdge.WALL_CLOCK)
-    assert answer.missing == ()
+    partitions = Partitions()
+    for is_taken_up in (False, True):
+        if is_taken_up:
+            partitions.write(CONTINUOUS.views[0].view, event(NOON - 2 * HOUR))
+        (answer,) = CONTINUOUS.read(partitions.open, [USER], NOON, LeadingEdge.WALL_CLOCK)
+        assert (list(answer.values.values), answer.missing) == ([None], ())
 
 
 TIMES = st.integers(-3 * HOUR // MINUTE, HOUR // MINUTE).map(lambda minutes: NOON + minutes * MINUTE)
