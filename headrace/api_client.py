@@ -5,6 +5,7 @@ its reference.
 """
 
 import json
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +20,9 @@ from schemas.errors import RequestError, UnauthenticatedError, UnavailableError
 
 TIMEOUT_SECONDS: Final = 60.0
 """Longer than any sensible deadline of the servers, so that their own answer comes first."""
+
+PATIENCE_SECONDS: Final = 60
+"""For how long a call waits at most, in sum, where the server says that it should."""
 
 SHOWN_CHARACTERS: Final = 200
 """How much is shown of an answer that has the form of neither API, as a proxy's page."""
@@ -81,7 +85,7 @@ class ApiClient:
         self._client.close()
 
     def post(self, path: str, document: object) -> Any:
-        """Sends JSON and returns the JSON of the answer.
+        """Sends JSON and returns the JSON of the answer; where it is told to wait (429) it does so, for a while.
 
         Raises:
             UnavailableError: the server is not there, or too busy.
@@ -93,13 +97,15 @@ class ApiClient:
             raise RequestError(
                 f"the request for {path} cannot be written as JSON: {error}; correct its values"
             ) from error
-        try:
-            answer = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise UnavailableError(
-                f"{self._url} does not answer: {reason}; start it, or correct host and port"
-            ) from error
+        answer = self._send(path, content)
+        waited = 0
+        while answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            seconds = int(answer.headers.get("Retry-After", "1"))
+            waited += seconds
+            if waited > PATIENCE_SECONDS:
+                break
+            time.sleep(seconds)
+            answer = self._send(path, content)
         if answer.is_success:
             try:
                 return answer.json()
@@ -107,6 +113,15 @@ class ApiClient:
                 raise RequestError(f"{self._url}{path} answered no JSON: {error}; correct host and port") from error
         problem = UnavailableError if answer.status_code in BUSY else RequestError
         raise problem(f"{self._url}{path} answered {answer.status_code}: {_message(answer)}")
+
+    def _send(self, path: str, content: bytes) -> httpx.Response:
+        try:
+            return self._client.post(path, content=content, headers={"Content-Type": "application/json"})
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(
+                f"{self._url} does not answer: {reason}; start it, or correct host and port"
+            ) from error
 
 
 def encode_json(document: object) -> bytes:

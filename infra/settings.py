@@ -66,6 +66,9 @@ NAMES: Final = Kind(
     "names joined by commas, or nothing for all",
 )
 ADDRESS: Final = Kind(str, "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or nothing")
+RATE: Final = Kind(
+    Annotated[float, msgspec.Meta(ge=0, le=1_000_000)], "a number of records a second up to 1000000, 0 for no limit"
+)
 LEVEL: Final = Kind(Literal["debug", "info", "warning", "error"], "debug, info, warning or error")
 LOG_FORMAT: Final = Kind(Literal["auto", "text", "json"], "auto, text or json")
 
@@ -84,6 +87,7 @@ class Group(Flag):
     HTTP = auto()
     INGEST_PORT = auto()
     INGESTING = auto()
+    INGEST_CALLS = auto()
     SERVING_PORT = auto()
     PROCESSOR_PORT = auto()
     PROCESSING = auto()
@@ -96,10 +100,12 @@ KAFKA_CLIENT: Final = Group.KAFKA | Group.LOCAL_KAFKA
 
 _SERVER: Final = Group.DATA | KAFKA_CLIENT | Group.WORKSPACE | Group.HTTP | Group.LOGS
 
+_INGEST: Final = Group.INGESTING | Group.INGEST_CALLS
+
 # What the roles take.
 BROKER: Final = Group.DATA | Group.LOCAL_KAFKA | Group.LOGS
 PROCESSOR: Final = _SERVER | Group.TOPICS | Group.INSTALLATION | Group.PROCESSOR_PORT | Group.PROCESSING
-INGEST_API: Final = _SERVER | Group.ACCESS | Group.TOPICS | Group.INSTALLATION | Group.INGEST_PORT | Group.INGESTING
+INGEST_API: Final = _SERVER | Group.ACCESS | Group.TOPICS | Group.INSTALLATION | Group.INGEST_PORT | _INGEST
 SERVING: Final = _SERVER | Group.ACCESS | Group.INSTALLATION | Group.SERVING_PORT
 
 # What the commands take that work on definitions, or on all roles.
@@ -205,6 +211,21 @@ class Settings:
     )
     ack_deadline_seconds: float = _setting(
         10.0, Group.INGESTING, SECONDS, "How long an ingest call waits for its records' results."
+    )
+    ingest_sources: int = _setting(
+        2, Group.INGEST_CALLS, COUNT, "Sources that a call of the Snowflake ingest API may have."
+    )
+    ingest_records_per_source: int = _setting(
+        10,
+        Group.INGEST_CALLS,
+        COUNT,
+        "Records of one source that an ingest call may have; `ingest` sends as many.",
+    )
+    ingest_account_rate: float = _setting(
+        0.0, Group.INGESTING, RATE, "Records a second that one account may send to one ingest API, dry runs included."
+    )
+    ingest_source_rate: float = _setting(
+        0.0, Group.INGESTING, RATE, "Records a second that one ingest API takes for one source."
     )
     watchdog_seconds: float = _setting(
         60.0,

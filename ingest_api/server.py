@@ -30,9 +30,11 @@ from infra.process.startup import ExitLatch, Startup
 from infra.settings import Settings
 from ingest_api.ingestion.ack_consumer import AckConsumer
 from ingest_api.ingestion.answers import Answers
+from ingest_api.ingestion.dialect import CallLimits
 from ingest_api.ingestion.pipeline import IngestService
 from ingest_api.ingestion.publish_and_wait import Ingestion
 from ingest_api.ingestion.publisher import Delivery, Publisher
+from ingest_api.ingestion.rates import Rate
 from ingest_api.registry.routes import registry_api
 from ingest_api.registry.subject_rights import SubjectRights
 from ingest_api.snowflake.api import snowflake_api
@@ -73,7 +75,15 @@ class IngestApi:
         self._replies = AckConsumer(settings.bootstrap, self._on_acks, self._on_fatal, random.SystemRandom())
         installation = installation_of(settings)
         self._ingestion = Ingestion(self._definitions, self._publisher, self._replies, self._answers, installation)
-        self._service = IngestService(self._authenticator, self._ingestion, settings.workspace, installation)
+        self._service = IngestService(
+            self._authenticator,
+            self._ingestion,
+            settings.workspace,
+            installation,
+            CallLimits(settings.ingest_sources, settings.ingest_records_per_source),
+            Rate(settings.ingest_account_rate, "Account"),
+            Rate(settings.ingest_source_rate, "Source"),
+        )
         apis = [*(mount(self._service) for mount in INGEST_APIS), registry_api(self._registry, self._rights)]
         operations = operations_api("Headrace ingest API", self.missing, described=apis)
         self.server = HttpServer(

@@ -37,6 +37,8 @@ another way has a table of its own.
 
 from typing import ClassVar, Final
 
+from schemas.limits import RETRY_AFTER_SECONDS
+
 # What the ingest API refuses
 
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
@@ -256,7 +258,16 @@ class SlowBodyError(RequestError):
 
 
 class OverloadedError(RequestError):
-    """A bounded queue is full; retry after the given time."""
+    """A bounded queue is full, or a rate is used up; retry after the given time.
+
+    Args:
+        message: names the limit.
+        retry_after_seconds: after which it may be tried again.
+    """
 
     code = "RESOURCE_EXHAUSTED"
     is_retryable = True
+
+    def __init__(self, message: str, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

@@ -268,18 +268,6 @@ MAX_INGEST_BODY_BYTES: Final = 1024 * 1024
 Beyond it: the request is refused with `TOO_LARGE`.
 """
 
-MAX_SOURCES_PER_REQUEST: Final = 2
-"""Stream sources in an ingest call.
-
-Beyond it: the request is refused with `INVALID_ARGUMENT`.
-"""
-
-MAX_RECORDS_PER_SOURCE: Final = 10
-"""Records of one stream source in an ingest call.
-
-Beyond it: the request is refused with `INVALID_ARGUMENT`.
-"""
-
 MAX_INGEST_RECORD_BYTES: Final = 128 * 1024
 """A record's JSON text in an ingest call.
 

@@ -22,7 +22,6 @@ from infra.log_text import printable
 from infra.process.exit_codes import ExitCode
 from infra.settings import Group, Settings
 from schemas.errors import RequestError, UnavailableError
-from schemas.limits import MAX_RECORDS_PER_SOURCE
 
 MAX_PROBLEMS: Final = 20
 """Failures that are shown one by one."""
@@ -38,7 +37,7 @@ MAX_PROBLEMS: Final = 20
 )
 @click.argument("source")
 @click.argument("file", type=click.File("rb"))
-@settings_options(Group.DATA | Group.HTTP | Group.INGEST_PORT)
+@settings_options(Group.DATA | Group.HTTP | Group.INGEST_PORT | Group.INGEST_CALLS)
 @key_file_option
 @click.option("--dry-run", is_flag=True, help="Check the records and run the views' functions on them; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
@@ -55,7 +54,7 @@ def command(
     summary = IngestSummary(source, dry_run)
     with ApiClient(settings.host, settings.ingest_port, f'Snowflake Token="{key}"') as client:
         try:
-            for batch in _batches(read_events(file)):
+            for batch in _batches(read_events(file), settings.ingest_records_per_source):
                 records = [event.record for event in batch]
                 request = {"records": {source: records}, "dry_run": dry_run, "include_diagnostics": True}
                 summary.take(_answer(client, request, batch, summary), [event.place for event in batch])
@@ -88,8 +87,12 @@ class _BrokenFileError(Exception):
     """Something in the file is no event; all before it was yielded."""
 
 
-def _batches(events: Iterable[FileEvent]) -> Iterator[list[FileEvent]]:
+def _batches(events: Iterable[FileEvent], size: int) -> Iterator[list[FileEvent]]:
     """Yields as many records at a time as a request takes.
+
+    Args:
+        events: of the file.
+        size: how many that is.
 
     Raises:
         _BrokenFileError: the file is broken, after what comes before that was yielded.
@@ -98,7 +101,7 @@ def _batches(events: Iterable[FileEvent]) -> Iterator[list[FileEvent]]:
     while True:
         batch: list[FileEvent] = []
         try:
-            for event in islice(iterator, MAX_RECORDS_PER_SOURCE):
+            for event in islice(iterator, size):
                 batch.append(event)  # noqa: PERF402 - what came before an error is wanted
         except RequestError as error:
             if batch:

@@ -88,6 +88,8 @@ class Dispatcher:
     @staticmethod
     def _refuse(api: Api, error: HeadraceError, chosen: str, headers: Mapping[str, str] | None = None) -> ASGIApp:
         response = api.refuse(error, chosen)
+        if isinstance(error, OverloadedError):
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
         response.headers.update(headers or {})
         return response
 

@@ -5,7 +5,7 @@ Invariant: a dialect knows no Kafka, no clock and no socket; it is plain functio
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -104,6 +104,23 @@ class IngestResult:
     validation_seconds: float
     ingestion_seconds: float
     total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What one call may have: settings of the process.
+
+    Attributes:
+        sources: of a dialect that limits them.
+        records_per_source: in each dialect.
+    """
+
+    sources: int
+    records_per_source: int
+
+
+DOCUMENTED_LIMITS: Final = CallLimits(sources=2, records_per_source=10)
+"""As the dialects have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 
 from schemas.errors import INVALID_FIELD_TYPE, RECORD_TOO_LARGE, RecordError, RequestError
-from schemas.limits import MAX_RECORDS_PER_SOURCE
 
 SHOWN_CHARACTERS: Final = 60
 """Of a name that a caller chose, in messages."""
@@ -95,15 +94,16 @@ def items_of(text: msgspec.Raw, where: str, expected: str) -> list[msgspec.Raw]:
         raise RequestError(f"Field '{where}': expected {expected}, got {kind_of(text)}") from None
 
 
-def records_by_source(text: msgspec.Raw, where: str) -> dict[str, list[msgspec.Raw]]:
+def records_by_source(text: msgspec.Raw, where: str, most: int) -> dict[str, list[msgspec.Raw]]:
     """Returns the texts of records by stream source, in the caller's order.
 
     Args:
         text: of an object of arrays.
         where: its path in the body, for messages.
+        most: records that a source may have.
 
     Raises:
-        RequestError: it is something else, a source comes twice or has more than ``MAX_RECORDS_PER_SOURCE`` records.
+        RequestError: it is something else, a source comes twice or has more records.
     """
     sources = members_of(text, where, "object of arrays by stream source")
     repeated = repeated_name(bytes(text), sources)
@@ -112,15 +112,15 @@ def records_by_source(text: msgspec.Raw, where: str) -> dict[str, list[msgspec.R
             f"Field '{where}': stream source '{repeated[:SHOWN_CHARACTERS]}' comes more than once; "
             f"send all of its records in one array"
         )
-    return {name: _records(name, records, where) for name, records in sources.items()}
+    return {name: _records(name, records, where, most) for name, records in sources.items()}
 
 
-def _records(source: str, text: msgspec.Raw, where: str) -> list[msgspec.Raw]:
+def _records(source: str, text: msgspec.Raw, where: str, most: int) -> list[msgspec.Raw]:
     shown = source[:SHOWN_CHARACTERS]
     records = items_of(text, f"{where}.{shown}", "array of records")
-    if len(records) > MAX_RECORDS_PER_SOURCE:
+    if len(records) > most:
         raise RequestError(
-            f"Too many records for stream source '{shown}': at most {MAX_RECORDS_PER_SOURCE} are accepted in a "
+            f"Too many records for stream source '{shown}': at most {most} are accepted in a "
             f"request, got {len(records)}; send several requests"
         )
     return records

@@ -1,11 +1,11 @@
 """The way of an ingest call, from its request to its answer, whatever the dialect.
 
 1. Who calls (401)?
-2. May the caller do anything here (403)? Before its body is looked at.
+2. May the caller do anything here (403), and has it not used up its rate (429)? Before its body is looked at.
 3. Its body, within size (413), also once it is decoded, and time; of one caller a bounded number may come slowly (429).
 4. The body's structure (400).
 5. May the caller do this in this workspace (403)? Before anything tells whether it exists.
-6. Each source and record. A dialect may refuse the whole call for one of them.
+6. Each source and record. A dialect may refuse the whole call for one of them. The rates of sources (429).
 7. Publish and wait (`ingest_api.ingestion.publish_and_wait`); of a dry run, only run the views' functions
    (`ingest_api.ingestion.rehearsal`).
 8. Count, unless it was a dry run.
@@ -15,7 +15,7 @@ Invariant: what is refused as a whole is raised, before anything is stored; the 
 (`infra.http.api`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, Generic
@@ -30,9 +30,19 @@ from infra.http.content_encoding import decoded_body
 from infra.http.request_body import Arrivals, read_body
 from infra.http.request_context import note_workspace, request_id
 from infra.metrics import ACK_SECONDS, RECORDS, RECORDS_WITHOUT_ZONE
-from ingest_api.ingestion.dialect import CheckedSource, IngestDialect, IngestResult, Options, SourceResult
+from ingest_api.ingestion.dialect import (
+    DOCUMENTED_LIMITS,
+    CallLimits,
+    CheckedSource,
+    IngestCall,
+    IngestDialect,
+    IngestResult,
+    Options,
+    SourceResult,
+)
 from ingest_api.ingestion.json_body import decode_record
 from ingest_api.ingestion.publish_and_wait import Batch, BatchOutcome, Ingestion
+from ingest_api.ingestion.rates import NO_LIMIT, Rate
 from ingest_api.ingestion.rehearsal import Rehearsals
 from ingest_api.ingestion.sources import Source, Sources
 from schemas.errors import ForbiddenError, RecordError, RequestError
@@ -54,6 +64,9 @@ class IngestService:
         ingestion: stores records.
         default_workspace: of callers that name none and are bound to none.
         installation: whose ids its things have (`schemas.definitions.ids`).
+        limits: of each call.
+        account_rate: what an account may send, by its id.
+        source_rate: what is taken for a source, by workspace and name.
         arrivals: bodies on their way, of all dialects together.
         rehearsals: run what is dry.
     """
@@ -62,6 +75,9 @@ class IngestService:
     ingestion: Ingestion
     default_workspace: str
     installation: str
+    limits: CallLimits = DOCUMENTED_LIMITS
+    account_rate: Rate = NO_LIMIT
+    source_rate: Rate = NO_LIMIT
     arrivals: Arrivals = field(default_factory=_arrivals)
     rehearsals: Rehearsals = field(default_factory=Rehearsals)
 
@@ -93,6 +109,7 @@ class IngestEndpoint(Generic[Options]):
             _require_anywhere(principal)
         elif not principal.may(Action.VALIDATE, workspace):
             _require(principal, Action.INGEST, workspace)
+        service.account_rate.check(principal.id)
         with service.arrivals.of(principal.id) as seconds:
             body = await read_body(request.receive, dialect.max_body_bytes, _FEWER, seconds)
         if body is None:
@@ -106,18 +123,9 @@ class IngestEndpoint(Generic[Options]):
             note_workspace(request.scope, workspace)
         checked = {name: _check(dialect, sources, name, texts) for name, texts in call.records.items()}
         dialect.admit(call, checked)
+        self._take(principal, call, workspace, checked)
         validated = perf_counter()
-        batches = [Batch(each.source, each.frames) for each in checked.values() if each.source is not None]
-        run = service.rehearsals.run if call.dry_run else service.ingestion.ingest
-        outcomes = iter(await run(sources, batches))
-        results: dict[str, SourceResult] = {}
-        for name, each in checked.items():
-            if each.source is None:
-                results[name] = SourceResult(each.total, each.errors, ())
-                continue
-            results[name] = _result(each.source, each, next(outcomes))
-            if not call.dry_run:
-                _count(each.source, each, results[name])
+        results = await self._results(call, sources, checked)
         ingested = perf_counter()
         if not call.dry_run:
             ACK_SECONDS.labels(workspace if sources.number >= 0 else "").observe(ingested - started)
@@ -129,6 +137,39 @@ class IngestEndpoint(Generic[Options]):
             total_seconds=perf_counter() - started,
         )
         return dialect.answer(call, result, request_id(request.scope))
+
+    def _take(
+        self, principal: Principal, call: IngestCall[Options], workspace: str, checked: Mapping[str, CheckedSource]
+    ) -> None:
+        """Counts what a call sends, for the rates of its account and, unless it is dry, of its sources.
+
+        Raises:
+            OverloadedError: a source has used up its rate; nothing was counted.
+        """
+        service = self._service
+        found = () if call.dry_run else checked.values()
+        sent = [(f"{workspace}/{each.source.name}", len(each.frames)) for each in found if each.source is not None]
+        for name, _ in sent:
+            service.source_rate.check(name)
+        service.account_rate.take(principal.id, sum(map(len, call.records.values())))
+        for name, records in sent:
+            service.source_rate.take(name, records)
+
+    async def _results(
+        self, call: IngestCall[Options], sources: Sources, checked: Mapping[str, CheckedSource]
+    ) -> dict[str, SourceResult]:
+        batches = [Batch(each.source, each.frames) for each in checked.values() if each.source is not None]
+        run = self._service.rehearsals.run if call.dry_run else self._service.ingestion.ingest
+        outcomes = iter(await run(sources, batches))
+        results: dict[str, SourceResult] = {}
+        for name, each in checked.items():
+            if each.source is None:
+                results[name] = SourceResult(each.total, each.errors, ())
+                continue
+            results[name] = _result(each.source, each, next(outcomes))
+            if not call.dry_run:
+                _count(each.source, each, results[name])
+        return results
 
 
 def _require(principal: Principal, action: Action, workspace: str) -> None:

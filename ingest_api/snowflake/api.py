@@ -15,7 +15,7 @@ from starlette.routing import Route
 from access.schemes import SNOWFLAKE_TOKEN
 from infra.http.api import Api
 from infra.http.paths import INGEST
-from ingest_api.ingestion.dialect import IngestCall, IngestDialect, IngestResult, admit_all
+from ingest_api.ingestion.dialect import CallLimits, IngestCall, IngestDialect, IngestResult, admit_all
 from ingest_api.ingestion.pipeline import IngestEndpoint, IngestService
 from ingest_api.ingestion.sources import Source, Sources
 from ingest_api.snowflake.diagnostics import diagnostics
@@ -32,9 +32,9 @@ def snowflake_api(service: IngestService) -> Api:
     Args:
         service: what it answers with.
     """
-    endpoint = IngestEndpoint(service, SNOWFLAKE)
+    endpoint = IngestEndpoint(service, snowflake_dialect(service.limits))
     return Api(
-        name=SNOWFLAKE.name,
+        name="snowflake-ingest",
         prefixes=(INGEST,),
         routes=[Route(INGEST, endpoint.post, methods=["POST"])],
         refuse=error_response,
@@ -43,9 +43,28 @@ def snowflake_api(service: IngestService) -> Api:
     )
 
 
-def _parse(body: bytes, request: Request) -> IngestCall[SnowflakeOptions]:
-    check_content_type(request.headers.get("content-type", ""))
-    return parse_request(body)
+def snowflake_dialect(limits: CallLimits) -> IngestDialect[SnowflakeOptions]:
+    """Returns the dialect.
+
+    Args:
+        limits: of its calls.
+    """
+
+    def parse(body: bytes, request: Request) -> IngestCall[SnowflakeOptions]:
+        check_content_type(request.headers.get("content-type", ""))
+        return parse_request(body, limits)
+
+    return IngestDialect(
+        name="snowflake-ingest",
+        max_body_bytes=MAX_INGEST_BODY_BYTES,
+        max_record_bytes=MAX_INGEST_RECORD_BYTES,
+        names_workspace=False,
+        parse=parse,
+        find_source=_find_source,
+        adapter=_adapter,
+        admit=admit_all,
+        answer=_answer,
+    )
 
 
 def _find_source(name: str, sources: Sources) -> Source:
@@ -60,18 +79,6 @@ def _answer(call: IngestCall[SnowflakeOptions], result: IngestResult, request_id
     found = diagnostics(result) if call.options.include_diagnostics else None
     return ingest_response(request_id, result.sources, found)
 
-
-SNOWFLAKE: Final = IngestDialect(
-    name="snowflake-ingest",
-    max_body_bytes=MAX_INGEST_BODY_BYTES,
-    max_record_bytes=MAX_INGEST_RECORD_BYTES,
-    names_workspace=False,
-    parse=_parse,
-    find_source=_find_source,
-    adapter=_adapter,
-    admit=admit_all,
-    answer=_answer,
-)
 
 _OPENAPI: Final[dict[str, Any]] = {
     INGEST: {

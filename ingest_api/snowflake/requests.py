@@ -9,10 +9,9 @@ from typing import Final
 
 import msgspec
 
-from ingest_api.ingestion.dialect import IngestCall
+from ingest_api.ingestion.dialect import CallLimits, IngestCall
 from ingest_api.ingestion.json_body import SHOWN_CHARACTERS, body_fields, flag_of, records_by_source
 from schemas.errors import RequestError
-from schemas.limits import MAX_SOURCES_PER_REQUEST
 
 _RECORDS: Final = "records"
 _DRY_RUN: Final = "dry_run"
@@ -48,24 +47,28 @@ def check_content_type(content_type: str) -> None:
         raise RequestError(f"Content-Type: expected application/json, got '{content_type[:SHOWN_CHARACTERS]}'")
 
 
-def parse_request(body: bytes) -> IngestCall[SnowflakeOptions]:
+def parse_request(body: bytes, limits: CallLimits) -> IngestCall[SnowflakeOptions]:
     """Returns the call in a body.
+
+    Args:
+        body: of the request.
+        limits: of the process.
 
     Raises:
         RequestError: it is not JSON of a request, or past the limits.
     """
     fields = body_fields(body, _FIELDS, (_RECORDS,))
     options = SnowflakeOptions(flag_of(fields, _INCLUDE_DIAGNOSTICS))
-    return IngestCall(records=_sources(fields[_RECORDS]), dry_run=flag_of(fields, _DRY_RUN), options=options)
+    return IngestCall(records=_sources(fields[_RECORDS], limits), dry_run=flag_of(fields, _DRY_RUN), options=options)
 
 
-def _sources(text: msgspec.Raw) -> dict[str, list[msgspec.Raw]]:
-    sources = records_by_source(text, _RECORDS)
+def _sources(text: msgspec.Raw, limits: CallLimits) -> dict[str, list[msgspec.Raw]]:
+    sources = records_by_source(text, _RECORDS, limits.records_per_source)
     if not sources:
-        raise RequestError(f"Field 'records': expected 1 to {MAX_SOURCES_PER_REQUEST} stream sources, got 0")
-    if len(sources) > MAX_SOURCES_PER_REQUEST:
+        raise RequestError(f"Field 'records': expected 1 to {limits.sources} stream sources, got 0")
+    if len(sources) > limits.sources:
         raise RequestError(
-            f"Too many stream sources: at most {MAX_SOURCES_PER_REQUEST} are accepted in a request, "
+            f"Too many stream sources: at most {limits.sources} are accepted in a request, "
             f"got {len(sources)}; send several requests"
         )
     return sources

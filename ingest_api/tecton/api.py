@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.routing import Route
 
 from access.schemes import TECTON_KEY
 from infra.http.api import Api
 from infra.http.paths import TECTON_INGEST, TECTON_INGEST_V2
-from ingest_api.ingestion.dialect import CheckedSource, IngestCall, IngestDialect
+from ingest_api.ingestion.dialect import CallLimits, CheckedSource, IngestCall, IngestDialect
 from ingest_api.ingestion.pipeline import IngestEndpoint, IngestService
 from ingest_api.ingestion.sources import Source, Sources
 from ingest_api.tecton.errors import RecordProblem, RecordsRefusedError, error_response
@@ -35,7 +34,7 @@ def tecton_api(service: IngestService) -> Api:
     Args:
         service: what it answers with.
     """
-    post = IngestEndpoint(service, tecton_dialect(service.installation)).post
+    post = IngestEndpoint(service, tecton_dialect(service.installation, service.limits)).post
     paths = (TECTON_INGEST, TECTON_INGEST_V2)
     return Api(
         name="tecton-ingest",
@@ -47,27 +46,24 @@ def tecton_api(service: IngestService) -> Api:
     )
 
 
-def tecton_dialect(installation: str) -> IngestDialect[None]:
+def tecton_dialect(installation: str, limits: CallLimits) -> IngestDialect[None]:
     """Returns the dialect.
 
     Args:
         installation: whose ids its answers have.
+        limits: of its calls.
     """
     return IngestDialect(
         name="tecton-ingest",
         max_body_bytes=MAX_INGEST_BODY_BYTES,
         max_record_bytes=MAX_INGEST_RECORD_BYTES,
         names_workspace=True,
-        parse=_parse,
+        parse=lambda body, _request: parse_request(body, limits),
         find_source=_find_source,
         adapter=_adapter,
         admit=_admit,
         answer=partial(ingest_response, installation),
     )
-
-
-def _parse(body: bytes, _request: Request) -> IngestCall[None]:
-    return parse_request(body)
 
 
 def _find_source(name: str, sources: Sources) -> Source:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ingest_api.ingestion.dialect import IngestCall
+from ingest_api.ingestion.dialect import CallLimits, IngestCall
 from ingest_api.ingestion.json_body import (
     SHOWN_CHARACTERS,
     body_fields,
@@ -29,15 +29,19 @@ _RECORD: Final = "record"
 _ITEM: Final = 'object such as {"record": {…}}'
 
 
-def parse_request(body: bytes) -> IngestCall[None]:
+def parse_request(body: bytes, limits: CallLimits) -> IngestCall[None]:
     """Returns the call in a body.
+
+    Args:
+        body: of the request.
+        limits: of the process; the dialect has none of sources.
 
     Raises:
         RequestError: it is not JSON of a request, or past the limits.
     """
     fields = body_fields(body, _KNOWN, ())
     workspace, dry_run, records = (_spelled(fields, names) for names in (_WORKSPACE, _DRY_RUN, _RECORDS))
-    sources = records_by_source(fields[records], records)
+    sources = records_by_source(fields[records], records, limits.records_per_source)
     if not sources:
         raise RequestError("Field 'records': expected at least 1 stream source, got 0")
     return IngestCall(

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         httpx, "Client", lambda **options: client(**options, transport=httpx.MockTransport(made.handle))
     )
     return made
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited, without waiting."""
+    found: list[float] = []
+    monkeypatch.setattr(time, "sleep", found.append)
+    return found
 
 
 @pytest.fixture
@@ -138,3 +147,18 @@ def test_json_is_short_and_in_utf_8() -> None:
     encoded = encode_json({"a": ["é", 1.5, True]})
     assert encoded == '{"a":["é",1.5,true]}'.encode()
     assert json.loads(encoded) == {"a": ["é", 1.5, True]}
+
+
+def test_who_is_told_to_wait_waits_and_calls_again(server: Server, api: ApiClient, slept: list[float]) -> None:
+    busy = httpx.Response(429, headers={"Retry-After": "7"}, json={"error": {"message": "wait"}})
+    answers = iter([busy, busy, httpx.Response(200, json={"ok": True})])
+    server.respond = lambda _request: next(answers)
+    assert api.post("/x", {}) == {"ok": True}
+    assert slept == [7, 7]
+
+
+def test_who_is_told_to_wait_for_long_gives_up(server: Server, api: ApiClient, slept: list[float]) -> None:
+    server.respond = answering(429, headers={"Retry-After": "25"}, json={"error": {"message": "rate used up"}})
+    with pytest.raises(UnavailableError, match="answered 429: rate used up"):
+        api.post("/x", {})
+    assert slept == [25, 25]

@@ -24,6 +24,7 @@ from ingest_api.ingestion.answers import Answers
 from ingest_api.ingestion.pipeline import IngestService
 from ingest_api.ingestion.publish_and_wait import Ingestion
 from ingest_api.ingestion.publisher import Delivery
+from ingest_api.ingestion.rates import NO_LIMIT, Rate
 from ingest_api.server import IngestApi
 from ingest_api.snowflake.api import snowflake_api
 from schemas.definitions.plan import Plan
@@ -194,6 +195,8 @@ async def api_without_kafka(
     complete: bool = True,
     workspace: str = WORKSPACE,
     mounts: Sequence[Callable[[IngestService], http_api.Api]] = (snowflake_api,),
+    account_rate: Rate = NO_LIMIT,
+    source_rate: Rate = NO_LIMIT,
 ) -> AsyncIterator[Api]:
     store = AccessStore.open(data)
     try:
@@ -201,7 +204,9 @@ async def api_without_kafka(
         kafka.answers = Answers(deadline_seconds)
         ingestion = Ingestion(kafka, kafka, kafka, kafka.answers, INSTALLATION)
         ingestion.complete = complete
-        service = IngestService(Authenticator(store), ingestion, workspace, INSTALLATION)
+        service = IngestService(
+            Authenticator(store), ingestion, workspace, INSTALLATION, account_rate=account_rate, source_rate=source_rate
+        )
         apis = [mount(service) for mount in mounts]
         app = Dispatcher([*apis, operations_api("ingest", dict)], limit_concurrency=1000)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)

@@ -21,6 +21,7 @@ from ingest_api.ingestion.publish_and_wait import Ingestion
 from ingest_api.registry.routes import CONTENT_TYPE, registry_api
 from ingest_api.registry.subject_rights import SubjectRights
 from ingest_api.snowflake.api import snowflake_api
+from ingest_api.tecton.api import tecton_api
 from schemas.errors import UnavailableError
 from schemas.limits import MAX_INGEST_BODY_BYTES, MAX_REGISTRY_BODY_BYTES
 from tests.ingest_api.harness import (
@@ -88,6 +89,26 @@ SNOWFLAKE = Family(
     },
     lambda content: content["error"]["code"],
 )
+TECTON = Family(
+    "/ingest",
+    {
+        "workspaceName": WORKSPACE,
+        "dryRun": False,
+        "records": {"transactions_stream": [{"record": RECORDS["records"]["transactions_stream"][0]}]},
+    },
+    MAX_INGEST_BODY_BYTES,
+    "application/json",
+    {
+        401: "AuthenticationError",
+        404: "RequestValidationError",
+        405: "RequestValidationError",
+        413: "RequestValidationError",
+        429: "ResourceExhaustedError",
+        500: "InternalError",
+        503: "UnavailableError",
+    },
+    lambda content: content["requestError"]["errorType"],
+)
 REGISTRY = Family(
     "/subjects/s/versions",
     SCHEMA,
@@ -96,12 +117,12 @@ REGISTRY = Family(
     {401: 401, 404: 404, 405: 405, 413: 413, 429: 429, 500: 50001, 503: 50003},
     lambda content: content["error_code"],
 )
-FAMILIES = pytest.mark.parametrize("family", [SNOWFLAKE, REGISTRY], ids=["snowflake", "registry"])
+FAMILIES = pytest.mark.parametrize("family", [SNOWFLAKE, TECTON, REGISTRY], ids=["snowflake", "tecton", "registry"])
 
 
 @dataclass(frozen=True)
 class Server:
-    """Both families on a socket, with a client whose key may do all."""
+    """All families on a socket, with a client whose key may do all."""
 
     client: httpx.AsyncClient
     port: int
@@ -127,8 +148,10 @@ async def served(data: Path, limit_concurrency: int) -> AsyncIterator[Server]:
     async def rights(header: str | None) -> SubjectRights:
         return SubjectRights(await authenticator.authenticate(header), WORKSPACE)
 
+    service = IngestService(authenticator, ingestion, WORKSPACE, INSTALLATION)
     apis = [
-        snowflake_api(IngestService(authenticator, ingestion, WORKSPACE, INSTALLATION)),
+        snowflake_api(service),
+        tecton_api(service),
         registry_api(cast("Any", registry), rights),
         operations_api("ingest", dict),
     ]
@@ -211,7 +234,9 @@ def test_the_servers_own_limit_refuses_in_the_familys_shape_and_lets_probes_thro
     with_server(tmp_path, test, limit_concurrency=1)
 
 
-@pytest.mark.parametrize("path", [SNOWFLAKE.path, REGISTRY.path, "/healthz", "/readyz", "/metrics", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", [SNOWFLAKE.path, TECTON.path, REGISTRY.path, "/healthz", "/readyz", "/metrics", "/nowhere"]
+)
 def test_every_answer_has_an_id_also_where_the_caller_sends_none(path: str, tmp_path: Path) -> None:
     async def test(server: Server) -> None:
         assert (await server.client.get(path)).headers["x-request-id"].startswith("req_")
@@ -221,5 +246,7 @@ def test_every_answer_has_an_id_also_where_the_caller_sends_none(path: str, tmp_
 
 def test_what_is_described_is_what_is_served() -> None:
     service = IngestService(cast("Any", None), cast("Any", None), WORKSPACE, INSTALLATION)
-    described = snowflake_api(service)
-    assert {path: sorted(item) for path, item in described.openapi.items()} == {SNOWFLAKE.path: ["post"]}
+    for mount, paths in ((snowflake_api, [SNOWFLAKE.path]), (tecton_api, ["/ingest", "/v2/ingest"])):
+        assert {path: sorted(item) for path, item in mount(service).openapi.items()} == {
+            path: ["post"] for path in paths
+        }

@@ -7,8 +7,8 @@ import pytest
 
 from headrace.api_client import ApiClient
 from infra.process.exit_codes import ExitCode
+from ingest_api.ingestion.dialect import DOCUMENTED_LIMITS
 from schemas.errors import UnavailableError
-from schemas.limits import MAX_RECORDS_PER_SOURCE
 from tests.headrace.commands.conftest import Headrace
 
 
@@ -188,11 +188,9 @@ def test_a_server_that_ends_in_the_middle_of_a_file_is_named_with_how_far_it_cam
         return post(client, path, document)
 
     monkeypatch.setattr(ApiClient, "post", failing)
-    lines = [json.dumps(event(number)) for number in range(MAX_RECORDS_PER_SOURCE + 1)]
+    most = DOCUMENTED_LIMITS.records_per_source
+    lines = [json.dumps(event(number)) for number in range(most + 1)]
     done = headrace("ingest", "transactions", "-", stdin="\n".join(["", *lines]))
     assert done.exit_code == ExitCode.UNAVAILABLE
-    assert (
-        f"what comes before line {MAX_RECORDS_PER_SOURCE + 2} was answered ({MAX_RECORDS_PER_SOURCE} records), of"
-        in (done.stderr)
-    )
-    assert done.stdout.split()[:2] == [str(MAX_RECORDS_PER_SOURCE), "ingested"]
+    assert f"what comes before line {most + 2} was answered ({most} records), of" in done.stderr
+    assert done.stdout.split()[:2] == [str(most), "ingested"]

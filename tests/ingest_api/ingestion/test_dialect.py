@@ -2,14 +2,15 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from ingest_api.ingestion.dialect import CheckedSource, IngestCall, admit_all
-from ingest_api.snowflake.api import SNOWFLAKE
+from ingest_api.ingestion.dialect import DOCUMENTED_LIMITS, CheckedSource, IngestCall, admit_all
+from ingest_api.snowflake.api import snowflake_dialect
 
 
 def test_a_dialect_is_a_value() -> None:
-    for field in fields(SNOWFLAKE):
+    dialect = snowflake_dialect(DOCUMENTED_LIMITS)
+    for field in fields(dialect):
         with pytest.raises(FrozenInstanceError):
-            setattr(SNOWFLAKE, field.name, None)
+            setattr(dialect, field.name, None)
 
 
 def test_a_call_names_no_workspace_unless_its_dialect_says_so() -> None:

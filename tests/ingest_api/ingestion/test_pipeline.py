@@ -6,6 +6,7 @@ goes the same way is tested with that (``tests/ingest_api/snowflake/test_api.py`
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields
 from pathlib import Path
@@ -26,6 +27,7 @@ from ingest_api.ingestion.dialect import CheckedSource, IngestCall, IngestDialec
 from ingest_api.ingestion.json_body import body_fields, flag_of, items_of, members_of, text_of
 from ingest_api.ingestion.pipeline import IngestEndpoint, IngestService
 from ingest_api.ingestion.publish_and_wait import Ingestion
+from ingest_api.ingestion.rates import NO_LIMIT, Rate
 from ingest_api.ingestion.sources import Source, Sources
 from ingest_api.snowflake.api import snowflake_api
 from schemas.errors import HeadraceError, NotFoundError, RequestError
@@ -290,3 +292,46 @@ def test_a_dialect_gets_what_all_share_and_cannot_change_it() -> None:
     for field in fields(service):
         with pytest.raises(FrozenInstanceError):
             setattr(service, field.name, None)
+
+
+def refusals(
+    data: Path, kafka: Loopback, *calls: tuple[Any, str], account: Rate = NO_LIMIT, source: Rate = NO_LIMIT
+) -> list[str]:
+    """Sends calls with the keys of these names; returns what each is refused with, empty if it is let in."""
+    found = []
+
+    async def run() -> None:
+        async with api_without_kafka(data, kafka, account_rate=account, source_rate=source) as api:
+            for body, name in calls:
+                response = await api.ingest(body, **authorization(getattr(api.keys, name)))
+                assert (response.status_code, response.headers.get("Retry-After")) in ((200, None), (429, "3"))
+                found.append("" if response.status_code == 200 else response.json()["error"]["message"])
+
+    asyncio.run(run())
+    return found
+
+
+FOUR: Final[dict[str, Any]] = {"records": {STREAM: [RECORD] * 4}}
+DRY: Final[dict[str, Any]] = FOUR | {"dry_run": True}
+CLICK: Final = {"timestamp": "2024-01-15T10:30:00Z", "session_id": "s", "page": "p", "duration_ms": 1}
+
+
+def test_an_account_that_has_used_up_its_rate_waits_and_no_other_does(tmp_path: Path) -> None:
+    kafka = Loopback(documented_plan(), stored(documented_plan()))
+    calls = ((FOUR, "editor"), (FOUR, "editor"), (DRY, "editor"), (DRY, "viewer"))
+    first, again, dry, other = refusals(tmp_path, kafka, *calls, account=Rate(1, "Account", lambda: 0.0))
+    assert (first, other) == ("", "")
+    for refused in (again, dry):
+        assert re.fullmatch(r"Account '.+' may send 1 records a second, and has sent them; try again in 3 s", refused)
+    assert len(kafka.published) == 4
+
+
+def test_a_source_that_has_used_up_its_rate_waits_and_neither_others_nor_dry_runs_do(tmp_path: Path) -> None:
+    kafka = Loopback(documented_plan(), stored(documented_plan()))
+    both = {"records": {"clickstream_events": [CLICK], STREAM: [RECORD]}}
+    clicks = {"records": {"clickstream_events": [CLICK] * 4}}
+    calls = [(each, "editor") for each in (FOUR, FOUR, DRY, both, clicks)]
+    found = refusals(tmp_path, kafka, *calls, source=Rate(1, "Source", lambda: 0.0))
+    refused = "Source 'prod/transactions_stream' may send 1 records a second, and has sent them; try again in 3 s"
+    assert found == ["", refused, "", refused, ""]
+    assert len(kafka.published) == 8

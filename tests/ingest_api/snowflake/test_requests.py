@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_api.ingestion.dialect import DOCUMENTED_LIMITS
 from ingest_api.ingestion.json_body import decode_record
 from ingest_api.snowflake.requests import check_content_type, parse_request
 from schemas.errors import RecordError, RequestError
@@ -18,7 +19,7 @@ def decoded(records: Mapping[str, Sequence[msgspec.Raw]]) -> dict[str, list[obje
 
 def refusal(body: bytes) -> str:
     with pytest.raises(RequestError) as caught:
-        parse_request(body)
+        parse_request(body, DOCUMENTED_LIMITS)
     return caught.value.message
 
 
@@ -149,12 +150,14 @@ def test_sources_are_refused_exactly_if_one_comes_twice(
     if len({name for name, _ in members}) < len(members):
         assert "comes more than once" in refusal(body)
     else:
-        found = parse_request(body).records
+        found = parse_request(body, DOCUMENTED_LIMITS).records
         assert decoded(found) == dict(members)
 
 
 def test_request_keeps_records_as_they_were_sent() -> None:
-    request = parse_request(b' {"include_diagnostics" : true , "records": {"a": [ {"x": 1}, 2 ], "b": []} } ')
+    request = parse_request(
+        b' {"include_diagnostics" : true , "records": {"a": [ {"x": 1}, 2 ], "b": []} } ', DOCUMENTED_LIMITS
+    )
     assert decoded(request.records) == {
         "a": [{"x": 1}, 2],
         "b": [],
@@ -166,7 +169,7 @@ def test_request_keeps_records_as_they_were_sent() -> None:
 @given(st.binary(max_size=60) | st.from_regex(rb'\{"records": ?\{"[a-z]*": ?\[.*\]\}\}', fullmatch=True))
 def test_any_body_is_parsed_or_refused_with_a_reason(body: bytes) -> None:
     try:
-        request = parse_request(body)
+        request = parse_request(body, DOCUMENTED_LIMITS)
     except RequestError as error:
         error.message.encode()
         return

@@ -1,5 +1,6 @@
 import pytest
 
+from ingest_api.ingestion.dialect import DOCUMENTED_LIMITS
 from ingest_api.tecton.requests import parse_request
 from schemas.errors import RequestError
 
@@ -9,7 +10,7 @@ ITEM = 'object such as {"record": {…}}'
 
 def refusal(body: bytes) -> str:
     with pytest.raises(RequestError) as caught:
-        parse_request(body)
+        parse_request(body, DOCUMENTED_LIMITS)
     return caught.value.message
 
 
@@ -22,7 +23,7 @@ def refusal(body: bytes) -> str:
     ],
 )
 def test_both_spellings_are_understood(body: bytes) -> None:
-    call = parse_request(body)
+    call = parse_request(body, DOCUMENTED_LIMITS)
     assert (call.workspace, call.dry_run) == ("prod", True)
     assert {name: [bytes(text) for text in texts] for name, texts in call.records.items()} == {
         "a": [b'{"x": 1}'],
@@ -83,4 +84,4 @@ def test_refusal_says_what_was_expected_and_what_came(body: bytes, message: str)
 
 def test_there_is_no_limit_on_sources() -> None:
     sources = b",".join(b'"s%d": [{"record": {}}]' % number for number in range(50))
-    assert len(parse_request(WHOLE % (b"{%s}" % sources)).records) == 50
+    assert len(parse_request(WHOLE % (b"{%s}" % sources), DOCUMENTED_LIMITS).records) == 50
