@@ -37,8 +37,6 @@ another way has a table of its own.
 
 from typing import ClassVar, Final
 
-from schemas.limits import RETRY_AFTER_SECONDS
-
 # What the ingest API refuses
 
 MISSING_REQUIRED_FIELD: Final = "MISSING_REQUIRED_FIELD"
@@ -262,12 +260,12 @@ class OverloadedError(RequestError):
 
     Args:
         message: names the limit.
-        retry_after_seconds: after which it may be tried again.
+        retry_after_seconds: after which it may be tried again; None where nobody knows.
     """
 
     code = "RESOURCE_EXHAUSTED"
     is_retryable = True
 
-    def __init__(self, message: str, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+    def __init__(self, message: str, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds

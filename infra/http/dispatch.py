@@ -88,7 +88,7 @@ class Dispatcher:
     @staticmethod
     def _refuse(api: Api, error: HeadraceError, chosen: str, headers: Mapping[str, str] | None = None) -> ASGIApp:
         response = api.refuse(error, chosen)
-        if isinstance(error, OverloadedError):
+        if isinstance(error, OverloadedError) and error.retry_after_seconds is not None:
             response.headers["Retry-After"] = str(error.retry_after_seconds)
         response.headers.update(headers or {})
         return response

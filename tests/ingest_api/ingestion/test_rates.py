@@ -20,7 +20,7 @@ def sends(rate: Rate, name: str, records: int) -> int:
     try:
         rate.check(name)
     except OverloadedError as error:
-        return error.retry_after_seconds
+        return error.retry_after_seconds or -1
     rate.take(name, records)
     return 0
 
