@@ -213,7 +213,7 @@ class Settings:
         10.0, Group.INGESTING, SECONDS, "How long an ingest call waits for its records' results."
     )
     ingest_sources: int = _setting(
-        2, Group.INGEST_CALLS, COUNT, "Sources that a call of the Snowflake ingest API may have."
+        2, Group.INGESTING, COUNT, "Sources that a call of the Snowflake ingest API may have."
     )
     ingest_records_per_source: int = _setting(
         10,

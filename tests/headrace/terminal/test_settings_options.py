@@ -63,7 +63,7 @@ TAKEN = {
     "describe": Group.DATA | KAFKA_CLIENT | Group.WORKSPACE,
     "doctor": EXAMINE,
     "get": Group.DATA | Group.HTTP | Group.WORKSPACE | Group.SERVING_PORT,
-    "ingest": Group.DATA | Group.HTTP | Group.INGEST_PORT,
+    "ingest": Group.DATA | Group.HTTP | Group.INGEST_PORT | Group.INGEST_CALLS,
     "ingest-api": INGEST_API,
     "list": KAFKA_CLIENT | Group.WORKSPACE,
     "processor": PROCESSOR,
