@@ -51,7 +51,7 @@ def test_a_shell_completes_commands(shell: str, more: dict[str, str]) -> None:
 
 
 def test_a_shell_completes_flags() -> None:
-    assert completed("bash", "headrace up --ing", COMP_CWORD="2") == "plain,--ingest-port\n"
+    assert completed("bash", "headrace up --serving-", COMP_CWORD="2") == "plain,--serving-port\n"
 
 
 @pytest.mark.skipif(BASH is None, reason="the line is for bash")

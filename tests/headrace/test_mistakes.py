@@ -66,8 +66,8 @@ def told(result: Result) -> str:
         ("apply broken --workspace a/b", 2, "setting workspace (flag --workspace)", "expected 1 to 100 letters"),
         ("init broken", 1, "broken is not empty", "name a new folder"),
         ("key create --name a", 2, "an account without a role may do nothing", "give --role, --admin or both"),
-        ("key revoke k1", 1, "there is no key with the id 'k1'", "`headrace key list` shows the ids"),
-        ("key list --data events.jsonl", 6, "the data folder events.jsonl cannot be made", "choose another --data"),
+        ("key revoke k1", 1, "no access store in .headrace", "the first `headrace up` makes it"),
+        ("key list --data events.jsonl", 1, "no access store in events.jsonl", "--data names another folder"),
         (
             "up --data events.jsonl --bootstrap h:1",
             6,

@@ -86,7 +86,7 @@ def test_a_message_that_cannot_be_used_keeps_the_plan_before_it_and_is_told_unti
     assert kept is not None
     assert kept.number == first
     assert definitions.failure is None
-    assert "has format 99, expected 3; upgrade Headrace" in (definitions.unreadable(unique) or "")
+    assert "has format 99, expected 3 or 4; upgrade Headrace" in (definitions.unreadable(unique) or "")
     assert definitions.unreadable(f"{unique}-other") is None
     with pytest.raises(UnavailableError, match="upgrade"):
         definitions.read_to(unique, newer, SECONDS)
