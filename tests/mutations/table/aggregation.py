@@ -19,7 +19,7 @@ MUTATIONS: Final = (
         old="return total if INT64_MIN <= total <= INT64_MAX else str(total)",
         new="return total",
         why="a sum beyond 64 bits could not be stored",
-        tests=("tests/schemas/aggregation/test_aggregate.py::test_the_lift_of_all_rows_is_any_merge_of_lifts",),
+        tests=("tests/schemas/aggregation/test_sums.py::test_a_sum_that_does_not_fit_in_64_bits_is_null",),
     ),
     Mutation(
         name="int-sum-lost-comparison",

@@ -2,6 +2,7 @@ import pytest
 
 from schemas.aggregation.aggregate import AggregateFunction
 from schemas.aggregation.sums import IntSum, MeanFunction, SumFunction, is_out_of_range
+from schemas.state.values import decode, encode
 from schemas.types import DataType, Float64, Int64
 from tests.schemas.aggregation.test_table import finished
 
@@ -32,6 +33,7 @@ def test_a_sum_that_does_not_fit_in_64_bits_is_null(values: list[int]) -> None:
     assert finished(SumFunction(), Int64, values) is None
     partials = [kind.lift(range(len(values)), values) for kind in SumFunction().partials(Int64)]
     assert is_out_of_range(partials)
+    assert decode(encode(partials)) == partials  # as a tile has them
 
 
 def test_null_of_nothing_but_nulls_is_not_out_of_range() -> None:
