@@ -85,7 +85,7 @@ MUTATIONS: Final = (
         old=("    except BaseException as error:\n        # The function"),
         new=("    except Exception as error:\n        # The function"),
         why="a function that calls sys.exit would end the processor, again and again",
-        tests=("tests/schemas/records/test_transform.py::test_what_is_no_ordinary_exception_fails_its_record_alone",),
+        tests=("tests/schemas/records/test_transform.py::test_what_a_function_raises_is_said_with_its_line",),
     ),
     Mutation(
         name="transform-views-share-a-record",
