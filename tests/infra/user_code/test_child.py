@@ -1,12 +1,14 @@
 """What the child does with its task, in this process; that it is a process of its own is `test_trial`'s."""
 
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
 import pytest
 
 from infra.user_code import child as code_child
-from infra.user_code.child import Answer, Code, Ready, Result, Run, Step, Task
+from infra.user_code.child import Answer, Code, Ready, Result, Run, Step, Task, framed
 from schemas.definitions.plan_codec import encode
 from schemas.limits import RECORD_MEMORY_BYTES
 from schemas.messages.updates import ReplyAddress, Transformed, decode_update
@@ -146,3 +148,11 @@ def test_task_and_answers_come_back_from_their_bytes() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(run), type=Run) == run
     for answer in said(task_of(), run_of(flow.record(4, flow.body(SOURCE, "u", 0.0)))):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Answer) == answer
+
+
+def test_a_copy_that_user_code_forks_answers_nothing() -> None:
+    task = framed(Task([code({"a.py": "import os; os.fork()"}, [])]))
+    done = subprocess.run(
+        [sys.executable, "-m", code_child.__name__], input=task, capture_output=True, check=True, timeout=60
+    )
+    assert done.stdout == b"".join(map(framed, [Step("begins", "a"), Step("ends", "a"), Ready([], {})]))
