@@ -38,6 +38,7 @@ from infra.process.ports import LOOPBACK, free_port
 from infra.settings import as_environment
 from schemas.definitions.plan import Plan
 from schemas.instants import DAY
+from schemas.messages.updates import NEW
 from schemas.topics import source_topic
 
 RUNS = {Extent.STANDARD: 3, Extent.FULL: 5}
@@ -131,7 +132,7 @@ def _fill(system: System, plan: Plan) -> None:
     clicks = list(events.clicks(plan, EVENTS, range(now - EVENTS * step, now, step), USERS))
     events.produce(system.settings.bootstrap, source_topic(plan.workspace, events.SOURCE), clicks)
     wait_for(
-        lambda: metric(system.processor, ROWS, outcome="written") >= EVENTS,
+        lambda: metric(system.processor, ROWS, outcome=NEW) >= EVENTS,
         "all events are in state",
         LOAD_SECONDS,
         pause=0.5,
