@@ -11,14 +11,12 @@ from typing import Final, NamedTuple
 
 from schemas.definitions.plan import FeaturePlan, ViewPlan
 from schemas.instants import duration_text, instant_text
-from schemas.state.keys import row_prefix, time_of, time_suffix
+from schemas.state.keys import TIME_BYTES, row_prefix, time_of, time_suffix
 from schemas.state.reader import Reader
 from schemas.windows import continuous_bounds, tiled_bounds
 from serving.reads.views import EARLIEST, ViewValues
 
 LATEST: Final = 2**63 - 1
-
-_TIME_BYTES: Final = len(time_suffix(0))
 
 
 class Reason(StrEnum):
@@ -115,7 +113,7 @@ class _Rows:
         return next((self._time(key) for key, _ in islice(rows, 1)), None)
 
     def _time(self, key: bytes) -> int:
-        return time_of(key[: len(self._prefix) + _TIME_BYTES])  # what follows says which event of the instant it is
+        return time_of(key[: len(self._prefix) + TIME_BYTES])  # what follows says which event of the instant it is
 
 
 def _why(view: ViewPlan, feature: FeaturePlan, rows: _Rows, now: int, edge: int) -> Missing:
