@@ -177,6 +177,7 @@ class _Processor:
             host_clocks(round(settings.clock_hold_hours * HOUR)),
             add_agent(app, "materialize", fail),
         )
+        stack.callback(transform.dead_letters.close)
         self._intakes["transform"] = _transform_intake(settings, self._applied, transform, fail)
         self._intakes["materialize"] = _materialize_intake(settings, self._applied, materialize, fail)
         await app.start()

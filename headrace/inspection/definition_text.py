@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
-Maker = Literal["StreamSource", "stream_feature_view", "FeatureService"]
+from schemas.definitions.objects import DEFAULT_VERSION
 
-DEFAULT_VERSION: Final = "V1"
-"""Of a view that names none (`schemas.definitions.objects.stream_feature_view`)."""
+Maker = Literal["StreamSource", "stream_feature_view", "FeatureService"]
 
 _LINES: Final = re.compile(r"\r\n|\r|\n")
 """What ends a line for Python; ``splitlines`` knows more, and would count otherwise."""

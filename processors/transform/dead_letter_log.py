@@ -1,7 +1,8 @@
 """What a processor's log says of dead letters: the first of each kind at once, then sums.
 
 A kind is a source and a code. Invariant: of one kind at most one line is written in ``QUIET_SECONDS``, and each dead
-letter is in a line or will be: it is told by itself, or counted in the next sum, whose text is that of the last one.
+letter is in a line or will be, unless the process is killed: it is told by itself, or counted in the next sum, whose
+text is that of the last one.
 Memory is bounded by ``MAX_KINDS``, whatever becomes of sources and workspaces.
 """
 
@@ -65,6 +66,13 @@ class DeadLetterLog:
                 return  # the others' lines are younger
             if kind.more:
                 self._tell(name, kind, now)
+
+    def close(self) -> None:
+        """Writes all sums, due or not: the process ends."""
+        for kind in self._kinds.values():
+            if kind.more:
+                self._warn(MORE, {"more": kind.more, **kind.last})
+        self._kinds.clear()
 
     def _take(self, name: tuple[str, str, str], fields: Mapping[str, object]) -> None:
         now = self._clock()

@@ -39,6 +39,7 @@ __all__ = [
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
 MEMBER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a struct: as Avro has it
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+DEFAULT_VERSION: Final = "V1"  # of a view that names none
 JOIN_KEY_TYPES: Final = (String, Int64)
 
 _ATTRIBUTE_VIEW: Final = (
@@ -346,7 +347,7 @@ def stream_feature_view(
     source: StreamSource,
     entities: Sequence[Entity],
     timestamp_field: str,
-    version: str = "V1",
+    version: str = DEFAULT_VERSION,
     features: Sequence[AggregateFeature] = (),
     aggregation_interval: timedelta | None = None,
     schema: Sequence[Field] | None = None,

@@ -126,3 +126,13 @@ def test_without_a_writer_lines_go_to_the_log_of_the_process(capsys: pytest.Capt
     logged = capsys.readouterr()
     assert ONE in logged.out + logged.err
     assert "no Avro" in logged.out + logged.err
+
+
+def test_sums_that_are_not_due_are_told_at_the_end(world: World) -> None:
+    for offset in range(3):
+        world.fail(offset)
+    world.fail(9, MALFORMED)
+    world.told()
+    world.log.close()
+    world.log.close()
+    assert world.told() == [(MORE, 2, FUNCTION_FAILED, 2)]
