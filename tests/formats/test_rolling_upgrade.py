@@ -21,9 +21,8 @@ import pytest
 
 from infra.kafka.definitions import DefinitionsLog
 from infra.process.exit_codes import ExitCode
-from infra.settings import as_environment
 from tests.formats.release import RELEASES
-from tests.support.site import ProcessorProcess, Site, code_environment, processor_process, spending
+from tests.support.site import ProcessorProcess, Site, code_environment, processor_process, settings_of, spending
 from tests.support.waiting import wait_until
 from tests.system.test_processors import PATIENCE, USERS, Load
 
@@ -64,7 +63,7 @@ def apply(site: Site, code: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "headrace", "apply", str(repository)],
         cwd=code,
-        env={**os.environ, **code_environment(code), **as_environment(site.settings())},
+        env={**os.environ, **code_environment(code), **settings_of(site.settings(), code)},
         check=True,
     )
     definitions = DefinitionsLog(site.bootstrap)

@@ -356,7 +356,7 @@ class ProcessorProcess(Health):
             stderr=subprocess.STDOUT,
             text=True,
             cwd=code,
-            env={**os.environ, **code_environment(code), **as_environment(settings)},
+            env={**os.environ, **code_environment(code), **settings_of(settings, code)},
         )
         self._lines: list[str] = []
         self._reader = in_background(self._read)
@@ -389,6 +389,15 @@ class ProcessorProcess(Health):
     def _read(self) -> None:
         with self.process.stdout or nullcontext(()) as lines:
             self._lines.extend(lines)
+
+
+def settings_of(settings: Settings, code: Path | None) -> dict[str, str]:
+    """Returns variables that give a process these settings; to that of a release, those that are not at their defaults.
+
+    A release refuses settings that came later, by name.
+    """
+    given, defaults = as_environment(settings), as_environment(Settings())
+    return given if code is None else {name: value for name, value in given.items() if value != defaults[name]}
 
 
 def code_environment(code: Path | None) -> dict[str, str]:
