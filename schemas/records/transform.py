@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from types import FunctionType, MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from schemas.avro import schema as avro
 from schemas.avro import wire
@@ -287,9 +287,7 @@ def _raised_at(function: ViewFunction, error: BaseException) -> str:
 
     Empty where it passed none, as an error of what the function returned does.
     """
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return ""
+    code = cast("FunctionType", function).__code__  # a view is made of nothing else (``schemas.definitions.code``)
     label, _, _ = code.co_filename.partition("/")  # one for all files of a repository (``repository.load_views``)
     found = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
